@@ -1,0 +1,141 @@
+# Pangeo CaaS. `make help` lists what can be made.
+#
+# SAN=1        AddressSanitizer and UndefinedBehaviorSanitizer, in build-san/
+# CC=clang     another compiler, in build-clang/
+# V=1          show the commands
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+SHELL := /bin/bash
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+BUILD  ?= build$(if $(SAN),-san)$(if $(findstring clang,$(CC)),-clang)
+Q      := $(if $(V),,@)
+prefix ?= /usr/local
+DESTDIR ?=
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# ---- what is built from what --------------------------------------------------------------------------------------
+# The order is the order of the layers: each may include itself and those before it (tests/lint/layers.sh).
+LAYERS   := base tree form role journal plan client kind engine access cli
+HELPERS  := caas-home caas-sandbox
+PACKAGES := jansson yaml-0.1 libcurl libcrypto sqlite3
+LIBS     := -ljansson -lyaml -lcurl -lldap -llber -lcrypto -lsqlite3 -lpthread -lm
+
+CPPFLAGS += -D_GNU_SOURCE -Iprovisioner
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+HARDEN   := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+CFLAGS   ?= -O2 -g
+ALL_CFLAGS := -std=gnu17 $(CFLAGS) $(WARNINGS) $(HARDEN) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=all)
+comma    := ,
+ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(LDFLAGS) $(if $(SAN),-fsanitize=address$(comma)undefined)
+
+sources   = $(shell find provisioner/$(1) -name '*.c' 2>/dev/null)
+objects   = $(patsubst %.c,$(BUILD)/%.o,$(1))
+LIBRARIES := $(foreach l,$(LAYERS),$(BUILD)/lib$(l).a)
+LINK      := $(foreach l,$(LAYERS),$(BUILD)/lib$(l).a)
+PROGRAMS  := $(BUILD)/caas $(HELPERS:%=$(BUILD)/%)
+UNIT_SRC  := $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
+UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
+FUZZ      := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+BENCHES   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
+MAIN      := provisioner/cli/main.c
+
+.PHONY: help deps all demo demo-stop test unit lint fmt fuzz integration bench bench-programs install clean FORCE
+.DEFAULT_GOAL := all
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+deps: ## install what is missing of Debian's packages, and say what
+	@bash tests/lib/deps.sh
+
+all: $(PROGRAMS) ## build build/caas and its helper programs
+
+# ---- compiling ----------------------------------------------------------------------------------------------------
+$(BUILD)/flags: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(ALL_LDFLAGS)' > $@
+$(BUILD)/version.stamp: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/provisioner/cli/version.o: $(BUILD)/version.stamp
+$(BUILD)/provisioner/cli/version.o: CPPFLAGS += -DCAAS_VERSION='"$(VERSION)"' -DCAAS_DATADIR='"$(prefix)/share/caas"' -DCAAS_LIBEXECDIR='"$(prefix)/libexec/caas"'
+
+define layer_rule
+$(BUILD)/lib$(1).a: $$(filter-out $(BUILD)/$(MAIN:.c=.o),$$(call objects,$$(call sources,$(1))))
+	$$(Q)rm -f $$@; ar rcsD $$@ $$^
+endef
+$(foreach l,$(LAYERS),$(eval $(call layer_rule,$(l))))
+
+$(BUILD)/caas: $(BUILD)/$(MAIN:.c=.o) $(LIBRARIES)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(LINK) -Wl,--end-group $(LIBS)
+
+$(HELPERS:%=$(BUILD)/%): $(BUILD)/caas-%: $(BUILD)/provisioner/helper/caas_%.o $(BUILD)/libbase.a $(BUILD)/libclient.a
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/libclient.a $(BUILD)/libbase.a $(LIBS)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+# ---- tests --------------------------------------------------------------------------------------------------------
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARIES)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(LINK) -Wl,--end-group $(LIBS) -lcmocka
+
+unit: $(UNIT) $(PROGRAMS) ## unit tests and fixture cases (SAN=1: under the sanitizers)
+	@BUILD=$(BUILD) bash tests/lib/unit.sh $(UNIT)
+
+FUZZ_CFLAGS := -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+FUZZ_SRC    := $(foreach l,base tree form,$(call sources,$(l)))
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC)
+	@mkdir -p $(@D)
+	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRC) -ljansson -lyaml -lcrypto -lpthread
+
+fuzz: $(FUZZ) ## fuzz smoke: FUZZ_SECONDS (20) for each target
+	@BUILD=$(BUILD) bash tests/lib/fuzz.sh $(FUZZ)
+
+lint: ## include direction, format, clang-tidy, shellcheck, ruff, banned functions
+	@bash tests/lint/run.sh
+
+fmt: ## format the C code
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+
+integration: all ## the real stack on this machine
+	@bash tests/integration/run.sh
+
+test: deps ## everything; the one command on a fresh machine
+	@bash tests/run.sh
+
+# ---- use ----------------------------------------------------------------------------------------------------------
+demo: deps ## a working Pangeo on this machine, from nothing
+	@$(MAKE) --no-print-directory -j2 all
+	@bash tests/lib/demo.sh
+
+demo-stop: ## removes the demo; homes are kept
+	@build/caas destroy demo --yes
+
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARIES)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(LINK) -Wl,--end-group $(LIBS)
+bench-programs: $(BENCHES)
+bench: all bench-programs ## speed and size against the peers; prints ratios
+	@BUILD=$(BUILD) bash tests/bench/run.sh
+
+install: all ## into DESTDIR and prefix
+	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/libexec/caas $(DESTDIR)$(prefix)/share/caas \
+		$(DESTDIR)$(prefix)/share/man/man1 $(DESTDIR)$(prefix)/share/bash-completion/completions
+	install -m 0755 $(BUILD)/caas $(DESTDIR)$(prefix)/bin/caas
+	install -m 0755 $(HELPERS:%=$(BUILD)/%) $(DESTDIR)$(prefix)/libexec/caas/
+	cp -R roles templates $(DESTDIR)$(prefix)/share/caas/
+	find $(DESTDIR)$(prefix)/share/caas -name __pycache__ -prune -exec rm -rf {} +
+	install -m 0644 docs/caas.1 $(DESTDIR)$(prefix)/share/man/man1/caas.1
+	$(BUILD)/caas completion bash > $(DESTDIR)$(prefix)/share/bash-completion/completions/caas
+
+clean: ## removes what was built
+	rm -rf build build-*

@@ -1,0 +1,29 @@
+/* The form: checks what somebody filled in against the one table of fields (form/table.c) and fills in the defaults. Pure. */
+#ifndef CAAS_FORM_FORM_H
+#define CAAS_FORM_FORM_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "tree/diag.h"
+#include "tree/tree.h"
+
+/* What the machine says, for defaults that depend on it. */
+struct form_facts {
+        const char *address; /* of the default route; NULL = there is none (loopback is used) */
+};
+
+/* 0 and the complete form (all fields with their defaults, nested objects: form.notebook.cpus, form.tls.mode …), or
+ * -ERR_INVALID with every finding in diags, in order of line. */
+int form_check(struct tree *tree, const struct form_facts *facts, json_t **ret_form, struct diags *diags);
+
+/* Fields that are fixed or may only grow, against the form applied last: findings to diags, -ERR_REFUSED if any. */
+int form_check_update(const json_t *old_form, const json_t *new_form, struct tree *tree, struct diags *diags);
+
+/* The commented template that `caas new` prints. `cluster` may be NULL. The caller frees. */
+char *form_template(const char *cluster);
+
+/* The JSON Schema (draft 2020-12) of the form; new reference. */
+json_t *form_schema(void);
+
+#endif

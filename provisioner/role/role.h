@@ -1,0 +1,33 @@
+/* Roles: what to install, as data. roles/<name>/role.yaml lists the resources of a role for each target; this loads them,
+ * puts the form's values in and yields resources in the order of their needs. Pure but for reading the role's own files. */
+#ifndef CAAS_ROLE_ROLE_H
+#define CAAS_ROLE_ROLE_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "role/resource.h"
+
+/* A secret that a role wants: made at random unless it comes from a file. */
+struct role_secret {
+        char *name;   /* "hub/cookie" */
+        int bytes;    /* of randomness, default 32; written as hex */
+        char *format; /* "hex" (default), "password" (letters and digits, `bytes` of them) */
+        char *file;   /* read from here instead (a 0600 file), or NULL */
+};
+struct role_secrets {
+        struct role_secret *item;
+        size_t count, capacity;
+};
+void role_secrets_clear(struct role_secrets *secrets);
+
+/* Loads every role of data_dir/roles for the target and yields the resources and secrets of the cluster.
+ *
+ * values: what ${…} may name: {"form": …, "cluster": {"name", "dir", "cache"}, "state": {"dir"}, "caas": {"libexec",
+ * "version", "data"}, "host": {"systemd": bool, …}}. ${secret.NAME} becomes a secret marker (no version yet);
+ * ${role/resource.output} stays for the plan. Inside a resource with for_each, ${each.…} is the item and ${index} its number.
+ * -ERR_INVALID with file:line:column for a fault in a role; -ERR_NOT_FOUND for a missing file. */
+int role_load(const char *data_dir, const char *target, const json_t *values, struct resources *ret_resources,
+        struct role_secrets *ret_secrets, struct err **err);
+
+#endif

@@ -1,0 +1,24 @@
+#!/bin/bash
+# Runs unit test programs one after another and counts their cases: "N passed, N failed, N skipped".
+set -u
+passed=0 failed=0 skipped=0
+log=$(mktemp) && trap 'rm -f "$log"' EXIT
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0} CMOCKA_MESSAGE_OUTPUT=STDOUT
+for program in "$@"; do
+        timeout 600 "$program" >"$log" 2>&1
+        status=$?
+        p=$(grep -c '^\[       OK \]' "$log") f=$(grep -c '^\[  FAILED  \] [A-Za-z_]*:*[^0-9]*$' "$log") s=$(grep -c '^\[  SKIPPED \] [a-z]' "$log")
+        if [ "$status" -ne 0 ]; then
+                [ "$f" -gt 0 ] || f=1
+                sed 's/^/    /' "$log" | tail -n 60
+                echo "FAILED: $program (status $status)"
+        else
+                f=0
+                echo "ok: $program ($p)"
+        fi
+        grep -h '^skip: ' "$log"
+        passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+done
+echo "unit: $passed passed, $failed failed, $skipped skipped"
+if [ -n "${TALLY:-}" ]; then echo "$passed $failed" >>"$TALLY"; fi
+[ "$failed" -eq 0 ]
