@@ -1,6 +1,7 @@
-/* The journal: one SQLite file (WAL, synchronous=FULL) that remembers clusters, runs, steps, resources and sealed secrets.
- * docs/JOURNAL.md has the tables and the state diagram. A struct journal is used by one thread at a time or guarded by its
- * own mutex: every function here is thread-safe. Two processes may have it open; each call is one transaction. */
+/* The journal: one SQLite file (WAL, synchronous=FULL) that remembers clusters, runs, steps, resources and sealed
+ * secrets. docs/JOURNAL.md has the tables and the state diagram. A struct journal is used by one thread at a time or
+ * guarded by its own mutex: every function here is thread-safe. Two processes may have it open; each call is one
+ * transaction. */
 #ifndef CAAS_JOURNAL_JOURNAL_H
 #define CAAS_JOURNAL_JOURNAL_H
 
@@ -13,54 +14,73 @@
 
 struct journal;
 
-/* Opens state_dir (made with mode 0711 if it is not there and create is set) and its journal. The folder is ours if it is
- * empty, or holds our mark (the file "caas.state"). -ERR_REFUSED: somebody else's folder; -ERR_VERSION: written by a newer
- * caas (an older one is migrated); -ERR_CORRUPT, -ERR_DENIED, -ERR_NO_SPACE; -ERR_NOT_FOUND: not there and create unset. */
+/* Opens state_dir (made with mode 0711 if it is not there and create is set) and its journal. The folder is ours if it
+ * is empty, or holds our mark (the file "caas.state"). -ERR_REFUSED: somebody else's folder; -ERR_VERSION: written by a
+ * newer caas (an older one is migrated); -ERR_CORRUPT, -ERR_DENIED, -ERR_NO_SPACE; -ERR_NOT_FOUND: not there and create
+ * unset. */
 int journal_open(const char *state_dir, bool create, struct journal **ret, struct err **err);
 struct journal *journal_close(struct journal *journal);
 
 /* ---- the lock of a cluster: one run at a time; a dead process cannot hold it (a lock on an open file) ---- */
 struct journal_lock;
 /* -ERR_BUSY names the holder: "cluster demo is being changed by process 4711 (apply, since 14:03:22)". */
-int journal_lock(struct journal *journal, const char *cluster, const char *command, struct journal_lock **ret, struct err **err);
+int journal_lock(
+        struct journal *journal, const char *cluster, const char *command, struct journal_lock **ret, struct err **err);
 struct journal_lock *journal_unlock(struct journal_lock *lock);
 
 /* ---- clusters ---- */
-/* New reference: {"name", "target", "form", "created", "applied", "version", "destroyed"}; -ERR_NOT_FOUND. */
+/* New reference: {"name", "target", "form", "created", "applied", "version", "destroyed"}; times in ms since 1970, what
+ * is not so (yet) is null. -ERR_NOT_FOUND. */
 int journal_cluster(struct journal *journal, const char *name, json_t **ret, struct err **err);
+/* All of them, by name, destroyed ones whose data was kept included. */
 int journal_clusters(struct journal *journal, json_t **ret_array, struct err **err);
-int journal_put_cluster(struct journal *journal, const char *name, const char *target, const json_t *form, int64_t now, struct err **err);
+int journal_put_cluster(struct journal *journal, const char *name, const char *target, const json_t *form, int64_t now,
+        struct err **err);
 int journal_mark_applied(struct journal *journal, const char *name, const char *version, int64_t now, struct err **err);
-/* Forgets a cluster with all resources. keep_secrets: those that user data needs stay for a later apply of the same name. */
+/* Forgets a cluster with all resources; its history stays. keep_secrets: user data was kept, so its secrets stay for a
+ * later apply of the same name, and so does the cluster's row, with the time of its last run in "destroyed". */
 int journal_forget_cluster(struct journal *journal, const char *name, bool keep_secrets, struct err **err);
 
 /* ---- runs and steps ---- */
-int journal_run_begin(struct journal *journal, const char *cluster, const char *command, int64_t now, int64_t *ret_run, struct err **err);
-int journal_run_end(struct journal *journal, int64_t run, const char *outcome, const char *message, int64_t now, struct err **err);
-/* Runs that never ended because their process died are closed as "interrupted" (call it with the cluster's lock held). */
+int journal_run_begin(struct journal *journal, const char *cluster, const char *command, int64_t now, int64_t *ret_run,
+        struct err **err);
+int journal_run_end(
+        struct journal *journal, int64_t run, const char *outcome, const char *message, int64_t now, struct err **err);
+/* Runs that never ended because their process died are closed as "interrupted" (call it with the cluster's lock held).
+ */
 int journal_runs_close_dead(struct journal *journal, const char *cluster, int64_t now, struct err **err);
-/* Newest first: {"run","command","began","ended","outcome","message","steps":[{"resource","action","state","began","ended","message"}]}. */
+/* Newest first, at most limit (0 = all that are kept: JOURNAL_RUNS_KEPT of a cluster):
+ * {"run","command","began","ended","outcome","message",
+ * "steps":[{"resource","action","state","began","ended","message"}]}; a step's state is "intent", "done", "failed" or
+ * "interrupted". */
+#define JOURNAL_RUNS_KEPT 200
 int journal_history(struct journal *journal, const char *cluster, int limit, json_t **ret_array, struct err **err);
 
 /* Intent: committed before the kind is called. Writes the step and marks the resource row (made if need be) incomplete,
- * with the spec that is about to be applied; the last complete spec and state stay readable as long as it is incomplete. */
+ * with the spec that is about to be applied; the last complete spec and state stay readable as long as it is
+ * incomplete. The action "remove" wants no new spec: the row is only marked. -ERR_INVALID: no such run, or cluster not
+ * put. */
 int journal_step_intent(struct journal *journal, int64_t run, const char *cluster, const struct resource *resource,
         const char *action, int64_t now, struct err **err);
-/* Outcome of an apply: the resource is complete with this spec, digest, observed state and outputs (state, outputs may be NULL). */
+/* Outcome of an apply: the resource is complete with this spec, digest, observed state and outputs (state, outputs may
+ * be NULL). */
 int journal_step_applied(struct journal *journal, int64_t run, const char *cluster, const struct resource *resource,
         const char *digest, const json_t *state, const json_t *outputs, int64_t now, struct err **err);
 /* Outcome of a removal: the row is gone. */
-int journal_step_removed(struct journal *journal, int64_t run, const char *cluster, const char *id, int64_t now, struct err **err);
-int journal_step_failed(struct journal *journal, int64_t run, const char *cluster, const char *id, const char *message, int64_t now,
-        struct err **err);
+int journal_step_removed(
+        struct journal *journal, int64_t run, const char *cluster, const char *id, int64_t now, struct err **err);
+int journal_step_failed(struct journal *journal, int64_t run, const char *cluster, const char *id, const char *message,
+        int64_t now, struct err **err);
 
 /* ---- the inventory ---- */
 struct journal_resource {
-        struct resource resource; /* with the spec as applied last */
-        char *digest;
-        json_t *state, *outputs; /* or NULL */
-        bool complete;
-        int64_t position; /* grows in the order in which they were first applied: removal goes backwards */
+        struct resource resource; /* kind and spec as applied last; those of the first attempt if none ever ended */
+        char *digest;             /* of that spec; NULL if no apply ever ended */
+        json_t *state, *outputs;  /* or NULL */
+        bool complete;            /* false: a run was cut off, or failed, inside an apply or a removal */
+        char *pending_kind; /* what an apply that did not end wanted; NULL if there was none. Where these differ */
+        json_t *pending;    /* from kind and spec (another path, say), a removal has to clean up after both */
+        int64_t position;   /* grows in the order in which they were first applied: removal goes backwards */
 };
 struct journal_resources {
         struct journal_resource *item;
@@ -73,8 +93,10 @@ int journal_outputs(struct journal *journal, const char *cluster, const char *id
 
 /* ---- secrets: AES-256-GCM under state_dir/key (0600), bound to cluster and name ---- */
 /* Keeps the version when the value is the same, otherwise adds one. */
-int journal_put_secret(struct journal *journal, const char *cluster, const char *name, const char *value, struct err **err);
-/* The caller frees it with mem_wipe_free(value, strlen(value)). -ERR_NOT_FOUND; -ERR_CORRUPT: another key, or tampered with. */
+int journal_put_secret(
+        struct journal *journal, const char *cluster, const char *name, const char *value, struct err **err);
+/* The caller frees it with mem_wipe_free(value, strlen(value)). -ERR_NOT_FOUND; -ERR_CORRUPT: another key, or tampered
+ * with. */
 int journal_secret(struct journal *journal, const char *cluster, const char *name, char **ret_value, struct err **err);
 /* {"hub/cookie": 1, …}: names and versions only. New reference. */
 int journal_secret_versions(struct journal *journal, const char *cluster, json_t **ret, struct err **err);

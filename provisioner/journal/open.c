@@ -1,0 +1,75 @@
+/* Opening and closing the journal. */
+#include "journal/journal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "journal/journal_impl.h"
+
+#define BUSY_MS 10000 /* a transaction takes milliseconds; who waits this long waits for a hung disk */
+
+/* FULL: a commit is on the disk when it returns, so an intent is known after a power cut. */
+static const char pragmas[] = "PRAGMA journal_mode = WAL;"
+                              "PRAGMA synchronous = FULL;"
+                              "PRAGMA foreign_keys = ON;"
+                              "PRAGMA trusted_schema = OFF;"
+                              "PRAGMA temp_store = MEMORY;";
+
+static void journal_cleanup(struct journal **journal)
+{
+        journal_close(*journal);
+}
+
+static int connect_database(struct journal *journal, struct err **err)
+{
+        /* Our own mutex guards it. */
+        int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+        if (sqlite3_open_v2(journal->path, &journal->db, flags, NULL) != SQLITE_OK)
+                return db_error(journal->db, journal->path, err);
+        if (sqlite3_db_readonly(journal->db, "main") == 1) /* SQLite falls back to that on its own */
+                return err_set(err, ERR_DENIED, "%s: cannot be written to (read-only disk, or another user's file)",
+                        journal->path);
+        sqlite3_busy_timeout(journal->db, BUSY_MS);
+        /* Version first: a newer journal is not to be written to, not even its mode. */
+        int r = migrate(journal->db, journal->path, err);
+        if (r < 0)
+                return r;
+        if (sqlite3_exec(journal->db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
+                return db_error(journal->db, journal->path, err);
+        return 0;
+}
+
+int journal_open(const char *state_dir, bool create, struct journal **ret, struct err **err)
+{
+        int r = folder_prepare(state_dir, create, err);
+        if (r < 0)
+                return r;
+        __attribute__((cleanup(journal_cleanup))) struct journal *journal = mem_zero(sizeof *journal);
+        pthread_mutex_init(&journal->mutex, NULL);
+        journal->state_dir = str_copy(state_dir);
+        journal->path = file_join(state_dir, JOURNAL_FILE);
+        r = connect_database(journal, err);
+        if (r < 0)
+                return r;
+        *ret = STEAL(journal);
+        return 0;
+}
+
+struct journal *journal_close(struct journal *journal)
+{
+        if (!journal)
+                return NULL;
+        for (size_t i = 0; i < journal->statement_count; i++)
+                sqlite3_finalize(journal->statement[i].stmt);
+        free(journal->statement);
+        sqlite3_close(journal->db);
+        explicit_bzero(journal->key, sizeof journal->key);
+        pthread_mutex_destroy(&journal->mutex);
+        free(journal->state_dir);
+        free(journal->path);
+        free(journal);
+        return NULL;
+}
