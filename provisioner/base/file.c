@@ -83,7 +83,8 @@ static int fill_temporary(int fd, const void *data, size_t length, mode_t mode, 
         return fsync(fd);
 }
 
-int file_write_atomic(const char *path, const void *data, size_t length, mode_t mode, uid_t uid, gid_t gid, struct err **err)
+int file_write_atomic(
+        const char *path, const void *data, size_t length, mode_t mode, uid_t uid, gid_t gid, struct err **err)
 {
         CLEANUP_FREE char *temporary = str_format("%s.XXXXXX", path);
         CLEANUP_CLOSE int fd = mkostemp(temporary, O_CLOEXEC); /* 0600 */

@@ -9,13 +9,14 @@
 
 #include "base/err.h"
 
-/* Reads a whole regular file of at most max bytes; *ret_data is NUL-terminated and the caller's. ret_length may be NULL.
- * -ERR_NOT_FOUND, -ERR_DENIED, -ERR_INVALID (larger than max, or no regular file), -ERR_IO. */
+/* Reads a whole regular file of at most max bytes; *ret_data is NUL-terminated and the caller's. ret_length may be
+ * NULL. -ERR_NOT_FOUND, -ERR_DENIED, -ERR_INVALID (larger than max, or no regular file), -ERR_IO. */
 int file_read(const char *path, size_t max, char **ret_data, size_t *ret_length, struct err **err);
 
 /* Temporary file in the same folder, fsync, rename, fsync of the folder. uid or gid (uid_t)-1: unchanged.
  * -ERR_NO_SPACE and others; the old file is then untouched. */
-int file_write_atomic(const char *path, const void *data, size_t length, mode_t mode, uid_t uid, gid_t gid, struct err **err);
+int file_write_atomic(
+        const char *path, const void *data, size_t length, mode_t mode, uid_t uid, gid_t gid, struct err **err);
 
 /* Makes path and its missing parents; an existing folder is fine and keeps its mode. New ones get mode exactly. */
 int file_make_dirs(const char *path, mode_t mode, struct err **err);

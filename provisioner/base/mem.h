@@ -8,7 +8,7 @@
 
 void *mem_zero(size_t size) __attribute__((malloc, returns_nonnull));
 void *mem_zero_array(size_t count, size_t size) __attribute__((malloc, returns_nonnull)); /* overflow is checked */
-void *mem_resize(void *old, size_t count, size_t size) __attribute__((returns_nonnull));   /* new bytes are undefined */
+void *mem_resize(void *old, size_t count, size_t size) __attribute__((returns_nonnull));  /* new bytes are undefined */
 void *mem_copy(const void *data, size_t size) __attribute__((malloc, returns_nonnull));
 
 /* Overwrites before freeing: for secrets. Accepts NULL. */

@@ -268,7 +268,8 @@ static int run_loop(struct run *run)
         for (;;) {
                 struct pollfd p[5] = {{.fd = run->out.fd, .events = POLLIN}, {.fd = run->err.fd, .events = POLLIN},
                         {.fd = run->input, .events = POLLOUT}, {.fd = run->pidfd, .events = POLLIN},
-                        {.fd = cancel_level(run->spec->cancel) == 0 ? cancel_fd(run->spec->cancel) : -1, .events = POLLIN}};
+                        {.fd = cancel_level(run->spec->cancel) == 0 ? cancel_fd(run->spec->cancel) : -1,
+                                .events = POLLIN}};
                 int64_t now = clock->monotonic_ms(clock);
                 run_police(run, now);
                 int64_t wait = (run->kill_at ? run->kill_at : run->end) - now;
@@ -331,8 +332,8 @@ static int take_result(struct run *run, struct proc_result *ret, struct err **er
         log_trace("proc", "%s ended with %d", name, result.status);
         if (run->why == ERR_TIMEOUT || run->why == ERR_CANCELLED) {
                 proc_result_clear(&result);
-                return err_set(err, (enum err_code)run->why, run->why == ERR_TIMEOUT ? "%s took too long" : "%s was cancelled",
-                        name);
+                return err_set(err, (enum err_code)run->why,
+                        run->why == ERR_TIMEOUT ? "%s took too long" : "%s was cancelled", name);
         }
         *ret = result;
         return 0;
@@ -349,8 +350,14 @@ int proc_run(const struct proc_spec *spec, struct proc_result *ret, struct err *
         int number = open_pipes(spec, in, out, er);
         pid_t pid = -1;
         if (number == 0) {
-                struct child c = {.path = path, .argv = (char *const *)spec->argv, .env = env, .directory = spec->directory,
-                        .in = in[0], .out = out[1], .err = er[1], .new_session = spec->new_session};
+                struct child c = {.path = path,
+                        .argv = (char *const *)spec->argv,
+                        .env = env,
+                        .directory = spec->directory,
+                        .in = in[0],
+                        .out = out[1],
+                        .err = er[1],
+                        .new_session = spec->new_session};
                 log_trace("proc", "starting %s", path);
                 number = spawn(&c, &pid);
         }
@@ -416,8 +423,8 @@ int proc_must(const struct proc_spec *spec, struct proc_result *ret, struct err 
         return 0;
 }
 
-int proc_daemon(const char *const *argv, const char *const *env, const char *directory, const char *log_path, pid_t *ret_pid,
-        struct err **err)
+int proc_daemon(const char *const *argv, const char *const *env, const char *directory, const char *log_path,
+        pid_t *ret_pid, struct err **err)
 {
         struct proc_spec spec = {.argv = argv, .env = env};
         CLEANUP_FREE char **full_env = make_env(&spec);
@@ -428,8 +435,14 @@ int proc_daemon(const char *const *argv, const char *const *env, const char *dir
         CLEANUP_CLOSE int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
         if (null < 0 || log < 0)
                 return err_set_errno(err, errno, "cannot start %s: %s", argv[0], log_path);
-        struct child c = {.path = path, .argv = (char *const *)argv, .env = full_env, .directory = directory, .in = null, .out = log,
-                .err = log, .new_session = true};
+        struct child c = {.path = path,
+                .argv = (char *const *)argv,
+                .env = full_env,
+                .directory = directory,
+                .in = null,
+                .out = log,
+                .err = log,
+                .new_session = true};
         pid_t pid;
         int number = spawn(&c, &pid);
         if (number)

@@ -10,19 +10,19 @@
 #include "base/err.h"
 
 struct proc_spec {
-        const char *const *argv;     /* NULL-terminated; argv[0] is looked up in PATH. Secrets never stand here */
-        const char *const *env;      /* NULL-terminated "A=b" added to (or replacing in) ours; NULL = ours as it is */
-        bool clean_env;              /* begin with nothing but PATH, LANG and HOME */
-        const char *directory;       /* NULL = ours */
-        const char *input;           /* for standard input; NULL = /dev/null. Secrets go here */
+        const char *const *argv; /* NULL-terminated; argv[0] is looked up in PATH. Secrets never stand here */
+        const char *const *env;  /* NULL-terminated "A=b" added to (or replacing in) ours; NULL = ours as it is */
+        bool clean_env;          /* begin with nothing but PATH, LANG and HOME */
+        const char *directory;   /* NULL = ours */
+        const char *input;       /* for standard input; NULL = /dev/null. Secrets go here */
         size_t input_length;
-        size_t output_max;           /* bytes kept of stdout and of stderr each: the LAST so many; 0 = 64 KiB */
-        int timeout_ms;              /* 0 = 10 minutes */
-        struct cancel *cancel;       /* level 2: TERM, then KILL after 5 s. May be NULL */
+        size_t output_max;     /* bytes kept of stdout and of stderr each: the LAST so many; 0 = 64 KiB */
+        int timeout_ms;        /* 0 = 10 minutes */
+        struct cancel *cancel; /* level 2: TERM, then KILL after 5 s. May be NULL */
         /* Called for each line of stdout or stderr as it comes, without its newline. May be NULL. */
         void (*on_line)(void *data, const char *line);
         void *data;
-        bool new_session;            /* own process group, so that Ctrl-C at the terminal does not reach it. Usually true */
+        bool new_session; /* own process group, so that Ctrl-C at the terminal does not reach it. Usually true */
 };
 
 struct proc_result {
@@ -42,7 +42,7 @@ int proc_run(const struct proc_spec *spec, struct proc_result *ret, struct err *
 int proc_must(const struct proc_spec *spec, struct proc_result *ret, struct err **err);
 
 /* Starts a process that outlives us: own session, output appended to log_path, its pid in *ret_pid. */
-int proc_daemon(const char *const *argv, const char *const *env, const char *directory, const char *log_path, pid_t *ret_pid,
-        struct err **err);
+int proc_daemon(const char *const *argv, const char *const *env, const char *directory, const char *log_path,
+        pid_t *ret_pid, struct err **err);
 
 #endif

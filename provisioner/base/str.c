@@ -92,7 +92,8 @@ size_t str_distance(const char *a, const char *b)
                 for (size_t j = 1; j <= m; j++) {
                         size_t cost = a[i - 1] == b[j - 1] ? 0 : 1;
                         now[j] = min3(last[j] + 1, now[j - 1] + 1, last[j - 1] + cost);
-                        if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < now[j])
+                        if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                                before[j - 2] + 1 < now[j])
                                 now[j] = before[j - 2] + 1;
                 }
         }

@@ -13,21 +13,22 @@
 #include "journal/journal.h"
 #include "kind/kind.h"
 #include "plan/plan.h"
+#include "role/role.h"
 
 struct engine_options {
         struct journal *journal;
         const char *cluster, *target;
         const char *state_dir, *cache_dir, *data_dir;
-        const char *version;              /* of caas */
-        const json_t *form;               /* the complete form; NULL for destroy */
-        const struct resources *desired;  /* NULL for destroy */
+        const char *version;             /* of caas */
+        const json_t *form;              /* the complete form; NULL for destroy */
+        const struct resources *desired; /* NULL for destroy */
         const struct role_secrets *secrets;
-        const struct kind *const *kinds;  /* NULL-terminated */
+        const struct kind *const *kinds; /* NULL-terminated */
         struct clock *clock;
         struct cancel *cancel;
-        event_sink on_event;              /* may be NULL; called from one thread at a time */
+        event_sink on_event; /* may be NULL; called from one thread at a time */
         void *event_data;
-        unsigned threads;                 /* 0 = 8 */
+        unsigned threads; /* 0 = 8 */
         bool delete_data;
 };
 
@@ -41,7 +42,8 @@ int engine_plan_destroy(struct engine *engine, struct plan *ret, struct err **er
 
 /* Runs a plan made by this engine: takes the journal through it. The caller holds the cluster's lock.
  * -ERR_REFUSED (a step refuses; nothing was touched), -ERR_INVALID (preflight; nothing was touched; all findings in the
- * message, a line each), -ERR_CANCELLED, -ERR_FAILED (what failed, a line each; the rest that could be done is done). */
+ * message, a line each), -ERR_CANCELLED, -ERR_FAILED (what failed, a line each; the rest that could be done is done).
+ */
 int engine_apply(struct engine *engine, const struct plan *plan, const char *command, struct err **err);
 
 #endif

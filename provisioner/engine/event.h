@@ -6,16 +6,16 @@
 #include <stdint.h>
 
 enum event_type {
-        EVENT_RUN_BEGIN,  /* text: command; total = steps to do */
-        EVENT_PHASE,      /* text: "observing", "checking", "applying" */
-        EVENT_STEP_BEGIN, /* id, action */
-        EVENT_PROGRESS,   /* id, text: what is being waited for */
-        EVENT_RETRY,      /* id, text: why; done = attempt */
-        EVENT_STEP_DONE,  /* id, action, duration_ms; action "none" if it turned out that nothing had to be done */
-        EVENT_STEP_FAILED,/* id, text */
-        EVENT_KEPT,       /* id, text: user data kept and where */
-        EVENT_NOTICE,     /* id, text: what the change means for people */
-        EVENT_RUN_END,    /* text: outcome "done", "failed", "cancelled"; done, total */
+        EVENT_RUN_BEGIN,   /* text: command; total = steps to do */
+        EVENT_PHASE,       /* text: "observing", "checking", "applying" */
+        EVENT_STEP_BEGIN,  /* id, action */
+        EVENT_PROGRESS,    /* id, text: what is being waited for */
+        EVENT_RETRY,       /* id, text: why; done = attempt */
+        EVENT_STEP_DONE,   /* id, action, duration_ms; action "none" if it turned out that nothing had to be done */
+        EVENT_STEP_FAILED, /* id, text */
+        EVENT_KEPT,        /* id, text: user data kept and where */
+        EVENT_NOTICE,      /* id, text: what the change means for people */
+        EVENT_RUN_END,     /* text: outcome "done", "failed", "cancelled"; done, total */
 };
 struct event {
         enum event_type type;

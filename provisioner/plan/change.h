@@ -29,8 +29,8 @@ struct change {
 };
 void change_clear(struct change *change);
 
-/* The common rule: not there -> create; nothing recorded but there -> update (adopt); other kind -> replace; spec digest
- * differs or state differs from the recorded one or the last apply was cut off -> update; otherwise none. */
+/* The common rule: not there -> create; nothing recorded but there -> update (adopt); other kind -> replace; spec
+ * digest differs or state differs from the recorded one or the last apply was cut off -> update; otherwise none. */
 void change_default(const struct resource *r, const struct recorded *recorded, const json_t *state, struct change *ret);
 
 #endif

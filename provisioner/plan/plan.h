@@ -27,10 +27,11 @@ void plan_clear(struct plan *plan);
 #define CLEANUP_PLAN __attribute__((cleanup(plan_clear)))
 
 struct plan_known {
-        const char *id; /* of a resource */
+        const char *id;           /* of a resource */
         struct recorded recorded; /* kind NULL = not recorded */
         char **needs;             /* as recorded; for removals. May be NULL */
         const json_t *state;      /* observed */
+        const char *unseen;       /* why it could not be looked at (a server that is down); NULL = it was */
 };
 
 /* The comparison of the resource's kind; fills *ret (cleared by the plan). Pure. */
@@ -40,17 +41,18 @@ typedef int (*plan_compare)(void *data, const struct resource *r, const struct r
 /* desired: with ${role/resource.output} still in it. known: one entry for each resource that is recorded or observed.
  * Recorded ones that are not desired become removals, in the reverse order of their needs.
  * -ERR_INVALID: a need or an output of a resource that does not exist, a circle (said by its ids), an id twice. */
-int plan_make(const struct resources *desired, const struct plan_known *known, size_t known_count, plan_compare compare, void *data,
-        struct plan *ret, struct err **err);
+int plan_make(const struct resources *desired, const struct plan_known *known, size_t known_count, plan_compare compare,
+        void *data, struct plan *ret, struct err **err);
 
 /* Everything is removed (destroy). */
 int plan_make_removal(const struct plan_known *known, size_t known_count, struct plan *ret, struct err **err);
 
-/* Puts the outputs into what is left of the placeholders of a resource's spec. outputs: {"hub/ports": {"api": 8001}}. What
- * is missing stays an $after marker. Used by the engine when outputs become known. New reference. */
+/* Puts the outputs into what is left of the placeholders of a resource's spec. outputs: {"hub/ports": {"api": 8001}}.
+ * What is missing stays an $after marker. Used by the engine when outputs become known. New reference. */
 int plan_fill(const json_t *spec, const json_t *outputs, json_t **ret_spec, struct err **err);
 
-/* {"steps": [{"id","kind","action","reason","fields","notice"}], "summary": {…}}; steps without change only if all. New reference. */
+/* {"steps": [{"id","kind","action","reason","fields","notice"}], "summary": {…}}; steps without change only if all. New
+ * reference. */
 json_t *plan_to_json(const struct plan *plan, bool all);
 
 #endif

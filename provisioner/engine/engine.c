@@ -1,0 +1,245 @@
+#include "engine/engine.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "engine/private.h"
+#include "tree/subst.h"
+
+#define THREADS_DEFAULT 8
+
+void engine_event(struct engine *engine, const struct event *event)
+{
+        if (!engine->o.on_event)
+                return;
+        struct event full = *event;
+        full.wall_ms = engine->o.clock->wall_ms(engine->o.clock);
+        full.cluster = engine->o.cluster;
+        pthread_mutex_lock(&engine->event_mutex);
+        engine->o.on_event(engine->o.event_data, &full);
+        pthread_mutex_unlock(&engine->event_mutex);
+}
+
+static void call_progress(struct kind_ctx *ctx, const char *text)
+{
+        const struct call *call = ctx->engine;
+        engine_event(call->engine,
+                &(struct event){.type = EVENT_PROGRESS, .id = call->id, .kind = call->kind, .text = text});
+}
+
+struct kind_ctx engine_ctx(struct call *call)
+{
+        struct kind_ctx ctx = call->engine->ctx;
+        ctx.engine = call;
+        return ctx;
+}
+
+static void copy_desired(struct engine *engine)
+{
+        const struct resources *desired = engine->o.desired;
+        for (size_t i = 0; desired && i < desired->count; i++) {
+                const struct resource *r = &desired->item[i];
+                size_t needs = 0;
+                while (r->needs && r->needs[needs])
+                        needs++;
+                /* The spec is copied where it holds secrets, because their versions are put in; otherwise it is shared.
+                 */
+                struct resource copy = {str_copy(r->id), str_copy(r->kind),
+                        subst_has_marker(r->spec, MARK_SECRET) ? json_deep_copy(r->spec) : json_incref(r->spec),
+                        mem_zero_array(needs + 1, sizeof *copy.needs)};
+                for (size_t j = 0; j < needs; j++)
+                        copy.needs[j] = str_copy(r->needs[j]);
+                resources_add(&engine->desired, &copy);
+        }
+}
+
+int engine_new(const struct engine_options *options, struct engine **ret, struct err **err)
+{
+        struct engine *engine = mem_zero(sizeof *engine);
+        engine->o = *options;
+        if (engine->o.threads == 0)
+                engine->o.threads = THREADS_DEFAULT;
+        if (!engine->o.clock)
+                engine->o.clock = clock_system();
+        pthread_mutex_init(&engine->event_mutex, NULL);
+        engine->new_secrets = json_object();
+        CLEANUP_FREE char *clusters = file_join(options->state_dir, "clusters");
+        engine->cluster_dir = file_join(clusters, options->cluster);
+        engine->ctx = (struct kind_ctx){.cluster = options->cluster,
+                .state_dir = options->state_dir,
+                .cluster_dir = engine->cluster_dir,
+                .cache_dir = options->cache_dir,
+                .data_dir = options->data_dir,
+                .cancel = options->cancel,
+                .clock = engine->o.clock,
+                .delete_data = options->delete_data,
+                .resolve = engine_resolve,
+                .progress = call_progress};
+        copy_desired(engine);
+        int r = journal_resources(options->journal, options->cluster, &engine->recorded, err);
+        if (r == 0)
+                r = engine_prepare_secrets(engine, err);
+        if (r < 0) {
+                engine_free(engine);
+                return r;
+        }
+        *ret = engine;
+        return 0;
+}
+
+struct engine *engine_free(struct engine *engine)
+{
+        if (!engine)
+                return NULL;
+        for (size_t i = 0; i < engine->count; i++) {
+                json_decref(engine->item[i].look_spec);
+                json_decref(engine->item[i].state);
+                err_free(engine->item[i].err);
+        }
+        free(engine->item);
+        json_decref(engine->index);
+        free(engine->known);
+        resources_clear(&engine->desired);
+        journal_resources_clear(&engine->recorded);
+        json_decref(engine->secret_versions);
+        kind_forget(engine->new_secrets);
+        free(engine->cluster_dir);
+        pthread_mutex_destroy(&engine->event_mutex);
+        free(engine);
+        return NULL;
+}
+
+int engine_plan(struct engine *engine, struct plan *ret, struct err **err)
+{
+        engine_event(engine, &(struct event){.type = EVENT_PHASE, .text = "observing"});
+        int r = engine->known ? 0 : engine_observe(engine, err);
+        if (r < 0)
+                return r;
+        return plan_make(&engine->desired, engine->known, engine->count, engine_compare, engine, ret, err);
+}
+
+int engine_plan_destroy(struct engine *engine, struct plan *ret, struct err **err)
+{
+        /* Nothing is looked at: what is recorded goes, whatever became of it, and removing is idempotent. */
+        if (!engine->known) {
+                engine->known = mem_zero_array(engine->recorded.count, sizeof *engine->known);
+                for (size_t i = 0; i < engine->recorded.count; i++) {
+                        const struct journal_resource *r = &engine->recorded.item[i];
+                        engine->known[i] = (struct plan_known){
+                                .id = r->resource.id, .recorded = engine_recorded(r), .needs = r->resource.needs};
+                        if (!engine_kind(engine, r->resource.kind))
+                                return err_set(err, ERR_VERSION, "%s is of kind %s, which this version does not know",
+                                        r->resource.id, r->resource.kind);
+                }
+        }
+        return plan_make_removal(engine->known, engine->recorded.count, ret, err);
+}
+
+/* ---- preflight ---- */
+
+struct preflight {
+        struct engine *engine;
+        const struct plan *plan;
+        struct err **found; /* one place a step */
+};
+
+static void preflight_one(void *data, size_t i)
+{
+        struct preflight *p = data;
+        const struct plan_step *step = &p->plan->step[i];
+        enum action action = step->change.action;
+        if (action != ACTION_CREATE && action != ACTION_UPDATE && action != ACTION_REPLACE)
+                return;
+        const struct kind *kind = engine_kind(p->engine, step->resource.kind);
+        if (!kind->preflight || subst_has_marker(step->resource.spec, MARK_AFTER))
+                return;
+        struct call call = {p->engine, step->resource.id, kind->name};
+        struct kind_ctx ctx = engine_ctx(&call);
+        if (kind->preflight(&ctx, &step->resource, step->recorded.kind ? &step->recorded : NULL, &p->found[i]) < 0)
+                err_prefix(&p->found[i], "%s", step->resource.id);
+}
+
+static int preflight(struct engine *engine, const struct plan *plan, struct err **err)
+{
+        engine_event(engine, &(struct event){.type = EVENT_PHASE, .text = "checking"});
+        CLEANUP_FREE struct err **found = mem_zero_array(plan->count, sizeof(struct err *));
+        struct preflight p = {engine, plan, found};
+        pool_each(engine->o.threads, plan->count, preflight_one, &p);
+        CLEANUP_BUF struct buf text = BUF_INIT(64 * 1024);
+        for (size_t i = 0; i < plan->count; i++) {
+                if (found[i])
+                        buf_format(&text, "%s%s", text.length ? "\n" : "", found[i]->message);
+                err_free(found[i]);
+        }
+        if (text.length)
+                return err_set(err, ERR_INVALID, "%s", text.data);
+        return cancel_check(engine->o.cancel, 1, err);
+}
+
+static int refuse(const struct plan *plan, struct err **err)
+{
+        CLEANUP_BUF struct buf text = BUF_INIT(64 * 1024);
+        for (size_t i = 0; i < plan->count; i++) {
+                const struct plan_step *step = &plan->step[i];
+                if (step->change.action == ACTION_REFUSE)
+                        buf_format(&text, "%s%s: %s", text.length ? "\n" : "", step->resource.id,
+                                step->change.reason ? step->change.reason : "cannot be changed");
+        }
+        return err_set(err, ERR_REFUSED, "%s", text.data);
+}
+
+/* ---- a run ---- */
+
+static int run_begin(struct engine *engine, const char *command, int64_t *ret_run, struct err **err)
+{
+        struct journal *journal = engine->o.journal;
+        int64_t now = engine->o.clock->wall_ms(engine->o.clock);
+        int r = 0;
+        if (engine->o.form)
+                r = journal_put_cluster(journal, engine->o.cluster, engine->o.target, engine->o.form, now, err);
+        if (r == 0)
+                r = journal_runs_close_dead(journal, engine->o.cluster, now, err);
+        if (r == 0)
+                r = engine_store_secrets(engine, err);
+        if (r == 0)
+                r = journal_run_begin(journal, engine->o.cluster, command, now, ret_run, err);
+        return r;
+}
+
+int engine_apply(struct engine *engine, const struct plan *plan, const char *command, struct err **err)
+{
+        if (plan->refuse)
+                return refuse(plan, err);
+        int r = preflight(engine, plan, err);
+        if (r < 0)
+                return r;
+        size_t total = plan->create + plan->update + plan->replace + plan->remove;
+        int64_t run, began = engine->o.clock->monotonic_ms(engine->o.clock);
+        r = run_begin(engine, command, &run, err);
+        if (r < 0)
+                return r;
+        engine_event(engine, &(struct event){.type = EVENT_RUN_BEGIN, .text = command, .total = total});
+        engine_event(engine, &(struct event){.type = EVENT_PHASE, .text = "applying"});
+        CLEANUP_ERR struct err *fault = NULL;
+        r = engine_run(engine, plan, run, &fault);
+        const char *outcome = r == 0 ? "done" : r == -ERR_CANCELLED ? "cancelled" : "failed";
+        int64_t now = engine->o.clock->wall_ms(engine->o.clock);
+        CLEANUP_ERR struct err *late = NULL; /* an outcome that cannot be written must not hide why the run failed */
+        int ended = journal_run_end(engine->o.journal, run, outcome, fault ? fault->message : NULL, now, &late);
+        if (r == 0 && ended == 0 && engine->o.form)
+                ended = journal_mark_applied(engine->o.journal, engine->o.cluster, engine->o.version, now, &late);
+        engine_event(engine, &(struct event){.type = EVENT_RUN_END,
+                                     .text = outcome,
+                                     .total = total,
+                                     .duration_ms = engine->o.clock->monotonic_ms(engine->o.clock) - began});
+        if (r == 0 && ended < 0) {
+                r = ended;
+                fault = STEAL(late);
+        }
+        if (r < 0 && err)
+                *err = STEAL(fault);
+        return r;
+}
