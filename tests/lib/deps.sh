@@ -1,0 +1,34 @@
+#!/bin/bash
+# Installs what is missing of Debian's packages and says what.  deps.sh [build|test]
+#
+# The stack itself (389 Directory Server, Caddy, runit …) is not listed here: `caas apply` installs that by itself.
+set -eu
+build="gcc libc6-dev make libjansson-dev libyaml-dev libcurl4-openssl-dev libldap-dev libssl-dev libsqlite3-dev ca-certificates"
+# Python's venv module and the name of the fuzzer's library follow the release.
+clang=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
+test="clang clang-tidy libclang-rt-${clang:-14}-dev shellcheck libcmocka-dev python3-venv git procps iproute2 chromium chromium-driver fonts-dejavu-core"
+case ${1:-build} in
+build) wanted=$build ;;
+test) wanted="$build $test" ;;
+*) echo "usage: deps.sh [build|test]" >&2 && exit 64 ;;
+esac
+missing() {
+        for package in $wanted; do
+                dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || printf '%s ' "$package"
+        done
+}
+need=$(missing)
+[ -n "$need" ] || exit 0
+if [ "$(id -u)" -ne 0 ]; then
+        echo "These packages are missing, and only root can install them: $need" >&2
+        echo "    sudo apt-get install --no-install-recommends $need" >&2
+        exit 1
+fi
+echo "installing: $need"
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # a list of words
+apt-get install -y -qq --no-install-recommends $need >/dev/null 2>&1 ||
+        { apt-get update -qq && clang=$(apt-cache depends clang | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1) &&
+                apt-get install -y -qq --no-install-recommends ${need//libclang-rt-14-dev/libclang-rt-${clang:-14}-dev} >/dev/null; }
+left=$(missing)
+[ -z "${left//libclang-rt-14-dev /}" ] || { echo "could not install: $left" >&2; exit 1; }

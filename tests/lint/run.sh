@@ -1,0 +1,42 @@
+#!/bin/bash
+# Every check of the text of the project; one line a check.
+set -u
+. tests/lib/common.sh
+passed=0 failed=0
+log=$(mktemp) && trap 'rm -f "$log"' EXIT
+check() {
+        local name=$1
+        shift
+        if "$@" >"$log" 2>&1; then
+                passed=$((passed + 1)) && echo "ok: $name"
+        else
+                failed=$((failed + 1)) && sed 's/^/    /' "$log" | tail -n 60 && echo "FAILED: $name"
+        fi
+}
+tools=$(tools_venv) || { echo "cannot install the lint tools"; exit 1; }
+mapfile -t c_files < <(git ls-files '*.c' '*.h')
+mapfile -t shell_files < <(git ls-files '*.sh' .ci/run)
+mapfile -t python_files < <(git ls-files '*.py')
+tidy() {
+        # only what changed since it was clean the last time: the key is the file, its headers' sum and the checks
+        local headers todo=() file key
+        headers=$(git ls-files 'provisioner/*.h' .clang-tidy | xargs cat | sha256sum)
+        mkdir -p "$CACHE/tidy"
+        while read -r file; do
+                key=$(echo "$headers" | cat - "$file" | sha256sum | cut -c1-32)
+                [ -e "$CACHE/tidy/$key" ] || todo+=("$file $key")
+        done < <(git ls-files 'provisioner/*.c')
+        [ ${#todo[@]} -gt 0 ] || return 0
+        # shellcheck disable=SC2016 # the inner shell expands
+        printf '%s\n' "${todo[@]}" | xargs -P 2 -L 1 bash -c 'clang-tidy --quiet --warnings-as-errors="*" "$0" -- -std=gnu17 -D_GNU_SOURCE -Iprovisioner 2>/dev/null && touch "$CAAS_TEST_CACHE/tidy/$1"'
+}
+check "layers: includes only downwards" bash tests/lint/layers.sh
+check "banned functions, unfinished work, long files" bash tests/lint/banned.sh
+check "format (clang-format)" "$tools/bin/clang-format" --dry-run --Werror "${c_files[@]}"
+check "shellcheck" shellcheck -x "${shell_files[@]}"
+check "ruff" "$tools/bin/ruff" check --no-cache "${python_files[@]}"
+check "ruff format" "$tools/bin/ruff" format --no-cache --check "${python_files[@]}"
+[ -n "${LINT_QUICK:-}" ] || check "clang-tidy" tidy
+echo "lint: $passed passed, $failed failed"
+if [ -n "${TALLY:-}" ]; then echo "$passed $failed" >>"$TALLY"; fi
+[ "$failed" -eq 0 ]

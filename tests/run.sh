@@ -1,0 +1,31 @@
+#!/bin/bash
+# Everything, one after another; ends with "N passed, N failed".
+set -u
+. tests/lib/common.sh
+TALLY=$(mktemp) && trap 'rm -f "$TALLY"' EXIT
+export TALLY
+began=$SECONDS
+stage() {
+        local name=$1 from=$SECONDS
+        shift
+        note "$name"
+        "$@" || echo "^ $name failed"
+        echo "($name: $((SECONDS - from)) s)"
+}
+# A stage that breaks before it counts anything is a failure, too.
+counted() {
+        local before after
+        before=$(wc -l <"$TALLY")
+        "$@" || true
+        after=$(wc -l <"$TALLY")
+        [ "$after" -gt "$before" ] || { echo "0 1" >>"$TALLY"; return 1; }
+}
+bash tests/lib/deps.sh test || exit 1
+stage "lint" counted bash tests/lint/run.sh
+stage "unit, -O2" counted make --no-print-directory -j2 unit
+stage "unit, sanitizers" counted make --no-print-directory -j2 unit SAN=1
+stage "fuzz" counted make --no-print-directory -j2 fuzz
+stage "integration" counted make --no-print-directory -j2 integration
+echo
+echo "took $(((SECONDS - began) / 60)) min $(((SECONDS - began) % 60)) s"
+awk '{p += $1; f += $2} END {printf "%d passed, %d failed\n", p, f; exit f > 0}' "$TALLY"
