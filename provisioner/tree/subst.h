@@ -1,13 +1,14 @@
-/* ${…} in a parsed tree. A scalar that is exactly one placeholder becomes the value with its type; inside longer text the
- * value's text is put in. Keys are not touched. "$${" gives a literal "${". Nothing that was put in is looked at again,
- * so a value cannot inject a placeholder.
+/* ${…} in a parsed tree. A scalar that is exactly one placeholder becomes the value with its type; inside longer text
+ * the value's text is put in. Keys are not touched. "$${" gives a literal "${". Nothing that was put in is looked at
+ * again, so a value cannot inject a placeholder.
  *
- * Grammar: ${name} with name of [A-Za-z0-9_./-]+, at most 200 characters. An unclosed or malformed placeholder is an error.
+ * Grammar: ${name} with name of [A-Za-z0-9_./-]+, at most 200 characters. An unclosed or malformed placeholder is an
+ * error.
  *
  * The lookup answers SUBST_VALUE with a new reference, SUBST_KEEP (the placeholder stays as it is, for a later pass; a
- * "$${" stays, too, when `keep` is asked for below), or fails. A value that is a marker (an object with one of the keys of
- * role/resource.h: "$secret", "$after") inside longer text makes the string a {"$join": […]} marker. Other objects, arrays
- * and null inside longer text are an error. */
+ * "$${" stays, too, when `keep` is asked for below), or fails. A value that is a marker (an object with one of the keys
+ * of role/resource.h: "$secret", "$after") inside longer text makes the string a {"$join": […]} marker. Other objects,
+ * arrays and null inside longer text are an error. */
 #ifndef CAAS_TREE_SUBST_H
 #define CAAS_TREE_SUBST_H
 
@@ -21,7 +22,8 @@ enum subst_answer { SUBST_VALUE, SUBST_KEEP };
 /* Returns an answer, or a negative error. *ret is set (new reference) with SUBST_VALUE only. */
 typedef int (*subst_lookup)(void *data, const char *name, json_t **ret, struct err **err);
 
-/* *ret is a new tree. more_passes: leave "$${" alone because another pass follows. Errors say the path of the scalar. */
+/* *ret is a new tree. more_passes: leave "$${" alone because another pass follows. Errors say the path of the scalar.
+ */
 int subst_tree(const json_t *tree, subst_lookup lookup, void *data, bool more_passes, json_t **ret, struct err **err);
 
 /* The same for one piece of text; the answer is a string or a {"$join"} marker. */
