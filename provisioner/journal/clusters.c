@@ -5,7 +5,7 @@
 
 static int read_cluster(struct journal *journal, sqlite3_stmt *stmt, json_t **ret, struct err **err)
 {
-        json_t *form;
+        json_t *form = NULL;
         int r = db_json(journal, stmt, 2, &form, err);
         if (r < 0)
                 return r;
@@ -60,7 +60,7 @@ static int list_clusters(struct journal *journal, json_t *list, struct err **err
         if (r < 0)
                 return r;
         while ((r = db_step(journal, stmt, err)) > 0) {
-                json_t *cluster;
+                json_t *cluster = NULL;
                 r = read_cluster(journal, stmt, &cluster, err);
                 if (r < 0)
                         return r;

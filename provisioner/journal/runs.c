@@ -154,7 +154,7 @@ static int list_runs(struct journal *journal, const char *cluster, int limit, js
         db_bind_text(stmt, 1, cluster);
         db_bind_int(stmt, 2, limit > 0 ? limit : -1);
         while ((r = db_step(journal, stmt, err)) > 0) {
-                json_t *steps;
+                json_t *steps = NULL;
                 r = list_steps(journal, sqlite3_column_int64(stmt, 0), &steps, err);
                 if (r < 0)
                         return r;
