@@ -145,6 +145,16 @@ static bool holds_nul(const yaml_event_t *event)
         return strlen((const char *)event->data.scalar.value) != event->data.scalar.length;
 }
 
+static void refuse_tag(struct parse *p, const yaml_event_t *event, const yaml_char_t *tag)
+{
+        static const char core[] = "tag:yaml.org,2002:"; /* what !! stands for */
+        const char *name = (const char *)tag;
+        bool short_form = str_starts(name, core);
+        CLEANUP_FREE char *written = str_format("%s%s", short_form ? "!!" : "", name + (short_form ? strlen(core) : 0));
+        CLEANUP_FREE char *quoted = diag_quote(written);
+        ADD(p, event, "a tag (%.*s): tags are not allowed here", (int)strlen(quoted) - 2, quoted + 1);
+}
+
 static int read_scalar(struct parse *p, const yaml_event_t *event, size_t depth, struct node *ret)
 {
         const char *text = (const char *)event->data.scalar.value;
@@ -154,8 +164,7 @@ static int read_scalar(struct parse *p, const yaml_event_t *event, size_t depth,
         bool suspect = false;
 
         if (event->data.scalar.tag) {
-                CLEANUP_FREE char *tag = diag_quote((const char *)event->data.scalar.tag);
-                ADD(p, event, "a tag (%s): tags are not allowed here", tag);
+                refuse_tag(p, event, event->data.scalar.tag);
                 suspect = true;
         }
         if (holds_nul(event)) {
@@ -227,7 +236,7 @@ static int read_scalar_key(struct parse *p, const yaml_event_t *event, struct ke
         CLEANUP_FREE char *quoted = diag_quote(text);
 
         if (event->data.scalar.tag)
-                ADD(p, event, "a tag on a key: tags are not allowed here");
+                refuse_tag(p, event, event->data.scalar.tag);
         if (holds_nul(event)) {
                 ADD(p, event, "the key holds a NUL character (\\0), which is not allowed");
                 return 0;
@@ -386,10 +395,8 @@ static int read_container(struct parse *p, const yaml_event_t *event, size_t dep
         const yaml_char_t *tag = list ? event->data.sequence_start.tag : event->data.mapping_start.tag;
         *ret = (struct node){.value = list ? json_array() : json_object(),
                 .place = place_new(mark_line(&event->start_mark), mark_column(&event->start_mark))};
-        if (tag) {
-                CLEANUP_FREE char *quoted = diag_quote((const char *)tag);
-                ADD(p, event, "a tag (%s): tags are not allowed here", quoted);
-        }
+        if (tag)
+                refuse_tag(p, event, tag);
         if (count(p, event, depth, ret->place) < 0)
                 return -1;
         return list ? read_list(p, depth, ret) : read_mapping(p, depth, ret);

@@ -61,6 +61,16 @@ static const char *stopped_at(const yaml_parser_t *yaml, const char *text, size_
         return i < length ? text + i : "";
 }
 
+/* What libyaml was in ("while parsing a block mapping"). */
+static const char *what(const char *context)
+{
+        if (strstr(context, "mapping"))
+                return "mapping";
+        if (strstr(context, "sequence") || strstr(context, "collection"))
+                return "list";
+        return "text";
+}
+
 void yaml_error_add(const yaml_parser_t *yaml, const char *text, size_t length, struct diags *diags)
 {
         int line, column;
@@ -83,13 +93,14 @@ void yaml_error_add(const yaml_parser_t *yaml, const char *text, size_t length, 
                 return;
         }
         /* Where something never ends, where it begins is what helps. */
-        if (words && strstr(words, "never closed") && yaml->context) {
+        if (yaml->context && words && (strstr(words, "never closed") || strstr(words, "\":\" is missing"))) {
                 line = (int)yaml->context_mark.line + 1;
                 column = (int)yaml->context_mark.column + 1;
         }
         CLEANUP_FREE char *since = NULL;
         if (yaml->context && yaml->context_mark.line + 1 < (size_t)line)
-                since = str_format(" (%s that began in line %zu)", yaml->context, yaml->context_mark.line + 1);
+                since = str_format(
+                        " (in the %s that began in line %zu)", what(yaml->context), yaml->context_mark.line + 1);
         diags_add(diags, line, column, "%s%s",
                 words           ? words
                 : yaml->problem ? yaml->problem
