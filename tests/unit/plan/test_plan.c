@@ -20,8 +20,8 @@ static void add(struct resources *list, const char *id, json_t *spec, const char
         resources_add(list, &r);
 }
 
-static int compare(void *data, const struct resource *r, const struct recorded *recorded, const json_t *state, struct change *ret,
-        struct err **err)
+static int compare(void *data, const struct resource *r, const struct recorded *recorded, const json_t *state,
+        struct change *ret, struct err **err)
 {
         (void)data;
         (void)err;
@@ -30,11 +30,17 @@ static int compare(void *data, const struct resource *r, const struct recorded *
 }
 
 /* What the journal would know of a resource that was applied with this spec. */
-static struct plan_known known(const char *id, const json_t *spec, const json_t *state, const json_t *outputs, char digest[DIGEST_SIZE])
+static struct plan_known known(
+        const char *id, const json_t *spec, const json_t *state, const json_t *outputs, char digest[DIGEST_SIZE])
 {
         digest_tree(spec, digest);
         return (struct plan_known){.id = id,
-                .recorded = {.kind = "fake", .spec = spec, .digest = digest, .state = state, .outputs = outputs, .complete = true},
+                .recorded = {.kind = "fake",
+                        .spec = spec,
+                        .digest = digest,
+                        .state = state,
+                        .outputs = outputs,
+                        .complete = true},
                 .state = state};
 }
 
@@ -66,19 +72,22 @@ static void test_needs_come_first(void **state)
         assert_true(place_of(&plan, "b/b") < place_of(&plan, "c/c"));
         const struct plan_step *c = step_of(&plan, "c/c");
         assert_int_equal(c->after_count, 1);
-        assert_string_equal(json_string_value(json_object_get(json_object_get(c->resource.spec, "x"), MARK_AFTER)), "b/b.port");
+        assert_string_equal(
+                json_string_value(json_object_get(json_object_get(c->resource.spec, "x"), MARK_AFTER)), "b/b.port");
 }
 
 static void test_known_outputs_are_put_in_and_nothing_is_to_do(void **state)
 {
         (void)state;
-        json_auto_t *empty = json_object(), *outputs = json_pack("{s:i}", "port", 8001), *used = json_pack("{s:i}", "x", 8001);
+        json_auto_t *empty = json_object(), *outputs = json_pack("{s:i}", "port", 8001),
+                    *used = json_pack("{s:i}", "x", 8001);
         json_auto_t *seen = json_pack("{s:b}", "there", 1);
         CLEANUP_RESOURCES struct resources desired = {0};
         add(&desired, "b/b", json_pack("{s:s}", "x", "${a/a.port}"), NULL);
         add(&desired, "a/a", json_object(), NULL);
         char digest[2][DIGEST_SIZE];
-        const struct plan_known all[] = {known("a/a", empty, seen, outputs, digest[0]), known("b/b", used, seen, NULL, digest[1])};
+        const struct plan_known all[] = {
+                known("a/a", empty, seen, outputs, digest[0]), known("b/b", used, seen, NULL, digest[1])};
         CLEANUP_PLAN struct plan plan = {0};
         assert_int_equal(plan_make(&desired, all, 2, compare, NULL, &plan, NULL), 0);
         assert_int_equal(plan.create + plan.update + plan.replace + plan.remove + plan.refuse, 0);
@@ -88,14 +97,15 @@ static void test_known_outputs_are_put_in_and_nothing_is_to_do(void **state)
 static void test_form_change_and_drift_are_told_apart(void **state)
 {
         (void)state;
-        json_auto_t *old = json_pack("{s:i}", "size", 1), *seen = json_pack("{s:s}", "mode", "0644"), *other = json_pack("{s:s}", "mode", "0777");
+        json_auto_t *old = json_pack("{s:i}", "size", 1), *seen = json_pack("{s:s}", "mode", "0644"),
+                    *other = json_pack("{s:s}", "mode", "0777");
         CLEANUP_RESOURCES struct resources desired = {0};
         add(&desired, "a/changed", json_pack("{s:i}", "size", 2), NULL);
         add(&desired, "a/drifted", json_pack("{s:i}", "size", 1), NULL);
         add(&desired, "a/gone", json_pack("{s:i}", "size", 1), NULL);
         char digest[3][DIGEST_SIZE];
-        struct plan_known all[] = {known("a/changed", old, seen, NULL, digest[0]), known("a/drifted", old, seen, NULL, digest[1]),
-                known("a/gone", old, seen, NULL, digest[2])};
+        struct plan_known all[] = {known("a/changed", old, seen, NULL, digest[0]),
+                known("a/drifted", old, seen, NULL, digest[1]), known("a/gone", old, seen, NULL, digest[2])};
         all[1].state = other;
         all[2].state = NULL;
         CLEANUP_PLAN struct plan plan = {0};
@@ -104,7 +114,8 @@ static void test_form_change_and_drift_are_told_apart(void **state)
         assert_int_equal(plan.create, 1);
         const struct plan_step *changed = step_of(&plan, "a/changed"), *drifted = step_of(&plan, "a/drifted");
         assert_string_equal(changed->change.reason, "changed");
-        assert_string_equal(json_string_value(json_object_get(json_array_get(changed->change.fields, 0), "path")), "size");
+        assert_string_equal(
+                json_string_value(json_object_get(json_array_get(changed->change.fields, 0), "path")), "size");
         assert_string_equal(drifted->change.reason, "drift");
         assert_true(json_is_true(json_object_get(json_array_get(drifted->change.fields, 0), "drift")));
         assert_string_equal(step_of(&plan, "a/gone")->change.reason, "missing");
@@ -149,7 +160,8 @@ static void test_no_longer_wanted_is_removed(void **state)
         CLEANUP_RESOURCES struct resources desired = {0};
         add(&desired, "a/a", json_object(), NULL);
         char digest[2][DIGEST_SIZE];
-        const struct plan_known all[] = {known("a/a", spec, spec, NULL, digest[0]), known("old/x", spec, spec, NULL, digest[1])};
+        const struct plan_known all[] = {
+                known("a/a", spec, spec, NULL, digest[0]), known("old/x", spec, spec, NULL, digest[1])};
         CLEANUP_PLAN struct plan plan = {0};
         assert_int_equal(plan_make(&desired, all, 2, compare, NULL, &plan, NULL), 0);
         assert_int_equal(plan.remove, 1);
@@ -228,7 +240,8 @@ static void test_what_could_not_be_looked_at(void **state)
 static void test_secrets_never_show(void **state)
 {
         (void)state;
-        json_auto_t *old = json_pack("{s:{s:s,s:i}}", "password", MARK_SECRET, "hub/x", "version", 1), *seen = json_object();
+        json_auto_t *old = json_pack("{s:{s:s,s:i}}", "password", MARK_SECRET, "hub/x", "version", 1),
+                    *seen = json_object();
         CLEANUP_RESOURCES struct resources desired = {0};
         add(&desired, "a/a", json_pack("{s:{s:s,s:i}}", "password", MARK_SECRET, "hub/x", "version", 2), NULL);
         char digest[DIGEST_SIZE];
