@@ -1,0 +1,46 @@
+"""A scheduler belongs to its user, so what its heartbeat says is checked before the gateway acts on it."""
+
+import re
+from urllib.parse import urlsplit
+
+WORKER_NAME = re.compile(r"[0-9a-f]{32}")
+MAX_COUNT = 100_000
+DASHBOARD = "owner"  # there is one; it is reached through the owner's Jupyter server, never through the gateway
+
+
+class BadHeartbeat(ValueError):
+    pass
+
+
+def _loopback(address, scheme: str) -> str:
+    """The gateway connects to this address, and sends clients there: it has to be a port of this host."""
+    try:
+        parts = urlsplit(address)
+        plain = not (parts.path or parts.query or parts.username)
+        good = plain and parts.scheme == scheme and parts.hostname == "127.0.0.1" and parts.port
+    except (ValueError, TypeError, AttributeError):
+        good = False
+    if not good:
+        raise BadHeartbeat(f"{scheme}://127.0.0.1:port expected, found {str(address)[:80]!r}")
+    return f"{scheme}://127.0.0.1:{parts.port}"
+
+
+def checked(msg) -> dict:
+    """The heartbeat with exactly the known members, each of its type. Raises BadHeartbeat."""
+    if not isinstance(msg, dict):
+        raise BadHeartbeat("a heartbeat is an object")
+    count = msg.get("count")
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= MAX_COUNT:
+        raise BadHeartbeat(f"count: {str(count)[:40]!r}")
+    out = {
+        "count": count,
+        "scheduler_address": _loopback(msg.get("scheduler_address"), "tls"),
+        "api_address": _loopback(msg.get("api_address"), "http"),
+        "dashboard_address": DASHBOARD,
+    }
+    for key in ("active_workers", "closing_workers", "closed_workers"):
+        names = msg.get(key)
+        if not isinstance(names, list):
+            raise BadHeartbeat(f"{key} is a list")
+        out[key] = [n for n in names if isinstance(n, str) and WORKER_NAME.fullmatch(n)]
+    return out

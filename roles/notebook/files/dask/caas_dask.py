@@ -1,0 +1,83 @@
+"""Preloaded into every Dask scheduler and worker, before either of them listens.
+
+Dask serves its dashboard, metrics and profiles over plain HTTP to whoever reaches the port, and all users of a host
+reach all of its loopback ports. A scheduler therefore serves on a socket in its owner's home, which the owner's Jupyter
+server opens to the owner alone (pangeo_notebook.dashboard), and a worker serves nothing.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import time
+
+from distributed.http.routing import RoutingApplication
+from distributed.node import ServerNode
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_unix_socket
+
+FOLDER = os.path.join(os.path.expanduser("~"), ".local", "share", "dask-gateway")
+LOGS_KEPT = 20  # clusters
+
+
+def socket_path(cluster: str) -> str:
+    return os.path.join(FOLDER, f"{cluster}.sock")
+
+
+def _serve(self, routes, dashboard_address=None, default_port=0, ssl_options=None):
+    """Stands in for ServerNode.start_http_server."""
+    self.http_application = RoutingApplication(routes)
+    self.http_server = HTTPServer(self.http_application)
+    self.http_server.address, self.http_server.port = "", 0
+    cluster = os.environ.get("DASK_GATEWAY_CLUSTER_NAME")
+    if default_port != 8787 or not cluster:  # only a scheduler has a port by default
+        return
+    try:
+        os.makedirs(FOLDER, 0o700, exist_ok=True)
+        self.http_server.add_socket(bind_unix_socket(socket_path(cluster), mode=0o600))
+    except OSError as e:  # a full home must not keep the cluster from starting
+        print(f"no dashboard: {e}", flush=True)
+
+
+ServerNode.start_http_server = _serve
+
+
+def _is_dead(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(1)
+        try:
+            s.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return True
+        except OSError:
+            return False
+    return False
+
+
+def _tidy(cluster: str) -> None:
+    """Removes what clusters left behind that were killed: sockets nobody listens on, logs of long ago."""
+    for name in os.listdir(FOLDER):
+        path = os.path.join(FOLDER, name)
+        if name.endswith(".sock") and name != f"{cluster}.sock" and _is_dead(path):
+            os.unlink(path)
+    logs = os.path.join(FOLDER, "logs")
+    if not os.path.isdir(logs):
+        return
+    folders = sorted((e for e in os.scandir(logs) if e.is_dir(follow_symlinks=False)), key=lambda e: e.stat().st_mtime)
+    for entry in folders[:-LOGS_KEPT]:
+        if entry.name != cluster and time.time() - entry.stat().st_mtime > 3600:
+            shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def dask_setup(server) -> None:
+    cluster = os.environ.get("DASK_GATEWAY_CLUSTER_NAME", "")
+    if hasattr(server, "transition_log") and cluster:
+        with contextlib.suppress(OSError):
+            _tidy(cluster)
+
+
+def dask_teardown(server) -> None:
+    cluster = os.environ.get("DASK_GATEWAY_CLUSTER_NAME", "")
+    if hasattr(server, "transition_log") and cluster:
+        with contextlib.suppress(OSError):
+            os.unlink(socket_path(cluster))

@@ -1,0 +1,16 @@
+"""What a user's Jupyter server has beside JupyterLab's own: the owner's Dask dashboards and the first notebook."""
+
+from .dashboard import handlers
+from .welcome import copy_welcome
+
+
+def _jupyter_server_extension_points():
+    return [{"module": "pangeo_notebook"}]
+
+
+def _load_jupyter_server_extension(server):
+    server.web_app.add_handlers(".*$", handlers(server.web_app.settings["base_url"]))
+    copy_welcome(server.log)
+
+
+load_jupyter_server_extension = _load_jupyter_server_extension
