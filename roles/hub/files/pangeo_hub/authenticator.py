@@ -1,0 +1,139 @@
+"""Sign-in: the directory checks the password, membership of the cluster's two groups admits, groups give roles.
+
+The stock LDAP authenticator verifies no certificate by default, has no time-outs, blocks the hub's event loop, sees direct
+members only and knows neither groups nor refreshing; so this one talks to the directory itself (directory.py)."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from jupyterhub.auth import Authenticator
+from tornado import web
+from traitlets import Any as AnyTrait
+
+from .accounts import Accounts
+from .directory import USER_NAME, Account, Directory, DirectoryAway, PasswordExpired
+from .settings import Settings
+
+T = TypeVar("T")
+
+
+class SignInRefused(web.HTTPError):
+    """The password was right and still the answer is no. `page` is the template that explains it."""
+
+    def __init__(self, status: int, page: str, message: str, name: str = "") -> None:
+        super().__init__(status, message)
+        self.jupyterhub_message = message
+        self.page = page
+        self.user_name = name
+
+
+class PangeoAuthenticator(Authenticator):
+    """settings and accounts are given by jupyterhub_config.py."""
+
+    settings: Settings = AnyTrait(config=True)
+    accounts: Accounts = AnyTrait(config=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.manage_groups = True
+        self.any_allow_config = True  # check_allowed below is the rule: no need to warn that there is none
+        where = self.settings.directory
+        self.admitting = frozenset({where.users_group, where.admins_group})
+        named = {group for profile in self.settings.get("profiles") or [] for group in profile.get("groups") or []}
+        self.directory = Directory(where, named)
+        # Threads of their own: a directory that hangs must not use up those that mount homes and resolve names.
+        self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="directory")
+        self.membership: Any = None
+
+    async def ask(self, question: Callable[..., T], *arguments: Any) -> T:
+        """Runs a question to the directory in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, question, *arguments)
+
+    def normalize_username(self, username: str) -> str:
+        return username.strip().lower()
+
+    def validate_username(self, username: str) -> bool:
+        return bool(USER_NAME.fullmatch(username))
+
+    async def authenticate(self, handler: Any, data: dict[str, str]) -> dict[str, Any] | None:
+        name = self.normalize_username(data.get("username") or "")
+        password = data.get("password") or ""
+        if not self.validate_username(name) or not password:
+            return None
+        try:
+            account = await self.ask(self._check_password, name, password)
+        except DirectoryAway as error:
+            self.log.error("the directory does not answer: %s", error)
+            raise SignInRefused(
+                503,
+                "login.html",
+                "The directory that knows the accounts does not answer right now. Nothing is wrong with your password, and"
+                " servers that run go on running. Please try again in a minute.",
+                name,
+            ) from error
+        except PasswordExpired:
+            raise SignInRefused(
+                403, "login.html", "Your password has expired. Change it where your account is managed, then sign in.", name
+            ) from None
+        if account is None:
+            return None
+        if not account.groups & self.admitting:
+            self.log.warning("%s gave the right password and is in neither of %s", name, sorted(self.admitting))
+            raise SignInRefused(403, "not_a_member.html", "not a member", name)
+        if account.uid is None or account.gid is None:
+            raise SignInRefused(
+                403,
+                "login.html",
+                "Your account has no usable uidNumber and gidNumber in the directory (1000 or more), and so no files could"
+                " belong to it. Please tell an administrator.",
+                name,
+            )
+        return self.to_model(account)
+
+    def _check_password(self, name: str, password: str) -> Account | None:
+        """In a thread. Who does not exist and whose password is wrong are the same answer."""
+        account = self.directory.account(name)
+        if account is None or account.locked or not self.directory.password_is_right(account.dn, password):
+            return None
+        return account
+
+    def to_model(self, account: Account) -> dict[str, Any]:
+        """What JupyterHub keeps of somebody who is admitted; remembers uid and gid for the spawner."""
+        if account.uid is not None and account.gid is not None:
+            self.accounts.remember(account.name, account.uid, account.gid)
+        return {"name": account.name, "groups": self.groups_of(account)}
+
+    def groups_of(self, account: Account) -> list[str]:
+        """The hub's groups of an account: empty unless it is admitted. The role `admin` hangs on the admins group."""
+        if account.locked or not account.groups & self.admitting:
+            return []
+        extra = {self.settings.directory.admins_group} if account.name in self.settings.admins else set()
+        return sorted(account.groups | extra)
+
+    async def check_allowed(self, username: str, authentication: dict[str, Any] | None = None) -> bool:
+        if authentication is None:  # the hub asks for names in its configuration and its database
+            return True
+        return bool(self.admitting & set(authentication.get("groups") or []))
+
+    async def refresh_user(self, user: Any, handler: Any = None, **_: Any) -> bool | dict[str, Any]:
+        """At most every auth_refresh_age per user, and before each start. Directory away: what is known stays."""
+        try:
+            present = await self.membership.check([user.name])
+        except DirectoryAway as error:
+            self.log.warning("cannot refresh %s: %s", user.name, error)
+            return True
+        account = present.get(user.name)
+        if account is None:
+            self.membership.end_soon(user.name, "no longer a member")
+            return False
+        return self.to_model(account)
+
+    def get_handlers(self, app: Any) -> Iterable[tuple[str, type]]:
+        from .handlers import LoginHandler, RevokeHandler
+        from .membership import Membership
+
+        self.membership = Membership(app=app, authenticator=self)
+        self.membership.start()
+        return [(r"/login", LoginHandler), (r"/api/caas/revoke/([^/]+)", RevokeHandler)]
