@@ -309,7 +309,7 @@ static int command_stop(const struct options *o, struct err **err)
 
 static void print_group(const char *name, const struct cgroup_usage *u, bool first)
 {
-        printf("%s\n  {\"group\": \"%s\", \"memory\": %" PRId64 ", \"working_set\": %" PRId64
+        printf("%s\n  {\"name\": \"%s\", \"memory\": %" PRId64 ", \"working_set\": %" PRId64
                ", \"memory_limit\": %" PRId64 ", \"cpu_usec\": %" PRId64 ", \"cpu_limit\": %" PRId64
                ", \"throttled_usec\": %" PRId64 ", \"oom_kills\": %" PRId64 ", \"tasks\": %" PRId64
                ", \"tasks_limit\": %" PRId64 "}",

@@ -14,6 +14,7 @@ struct cgroup_tree {
         char *parent; /* "caas-demo" */
         char *slice;  /* PLACE_SYSTEMD: "caas-demo.slice" */
         char *top;    /* version 2: the group that `folder` is made in; controllers are enabled from here */
+        const char *const *enable; /* version 2: what children get, "+memory" first; the first two are a must */
         /* Where the groups stand, for each controller; NULL = no such hierarchy. On version 2 the same text four times.
          */
         char *folder[CONTROLLER_COUNT];

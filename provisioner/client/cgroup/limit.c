@@ -98,10 +98,9 @@ int cgroup_move_all(const char *from, const char *to)
 
 /* Lets the children of a group of version 2 have memory, cpu and pids. A group that holds processes itself may not do
  * that (EBUSY) unless it is the machine's own root: they move to a leaf beside our folder then. */
-static int enable_children(const char *folder, bool may_move, struct err **err)
+static int enable_children(const char *folder, const char *const *wanted, bool may_move, struct err **err)
 {
-        static const char *const wanted[] = {"+memory", "+cpu", "+pids"};
-        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        for (size_t i = 0; wanted[i]; i++) {
                 int r = cgroup_put(folder, "cgroup.subtree_control", wanted[i]);
                 if (r < 0 && errno == EBUSY && may_move) {
                         CLEANUP_FREE char *leaf = file_join(folder, "main");
@@ -129,12 +128,12 @@ static int make_folders(struct cgroup_tree *tree, const char *name, struct err *
                         continue;
                 /* a stop of the last group may be taking the folder away under our hands: make it again */
                 for (int try = 0;; try++) {
-                        if (tree->unified && enable_children(tree->top, true, err) < 0)
+                        if (tree->unified && enable_children(tree->top, tree->enable, true, err) < 0)
                                 return err_prefix(err, "control group %s", name);
                         if (mkdir(folder, 0755) < 0 && errno != EEXIST)
                                 return err_set_errno(err, errno, "cannot make control group %s", folder);
                         CLEANUP_ERR struct err *cause = NULL;
-                        int r = tree->unified ? enable_children(folder, false, &cause) : 0;
+                        int r = tree->unified ? enable_children(folder, tree->enable, false, &cause) : 0;
                         if (r == 0 && (mkdir(path, 0755) == 0 || errno == EEXIST))
                                 break;
                         if (try < CREATE_TRIES && !file_exists(folder))

@@ -13,6 +13,7 @@
 #include "base/str.h"
 
 static const char *const CONTROLLERS[CONTROLLER_COUNT] = {"memory", "cpu", "cpuacct", "pids"};
+static const char *const ENABLE[] = {"+memory", "+cpu", "+pids", NULL};
 static const struct cgroup_paths MACHINE = {"/sys/fs/cgroup", "/proc/self/cgroup", "/run/systemd/system"};
 
 #define NAME_MAX_LENGTH   128
@@ -179,6 +180,7 @@ int cgroup_open(const struct cgroup_paths *paths, const char *parent, struct cgr
         CLEANUP_CGROUP struct cgroup_tree *tree = mem_zero(sizeof *tree);
         tree->parent = str_copy(parent);
         tree->slice = slice_name(parent);
+        tree->enable = ENABLE;
         tree->placement = file_exists(paths->systemd) ? PLACE_SYSTEMD : PLACE_TOP;
         CLEANUP_FREE char *mark = file_join(paths->root, "cgroup.controllers");
         if (file_exists(mark))
