@@ -1,5 +1,6 @@
-/* Roles: what to install, as data. roles/<name>/role.yaml lists the resources of a role for each target; this loads them,
- * puts the form's values in and yields resources in the order of their needs. Pure but for reading the role's own files. */
+/* Roles: what to install, as data. roles/<name>/role.yaml lists the resources of a role for each target; this loads
+ * them, puts the form's values in and yields resources in the order of their needs. Pure but for reading the role's own
+ * files. */
 #ifndef CAAS_ROLE_ROLE_H
 #define CAAS_ROLE_ROLE_H
 
@@ -21,12 +22,23 @@ struct role_secrets {
 };
 void role_secrets_clear(struct role_secrets *secrets);
 
-/* Loads every role of data_dir/roles for the target and yields the resources and secrets of the cluster.
+/* Loads every role of data_dir/roles for the target and yields the resources and secrets of the cluster, each resource
+ * after what it needs. Needs are those of the text and the resources whose outputs the spec names.
  *
  * values: what ${…} may name: {"form": …, "cluster": {"name", "dir", "cache"}, "state": {"dir"}, "caas": {"libexec",
  * "version", "data"}, "host": {"systemd": bool, …}}. ${secret.NAME} becomes a secret marker (no version yet);
- * ${role/resource.output} stays for the plan. Inside a resource with for_each, ${each.…} is the item and ${index} its number.
- * -ERR_INVALID with file:line:column for a fault in a role; -ERR_NOT_FOUND for a missing file. */
+ * ${role/resource.output} stays for the plan, and so does "$${". Inside a resource with for_each, ${each} and ${each.…}
+ * are the item and ${index} its number from 0; they may stand in needs, when and unless, too.
+ *
+ * The same id (or secret) may be declared several times if at most one of them is there, by their `when` and `unless`.
+ *
+ * Files: `source: FILE` (of the role's folder, taken as it is) and `template: FILE` (of templates/<target>/, filled)
+ * become `content`; `sources: FOLDER` becomes `files`; `copy: /path` gets `copy_digest`. As the value of another key
+ * than `json`, {source: …}, {template: …}, {sources: …} or {file: /path} becomes the text itself: `requirements:
+ * {source: lock.txt}`.
+ *
+ * -ERR_INVALID with file:line:column for a fault in a role or template; -ERR_NOT_FOUND for a missing file. Pure but for
+ * reading those files; may be called from any thread. */
 int role_load(const char *data_dir, const char *target, const json_t *values, struct resources *ret_resources,
         struct role_secrets *ret_secrets, struct err **err);
 

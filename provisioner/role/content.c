@@ -1,0 +1,328 @@
+/* Files into specs. What is taken as it is gets its "${" escaped, because the plan fills every text once more. */
+#include "role/role_impl.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "tree/digest.h"
+#include "tree/path.h"
+#include "tree/subst.h"
+
+#define TEXT_MAX  (4 * 1024 * 1024)
+#define COPY_MAX  (64 * 1024 * 1024)
+#define DEPTH_MAX 16
+
+/* ---- reading ---- */
+
+/* The text of a file, borrowed from the loader: a for_each reads it once. */
+static int read_text(struct loader *loader, const char *path, const json_t **ret, struct err **err)
+{
+        json_t *text = json_object_get(loader->files, path);
+        if (!text) {
+                CLEANUP_FREE char *data = NULL;
+                size_t length, bad;
+                int r = file_read(path, TEXT_MAX, &data, &length, err);
+                if (r < 0)
+                        return r;
+                if (!str_utf8(data, length, &bad))
+                        return err_set(err, ERR_INVALID, "%s is no text: byte %zu is not UTF-8", path, bad);
+                text = json_stringn_nocheck(data, length);
+                json_object_set_new(loader->files, path, text);
+        }
+        *ret = text;
+        return 0;
+}
+
+static json_t *escaped(const json_t *text)
+{
+        const char *rest = json_string_value(text), *found = strstr(rest, "${");
+        if (!found)
+                return json_incref((json_t *)text);
+        CLEANUP_BUF struct buf buf = BUF_INIT(SIZE_MAX / 2);
+        for (; found; found = strstr(rest, "${")) {
+                buf_add(&buf, rest, (size_t)(found - rest));
+                buf_str(&buf, "$${");
+                rest = found + 2;
+        }
+        buf_str(&buf, rest);
+        return json_stringn_nocheck(buf.data, buf.length);
+}
+
+/* folder/name, if that is in the folder, links included. */
+static int path_within(const char *folder, const char *name, char **ret, struct err **err)
+{
+        if (!*name || *name == '/')
+                return err_set(err, ERR_INVALID, "%s is not inside %s", *name ? name : "an empty name", folder);
+        CLEANUP_FREE char *path = file_join(folder, name);
+        CLEANUP_FREE char *real_folder = realpath(folder, NULL);
+        if (!real_folder)
+                return err_set_errno(err, errno, "cannot open %s", folder);
+        CLEANUP_FREE char *real = realpath(path, NULL);
+        if (!real)
+                return err_set_errno(err, errno, "cannot open %s", path);
+        size_t length = strlen(real_folder);
+        if (strncmp(real, real_folder, length) != 0 || real[length] != '/')
+                return err_set(err, ERR_INVALID, "%s is not inside %s", name, folder);
+        *ret = STEAL(path);
+        return 0;
+}
+
+/* ---- source ---- */
+
+static int take_source(
+        struct scope *scope, const struct role_text *role, const char *name, json_t **ret, struct err **err)
+{
+        CLEANUP_FREE char *path = NULL;
+        const json_t *text;
+        int r = path_within(role->folder, name, &path, err);
+        if (r == 0)
+                r = read_text(scope->loader, path, &text, err);
+        if (r == 0)
+                *ret = escaped(text);
+        return r;
+}
+
+/* ---- template ---- */
+
+/* Which "${" of the text fails? Gives the error its line and column. Only called when one did. */
+static int locate_in_template(struct scope *scope, const char *path, const char *text, struct err **err)
+{
+        int line = 1;
+        const char *begin = text;
+        for (const char *p = text; *p; p++) {
+                if (*p == '\n') {
+                        line++;
+                        begin = p + 1;
+                } else if (strncmp(p, "$${", 3) == 0) {
+                        p += 2;
+                } else if (strncmp(p, "${", 2) == 0) {
+                        size_t length = strcspn(p, "}\n");
+                        CLEANUP_FREE char *one = str_copy_n(p, length + (p[length] == '}'));
+                        json_auto_t *ignored = NULL;
+                        int r = subst_text(one, values_look_up, scope, true, &ignored, err);
+                        if (r < 0)
+                                return err_at(err, path, line, (int)(p - begin) + 1);
+                }
+        }
+        err_set(err, ERR_INVALID, "the template cannot be filled");
+        return err_at(err, path, 0, 0);
+}
+
+static int take_template(
+        struct scope *scope, const struct role_text *role, const char *name, json_t **ret, struct err **err)
+{
+        (void)role; /* templates are shared */
+        CLEANUP_FREE char *templates = file_join(scope->loader->data_dir, "templates");
+        CLEANUP_FREE char *folder = file_join(templates, scope->loader->target);
+        CLEANUP_FREE char *path = NULL;
+        const json_t *text;
+        int r = path_within(folder, name, &path, err);
+        if (r == 0)
+                r = read_text(scope->loader, path, &text, err);
+        if (r < 0)
+                return r;
+        if (subst_text(json_string_value(text), values_look_up, scope, true, ret, NULL) < 0)
+                return locate_in_template(scope, path, json_string_value(text), err);
+        return 0;
+}
+
+/* ---- sources ---- */
+
+/* Left behind by Python, editors and version control. */
+static int wanted(const struct dirent *entry)
+{
+        return entry->d_name[0] != '.' && !str_is(entry->d_name, "__pycache__") && !str_ends(entry->d_name, ".pyc");
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+        return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int read_folder(
+        struct loader *loader, const char *folder, const char *relative, int depth, json_t *files, struct err **err);
+
+static int read_entry(struct loader *loader, const char *folder, const char *relative, const char *name, int depth,
+        json_t *files, struct err **err)
+{
+        CLEANUP_FREE char *path = file_join(folder, name);
+        CLEANUP_FREE char *below = *relative ? file_join(relative, name) : str_copy(name);
+        struct stat st;
+        if (lstat(path, &st) < 0)
+                return err_set_errno(err, errno, "cannot open %s", path);
+        if (S_ISDIR(st.st_mode))
+                return read_folder(loader, path, below, depth + 1, files, err);
+        if (!S_ISREG(st.st_mode))
+                return err_set(err, ERR_INVALID, "%s is neither a file nor a folder", path);
+        const json_t *text;
+        int r = read_text(loader, path, &text, err);
+        if (r == 0)
+                json_object_set_new(files, below, escaped(text));
+        return r;
+}
+
+static int read_folder(
+        struct loader *loader, const char *folder, const char *relative, int depth, json_t *files, struct err **err)
+{
+        struct dirent **names;
+        if (depth > DEPTH_MAX)
+                return err_set(err, ERR_INVALID, "%s is more than %d folders deep", folder, DEPTH_MAX);
+        int count = scandir(folder, &names, wanted, by_name), r = 0;
+        if (count < 0)
+                return err_set_errno(err, errno, "cannot read the folder %s", folder);
+        for (int i = 0; i < count; i++) {
+                if (r == 0)
+                        r = read_entry(loader, folder, relative, names[i]->d_name, depth, files, err);
+                free(names[i]);
+        }
+        free(names);
+        return r;
+}
+
+static int take_sources(
+        struct scope *scope, const struct role_text *role, const char *name, json_t **ret, struct err **err)
+{
+        CLEANUP_FREE char *path = NULL;
+        json_auto_t *files = json_object();
+        int r = path_within(role->folder, name, &path, err);
+        if (r == 0)
+                r = read_folder(scope->loader, path, "", 0, files, err);
+        if (r == 0)
+                *ret = json_incref(files);
+        return r;
+}
+
+/* ---- files of the machine ---- */
+
+static int check_absolute(const char *key, const char *path, struct err **err)
+{
+        if (*path != '/' || strstr(path, "${"))
+                return err_set(err, ERR_INVALID, "%s needs an absolute path that is known from the beginning, not %s",
+                        key, *path ? path : "an empty one");
+        return 0;
+}
+
+static int take_file(
+        struct scope *scope, const struct role_text *role, const char *path, json_t **ret, struct err **err)
+{
+        (void)role;
+        const json_t *text;
+        int r = check_absolute("file", path, err);
+        if (r == 0)
+                r = read_text(scope->loader, path, &text, err);
+        if (r == 0)
+                *ret = escaped(text);
+        return r;
+}
+
+static int take_digest(
+        struct scope *scope, const struct role_text *role, const char *path, json_t **ret, struct err **err)
+{
+        (void)scope;
+        (void)role;
+        CLEANUP_FREE char *data = NULL;
+        size_t length;
+        int r = check_absolute("copy", path, err);
+        if (r == 0)
+                r = file_read(path, COPY_MAX, &data, &length, err);
+        if (r < 0)
+                return r;
+        char digest[DIGEST_SIZE];
+        digest_bytes(data, length, digest);
+        *ret = json_string(digest);
+        return 0;
+}
+
+/* ---- the keys of a spec ---- */
+
+static const struct loading {
+        const char *key, *becomes; /* becomes NULL: only as the value of another key */
+        bool stays;                /* the key itself */
+        int (*take)(
+                struct scope *scope, const struct role_text *role, const char *name, json_t **ret, struct err **err);
+} loadings[] = {
+        {"source", "content", false, take_source},
+        {"template", "content", false, take_template},
+        {"sources", "files", false, take_sources},
+        {"copy", "copy_digest", true, take_digest},
+        {"file", NULL, false, take_file},
+};
+#define LOADING_COUNT (sizeof loadings / sizeof loadings[0])
+
+static int take(struct scope *scope, const struct role_text *role, const struct loading *loading, const json_t *name,
+        const char *path, json_t **ret, struct err **err)
+{
+        int r = json_is_string(name)
+                        ? loading->take(scope, role, json_string_value(name), ret, err)
+                        : err_set(err, ERR_INVALID, "%s needs the name of a file that is known from the beginning",
+                                  loading->key);
+        return r < 0 ? text_at(role, path, err) : 0;
+}
+
+/* source, template, sources, copy beside the other keys of the spec. */
+static int inline_beside(struct scope *scope, const struct role_text *role, json_t *spec, const struct loading *loading,
+        const char *path, struct err **err)
+{
+        const json_t *name = json_object_get(spec, loading->key);
+        if (!name || !loading->becomes)
+                return 0;
+        CLEANUP_FREE char *at = path_key(path, loading->key);
+        if (json_object_get(spec, loading->becomes)) {
+                err_set(err, ERR_INVALID, "%s becomes %s, which is there already", loading->key, loading->becomes);
+                return text_at(role, at, err);
+        }
+        json_t *content;
+        int r = take(scope, role, loading, name, at, &content, err);
+        if (r < 0)
+                return r;
+        json_object_set_new(spec, loading->becomes, content);
+        if (!loading->stays)
+                json_object_del(spec, loading->key);
+        return 0;
+}
+
+/* `requirements: {source: requirements.txt}`: the value becomes the text. */
+static int inline_value(struct scope *scope, const struct role_text *role, json_t *spec, const char *key,
+        const char *path, struct err **err)
+{
+        const json_t *object = json_object_get(spec, key);
+        if (json_object_size(object) != 1 || str_is(key, "json")) /* what is in `json` is somebody else's language */
+                return 0;
+        for (size_t i = 0; i < LOADING_COUNT; i++) {
+                const struct loading *loading = &loadings[i];
+                const json_t *name = json_object_get(object, loading->key);
+                if (!name || loading->stays)
+                        continue;
+                CLEANUP_FREE char *above = path_key(path, key);
+                CLEANUP_FREE char *at = path_key(above, loading->key);
+                json_t *content;
+                int r = take(scope, role, loading, name, at, &content, err);
+                return r < 0 ? r : json_object_set_new(spec, key, content);
+        }
+        return 0;
+}
+
+int content_inline(struct scope *scope, const struct role_text *role, json_t *spec, const char *path, struct err **err)
+{
+        for (size_t i = 0; i < LOADING_COUNT; i++) {
+                int r = inline_beside(scope, role, spec, &loadings[i], path, err);
+                if (r < 0)
+                        return r;
+        }
+        const char *key;
+        json_t *value;
+        json_object_foreach (spec, key, value) {
+                int r = inline_value(scope, role, spec, key, path, err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
