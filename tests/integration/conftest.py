@@ -1,0 +1,176 @@
+"""A cluster on this machine, applied once from nothing; the test files use it in the order of their names."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "lib"))
+from hubclient import HubClient  # noqa: E402 - the path has to be there first
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / os.environ.get("BUILD", "build") / "caas"
+PASSWORD = "quiet-Heron-42"
+FORM = """\
+cluster: {name}
+target: host
+notebook: {{cpus: {cpus}, ram: 1.5, storage: {storage}}}
+domain: localhost
+external_ip: 127.0.0.1
+port: {port}
+dask:
+  worker: {{cpus: 1, ram: 1}}
+  max: {{cpus: 3, ram: 4}}
+  idle_minutes: 10
+profiles:
+  - {{name: Small, description: Half of it, cpus: 0.5, ram: 1}}
+"""
+
+
+class Caas:
+    """The program under test, with a state folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state = folder / "state"
+        self.environment = {**os.environ, "CAAS_STATE": str(self.state)}
+
+    def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [PROGRAM, *words],
+            env=self.environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **options,
+        )
+
+    def run(
+        self, *words: str, status: int = 0, given: str | None = None, seconds: float = 900
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [PROGRAM, *words],
+            env=self.environment,
+            text=True,
+            input=given or "",
+            capture_output=True,
+            timeout=seconds,
+        )
+        if done.returncode != status:
+            raise AssertionError(
+                f"caas {' '.join(words)}: status {done.returncode}, not {status}\n{done.stdout[-4000:]}\n{done.stderr[-6000:]}"
+            )
+        return done
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.run(*words, "--json").stdout)
+
+
+class Cluster:
+    def __init__(self, caas: Caas, name: str, port: int) -> None:
+        self.caas, self.name, self.port = caas, name, port
+        self.form = caas.folder / f"{name}.yaml"
+        self.folder = caas.state / "clusters" / name
+        self.url = f"https://localhost:{port}"
+        self.write_form()
+
+    def write_form(self, *, cpus: float = 1, storage: float = 0.5, extra: str = "") -> None:
+        self.form.write_text(FORM.format(name=self.name, port=self.port, cpus=cpus, storage=storage) + extra)
+
+    def apply(self, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.caas.run("apply", str(self.form), "--yes", **options)
+
+    def add_user(self, user: str, *, member: bool = True) -> None:
+        self.caas.run("user", "add", self.name, user, given=PASSWORD + "\n")
+        if member:
+            self.caas.run("grant", self.name, user)
+
+    def client(self) -> HubClient:
+        return HubClient(self.url, str(self.folder / "ca" / "ca.crt"), address="127.0.0.1")
+
+    def signed_in(self, user: str, password: str = PASSWORD) -> HubClient:
+        client = self.client()
+        status, text = client.login(user, password)
+        assert status == 302, (status, text)
+        return client
+
+    def ldif(self, text: str) -> None:
+        """Changes the directory as its owner would, past caas."""
+        script = (
+            "import json, ssl, sys, ldap3\n"
+            "o = json.load(sys.stdin)\n"
+            "tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=o['ca'])\n"
+            "c = ldap3.Connection(ldap3.Server(o['uri'], tls=tls), o['dn'], o['password'], auto_bind=True)\n"
+            "exec(o['text'])\n"
+        )
+        access = self.directory()
+        given = json.dumps({**access, "text": text})
+        python = self.folder / "env" / "hub" / "bin" / "python"
+        subprocess.run([python, "-c", script], input=given, text=True, check=True, timeout=30)
+
+    def directory(self) -> dict[str, str]:
+        outputs = self.caas.json("status", self.name)
+        root = self.caas.run("password", self.name, "--directory").stdout.strip()
+        return {
+            "uri": outputs["directory"]["uri"],
+            "ca": outputs["directory"]["ca"],
+            "dn": "cn=Directory Manager",
+            "password": root,
+        }
+
+    def dn(self, kind: str, name: str) -> str:
+        attribute = "uid" if kind == "users" else "cn"
+        return f"{attribute}={name},cn={kind},cn=accounts,dc={self.name},dc=caas,dc=internal"
+
+
+@pytest.fixture(scope="session")
+def caas() -> Iterator[Caas]:
+    folder = Path(tempfile.mkdtemp(prefix="caas-it-", dir="/var/tmp"))
+    folder.chmod(0o711)
+    program = Caas(folder)
+    yield program
+    for name in [item["name"] for item in program.json("list")]:
+        program.run("destroy", name, "--yes", "--delete-data")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def cluster(caas: Caas) -> Cluster:
+    """Applied from nothing, with people in it: alice and dora members, carol through a group, bob not."""
+    made = Cluster(caas, "it", 9443)
+    made.apply()
+    for user in ("alice", "dora"):
+        made.add_user(user)
+    for user in ("bob", "carol"):
+        made.add_user(user, member=False)
+    made.ldif(
+        f"""
+team = {made.dn("groups", "team")!r}
+assert c.add(team, ['top', 'groupOfNames', 'nestedGroup', 'ipaUserGroup'], {{'member': [{made.dn("users", "carol")!r}]}}), c.result
+group = {made.dn("groups", "it_notebook_users")!r}
+assert c.modify(group, {{'member': [(ldap3.MODIFY_ADD, [team])]}}), c.result
+"""
+    )
+    return made
+
+
+@pytest.fixture(scope="session")
+def alice(cluster: Cluster) -> HubClient:
+    client = cluster.signed_in("alice")
+    client.spawn()
+    return client
+
+
+@pytest.fixture(scope="session")
+def dora(cluster: Cluster) -> HubClient:
+    client = cluster.signed_in("dora")
+    client.spawn()
+    return client

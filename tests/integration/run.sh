@@ -1,0 +1,14 @@
+#!/bin/bash
+# The integration tests: the real stack, applied from nothing on this machine. Root only.
+# Skips are counted and named; one that is not in tests/integration/expected-skips fails the run.
+set -u
+. tests/lib/common.sh
+if [ "$(id -u)" -ne 0 ]; then
+        echo "the integration tests set up services and need root" >&2
+        exit 1
+fi
+tools=$(tools_venv) || exit 1
+export CAAS_CACHE=${CAAS_CACHE:-$CACHE/downloads}
+report=$(mktemp) && trap 'rm -f "$report"' EXIT
+"$tools/bin/python" -B -m pytest -p no:cacheprovider --tb=short -rs -q --junit-xml="$report" tests/integration "$@"
+"$tools/bin/python" -B tests/lib/junit.py "$report" tests/integration/expected-skips

@@ -1,0 +1,100 @@
+"""The form applied from nothing, and what is refused before anything is touched."""
+
+import json
+import socket
+import subprocess
+import time
+
+from conftest import PROGRAM, Caas, Cluster
+
+
+def test_a_second_apply_and_the_plan_have_nothing_to_do(cluster: Cluster) -> None:
+    assert "nothing" in cluster.apply().stdout.lower()
+    plan = cluster.caas.run("plan", str(cluster.form), "--json")
+    assert json.loads(plan.stdout)["steps"] == []
+
+
+def test_status_says_that_every_part_runs(cluster: Cluster) -> None:
+    status = cluster.caas.json("status", cluster.name)
+    assert {part["name"] for part in status["services"]} >= {"hub", "gateway", "chp", "caddy", "directory"}
+    assert all(part["running"] for part in status["services"])
+
+
+def test_nothing_listens_on_an_outside_address_but_the_front(cluster: Cluster) -> None:
+    listening = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
+    ours = [
+        line.split()[3]
+        for line in listening.splitlines()
+        if any(name in line for name in ("jupyterhub", "dask", "node", "ns-slapd", "python"))
+    ]
+    assert ours and all(address.startswith(("127.0.0.1:", "[::1]:")) for address in ours), ours
+
+
+def test_no_secret_is_in_the_arguments_of_a_process(cluster: Cluster) -> None:
+    secrets = {cluster.caas.run("password", cluster.name).stdout.strip(), cluster.directory()["password"]}
+    secrets |= {line.strip() for line in (cluster.folder / "hub").glob("**/token*") if line.is_file()}
+    shown = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    assert not [secret for secret in secrets if secret and str(secret) in shown]
+
+
+def test_files_with_secrets_are_closed(cluster: Cluster) -> None:
+    root = cluster.caas.run("password", cluster.name).stdout.strip().encode()
+    for path in cluster.caas.state.rglob("*"):
+        if (
+            path.is_symlink()
+            or not path.is_file()
+            or "env" in path.parts
+            or "cache" in path.parts
+            or "homes" in path.parts
+        ):
+            continue
+        mode = path.stat().st_mode
+        if mode & 0o004 and path.stat().st_size < 1_000_000:
+            assert root not in path.read_bytes(), path
+            assert b"PRIVATE KEY" not in path.read_bytes(), path
+
+
+def test_a_domain_that_points_elsewhere_is_found_first(caas: Caas) -> None:
+    other = Cluster(caas, "elsewhere", 9543)
+    other.form.write_text(other.form.read_text().replace("external_ip: 127.0.0.1", "external_ip: 192.0.2.7"))
+    said = caas.run("apply", str(other.form), "--yes", status=1).stderr
+    assert "localhost" in said and "127.0.0.1" in said and "192.0.2.7" in said
+    assert not other.folder.exists()
+
+
+def test_a_port_in_use_is_found_first(caas: Caas) -> None:
+    with socket.create_server(("127.0.0.1", 9544)):
+        other = Cluster(caas, "taken", 9544)
+        said = caas.run("apply", str(other.form), "--yes", status=1).stderr
+    assert "9544" in said
+    assert not other.folder.exists()
+
+
+def test_somebody_elses_folder_is_refused(caas: Caas, cluster: Cluster) -> None:
+    theirs = caas.folder / "theirs"
+    theirs.mkdir()
+    (theirs / "thesis.tex").write_text("years of work")
+    said = caas.run("--state", str(theirs), "apply", str(cluster.form), "--yes", status=1).stderr
+    assert str(theirs) in said
+    assert [path.name for path in theirs.iterdir()] == ["thesis.tex"]
+
+
+def test_two_at_once_the_second_says_who(cluster: Cluster) -> None:
+    cluster.write_form(cpus=0.9)
+    first = cluster.caas.start("apply", str(cluster.form), "--yes")
+    said = ""
+    end = time.monotonic() + 20
+    while first.poll() is None and "process" not in said and time.monotonic() < end:
+        second = subprocess.run(
+            [PROGRAM, "apply", str(cluster.form), "--yes"],
+            env=cluster.caas.environment,
+            text=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+        )
+        said = second.stderr
+    first.communicate(timeout=300)
+    assert first.returncode == 0
+    assert f"process {first.pid}" in said
+    cluster.write_form()
+    cluster.apply()

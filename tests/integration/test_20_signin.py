@@ -1,0 +1,48 @@
+"""Who gets in, and what those read who do not."""
+
+from conftest import PASSWORD, Cluster
+from hubclient import HubClient
+
+
+def test_a_member_gets_in(cluster: Cluster) -> None:
+    assert cluster.client().login("alice", PASSWORD)[0] == 302
+
+
+def test_a_member_through_a_group_in_the_group_gets_in(cluster: Cluster) -> None:
+    assert cluster.client().login("carol", PASSWORD)[0] == 302
+
+
+def test_not_a_member_reads_which_group_and_whom_to_ask(cluster: Cluster) -> None:
+    client = cluster.client()
+    client.request("GET", "/hub/login")
+    form = {"username": "bob", "password": PASSWORD, "_xsrf": client.cookie("_xsrf", "/hub/")}
+    answer = client.request("POST", "/hub/login?next=", form=form)
+    assert answer.status == 403
+    assert "it_notebook_users" in answer.text
+
+
+def test_a_wrong_password_and_nobody_look_alike(cluster: Cluster) -> None:
+    wrong = cluster.client().login("alice", "wrong")
+    nobody = cluster.client().login("nobody-here", "wrong")
+    assert wrong[0] == nobody[0] == 403
+    assert wrong[1].replace("alice", "") == nobody[1].replace("nobody-here", "")
+    assert "it_notebook_users" not in wrong[1]
+
+
+def test_an_empty_password_is_no_password(cluster: Cluster) -> None:
+    assert cluster.client().login("alice", "")[0] == 403
+
+
+def test_admins_by_group_only(cluster: Cluster, alice: HubClient) -> None:
+    password = cluster.caas.run("password", cluster.name).stdout.strip()
+    admin = cluster.signed_in("admin", password)
+    assert admin.request("GET", "/hub/admin").status == 200
+    assert alice.request("GET", "/hub/admin").status == 403
+
+
+def test_users_lists_who_is_in(cluster: Cluster, alice: HubClient) -> None:
+    users = {user["name"]: user for user in cluster.caas.json("users", cluster.name)["users"]}
+    assert {"alice", "carol", "dora", "admin"} <= set(users)
+    assert "bob" not in users
+    assert users["admin"]["admin"] and not users["alice"]["admin"]
+    assert users["alice"]["servers"]

@@ -1,0 +1,100 @@
+"""Restarts that users do not notice, and a service that will not start."""
+
+import os
+import signal
+import subprocess
+import time
+
+from conftest import Cluster
+from hubclient import HubClient
+
+
+def service_pid(cluster: Cluster, name: str) -> int:
+    for part in cluster.caas.json("status", cluster.name)["services"]:
+        if part["name"] == name:
+            return int(part["pid"])
+    raise AssertionError(f"no service {name}")
+
+
+def killed(cluster: Cluster, name: str) -> None:
+    """Ends a service as a crash would; its supervisor starts it again."""
+    before = service_pid(cluster, name)
+    os.kill(before, signal.SIGKILL)
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        time.sleep(0.2)
+        if service_pid(cluster, name) not in (0, before):
+            return
+    raise AssertionError(f"{name} was not started again")
+
+
+def answers(client: HubClient, path: str, seconds: float) -> float:
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        try:
+            if client.request("GET", path, seconds=5).status == 200:
+                return time.monotonic() - began
+        except OSError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"{path} did not answer within {seconds} s")
+
+
+def test_a_hub_restart_keeps_servers_and_kernels(cluster: Cluster, alice: HubClient) -> None:
+    kernel = alice.kernel()
+    kernel.run("kept = 42")
+    killed(cluster, "hub")
+    answers(alice, "/hub/api/", 60)
+    assert kernel.run("print(kept)").text.strip() == "42"
+    assert alice.request("GET", "/user/alice/api/status").status == 200
+    assert alice.api("GET", "/users/alice").json()["servers"][""]["ready"]
+
+
+def test_routes_are_back_within_seconds_of_a_proxy_restart(cluster: Cluster, alice: HubClient) -> None:
+    killed(cluster, "chp")
+    assert answers(alice, "/user/alice/api/status", 15) < 15
+    assert alice.request("GET", "/services/dask-gateway/api/health").status == 200
+
+
+def test_a_gateway_restart_keeps_running_clusters(cluster: Cluster, alice: HubClient) -> None:
+    kernel = alice.kernel()
+    made = kernel.run(
+        "from dask_gateway import GatewayCluster\ncluster = GatewayCluster()\ncluster.scale(1)\n"
+        "client = cluster.get_client()\nclient.wait_for_workers(1, timeout=120)\n"
+        "kept = client.submit(lambda: 7)\nkept.result(timeout=60)",
+        seconds=240,
+    )
+    assert made.status == "ok", made.text
+    killed(cluster, "gateway")
+    answers(alice, "/services/dask-gateway/api/health", 60)
+    reply = kernel.run("print(client.submit(lambda x: x * 6, kept).result(timeout=60))", seconds=90)
+    assert reply.text.strip().endswith("42"), reply.text
+    listed = "from dask_gateway import Gateway\nwith Gateway() as g: print(len(g.list_clusters()))"
+    assert kernel.run(listed, seconds=60).text.strip() == "1"
+    assert kernel.run("client.close(); cluster.shutdown()", seconds=60).status == "ok"
+
+
+def test_a_front_restart_interrupts_nothing(cluster: Cluster, alice: HubClient) -> None:
+    killed(cluster, "caddy")
+    answers(alice, "/user/alice/api/status", 30)
+
+
+def test_what_was_stopped_by_hand_is_drift_and_is_repaired(cluster: Cluster) -> None:
+    subprocess.run(["sv", "force-stop", str(cluster.folder / "service" / "gateway")], check=True, timeout=60)
+    plan = cluster.caas.run("plan", str(cluster.form), status=2).stdout
+    assert "gateway/service" in plan
+    cluster.apply()
+    cluster.caas.run("plan", str(cluster.form))
+
+
+def test_a_file_changed_by_hand_is_shown_and_repaired(cluster: Cluster) -> None:
+    path = next((cluster.folder / "proxy").glob("[Cc]addy*"))
+    before = path.read_text()
+    path.write_text(before + "\n# by hand\n")
+    assert "proxy/" in cluster.caas.run("plan", str(cluster.form), status=2).stdout
+    cluster.apply()
+    assert path.read_text() == before
+
+
+def test_logs_say_something(cluster: Cluster) -> None:
+    assert "JupyterHub" in cluster.caas.run("logs", cluster.name, "hub").stdout

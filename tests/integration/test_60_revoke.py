@@ -1,0 +1,85 @@
+"""Taken out is out at once."""
+
+import time
+
+from conftest import PASSWORD, Cluster
+from hubclient import HubClient
+
+START_CLUSTER = "from dask_gateway import GatewayCluster\ncluster = GatewayCluster()\ncluster.scale(1)\ncluster.get_client().wait_for_workers(1, timeout=120)"
+
+
+def still_in(client: HubClient, user: str) -> bool:
+    api = client.request("GET", "/hub/api/user").status == 200
+    server = client.request("GET", f"/user/{user}/api/status", follow=False).status == 200
+    return api or server
+
+
+def gone_within(client: HubClient, user: str, seconds: float) -> float:
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        if not still_in(client, user):
+            return time.monotonic() - began
+        time.sleep(0.25)
+    raise AssertionError(f"{user} is still in after {seconds} s")
+
+
+def test_revoke_ends_server_session_token_and_dask(cluster: Cluster) -> None:
+    cluster.add_user("erin")
+    client = cluster.signed_in("erin")
+    client.spawn()
+    made = client.kernel().run(START_CLUSTER, seconds=240)
+    assert made.status == "ok", made.text
+    token = client.api("POST", "/users/erin/tokens", data={"note": "kept for later"}).json()["token"]
+    fresh = cluster.client()
+    assert fresh.request("GET", "/hub/api/user", headers={"Authorization": f"token {token}"}).status == 200
+    began = time.monotonic()
+    cluster.caas.run("revoke", cluster.name, "erin")
+    gone_within(client, "erin", 10 - min(9, time.monotonic() - began))
+    assert fresh.request("GET", "/hub/api/user", headers={"Authorization": f"token {token}"}).status in (401, 403)
+    assert cluster.client().login("erin", PASSWORD)[0] == 403
+    cluster.caas.run("grant", cluster.name, "erin")
+    back = cluster.signed_in("erin")
+    back.spawn()
+    listed = back.kernel().run(
+        "from dask_gateway import Gateway\nwith Gateway() as g: print(len(g.list_clusters()))", seconds=60
+    )
+    assert listed.text.strip() == "0"
+    back.stop()
+
+
+def test_taken_out_of_the_directory_itself(cluster: Cluster) -> None:
+    cluster.add_user("frank")
+    client = cluster.signed_in("frank")
+    client.spawn()
+    group, person = cluster.dn("groups", "it_notebook_users"), cluster.dn("users", "frank")
+    cluster.ldif(f"assert c.modify({group!r}, {{'member': [(ldap3.MODIFY_DELETE, [{person!r}])]}}), c.result")
+    gone_within(client, "frank", 300)
+
+
+def test_locked_in_the_directory_itself(cluster: Cluster) -> None:
+    cluster.add_user("grace")
+    client = cluster.signed_in("grace")
+    client.spawn()
+    cluster.ldif(
+        f"assert c.modify({cluster.dn('users', 'grace')!r}, {{'nsAccountLock': [(ldap3.MODIFY_REPLACE, ['TRUE'])]}}), c.result"
+    )
+    gone_within(client, "grace", 300)
+    assert cluster.client().login("grace", PASSWORD)[0] == 403
+
+
+def test_grant_of_nobody_is_refused(cluster: Cluster) -> None:
+    said = cluster.caas.run("grant", cluster.name, "alcie", status=1).stderr
+    assert "alcie" in said and "alice" in said
+
+
+def test_passwords_are_changed_from_stdin(cluster: Cluster) -> None:
+    cluster.caas.run("user", "passwd", cluster.name, "frank", given="another-Heron-43\n")
+    cluster.caas.run("grant", cluster.name, "frank")
+    assert cluster.client().login("frank", PASSWORD)[0] == 403
+    assert cluster.client().login("frank", "another-Heron-43")[0] == 302
+
+
+def test_a_user_who_is_removed_is_gone(cluster: Cluster) -> None:
+    cluster.caas.run("user", "remove", cluster.name, "frank", "--yes")
+    assert cluster.client().login("frank", "another-Heron-43")[0] == 403
+    assert "frank" not in {user["name"] for user in cluster.caas.json("users", cluster.name)["users"]}
