@@ -1,0 +1,90 @@
+#include "form/standard.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "form/net.h"
+#include "form/values.h"
+
+#define LOOPBACK "127.0.0.1"
+
+json_t *form_standard_address(const struct form_values *values)
+{
+        char address[NET_ADDRESS_MAX];
+        const char *found = values->facts ? values->facts->address : NULL;
+        return json_string(found && net_address(found, address) == 0 ? address : LOOPBACK);
+}
+
+/* Computed defaults may come in any order: what is not there yet is computed here. */
+static json_t *value_or(
+        const struct form_values *values, const char *path, json_t *(*compute)(const struct form_values *))
+{
+        const json_t *value = form_value(values, path);
+        if (value)
+                return json_incref((json_t *)value);
+        return form_is_bad(values, path) ? NULL : compute(values);
+}
+
+json_t *form_standard_domain(const struct form_values *values)
+{
+        char dashed[NET_ADDRESS_MAX];
+        json_auto_t *address = value_or(values, "external_ip", form_standard_address);
+        const char *suffix = form_text(values, "wildcard_dns");
+        if (!address || !suffix || net_dashed(json_string_value(address), dashed) < 0)
+                return NULL;
+        CLEANUP_FREE char *name = str_format("pangeo.%s.%s", dashed, suffix);
+        return json_string(name);
+}
+
+json_t *form_standard_tls_mode(const struct form_values *values)
+{
+        json_auto_t *address = value_or(values, "external_ip", form_standard_address);
+        json_auto_t *domain = value_or(values, "domain", form_standard_domain);
+        /* With one half wrong, the other may still be enough to say no. */
+        if (address && !net_is_global(json_string_value(address)))
+                return json_string("self-signed");
+        if (domain && !net_name_is_public(json_string_value(domain)))
+                return json_string("self-signed");
+        return address && domain ? json_string("acme") : NULL;
+}
+
+static json_t *times_eight(const json_t *value)
+{
+        if (!value)
+                return NULL;
+        if (json_is_integer(value))
+                return json_integer(8 * json_integer_value(value));
+        return json_real(8 * json_real_value(value));
+}
+
+json_t *form_standard_max_cpus(const struct form_values *values)
+{
+        return times_eight(form_value(values, "notebook.cpus"));
+}
+
+json_t *form_standard_max_ram(const struct form_values *values)
+{
+        return times_eight(form_value(values, "notebook.ram"));
+}
+
+/* The usual size, but no more than a notebook has or, where the form says it, than a user may hold. */
+static json_t *worker(const struct form_values *values, json_int_t usual, const char *notebook, const char *most)
+{
+        const json_t *limits[] = {form_value(values, notebook), form_value(values, most)};
+        if (!limits[0] || form_is_bad(values, most))
+                return NULL;
+        const json_t *least = NULL;
+        for (size_t i = 0; i < 2; i++)
+                if (limits[i] && json_number_value(limits[i]) < (least ? json_number_value(least) : (double)usual))
+                        least = limits[i];
+        return least ? json_incref((json_t *)least) : json_integer(usual);
+}
+
+json_t *form_standard_worker_cpus(const struct form_values *values)
+{
+        return worker(values, 1, "notebook.cpus", "dask.max.cpus");
+}
+
+json_t *form_standard_worker_ram(const struct form_values *values)
+{
+        return worker(values, 2, "notebook.ram", "dask.max.ram");
+}

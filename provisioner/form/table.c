@@ -1,0 +1,211 @@
+#include "form/table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "form/standard.h"
+
+static const char *const targets[] = {"host", NULL};
+static const char *const later_targets[] = {"kubernetes", "libvirt", NULL};
+static const char *const tls_modes[] = {"acme", "files", "self-signed", NULL};
+static const char *const providers[] = {"embedded", "freeipa", NULL};
+
+#define CPUS 0.1, 256
+#define RAM  0.25, 4096
+
+/* clang-format off */
+const struct form_field form_table[] = {
+        {"cluster", FORM_LABEL, .max = 40, .required = true, .update = FORM_FIXED, .example = "\"demo\"",
+         .description = "Name of the cluster: part of the names of its groups, services and folders."},
+        {"target", FORM_CHOICE, .values = targets, .later = later_targets, .standard = "\"host\"", .update = FORM_FIXED,
+         .description = "Where the cluster is installed: host is this machine."},
+
+        {"notebook", FORM_GROUP, .description = "What each user's notebook server gets."},
+        {"notebook.cpus", FORM_NUMBER, CPUS, .required = true, .example = "2",
+         .description = "CPUs; fractions are allowed."},
+        {"notebook.ram", FORM_NUMBER, RAM, .unit = "GB", .required = true, .example = "4",
+         .description = "Memory."},
+        {"notebook.storage", FORM_NUMBER, 0.1, 65536, .unit = "GB", .required = true, .update = FORM_GROW, .example = "10",
+         .update_words = "existing homes cannot shrink, or what is in them could be lost",
+         .description = "Size of each user's home, which is kept; it can grow later, and existing homes grow with it."},
+
+        {"domain", FORM_DOMAIN, .max = 253, .update = FORM_FIXED, .compute = form_standard_domain,
+         .standard_words = "pangeo.<dashed external_ip>.<wildcard_dns>", .example = "\"pangeo.example.org\"",
+         .description = "Name under which the cluster is reached. It must already resolve to external_ip."},
+        {"external_ip", FORM_ADDRESS, .update = FORM_FIXED, .compute = form_standard_address,
+         .standard_words = "the address of the default route; 127.0.0.1 if there is none", .example = "\"192.0.2.10\"",
+         .description = "Address under which the cluster is reached."},
+        {"wildcard_dns", FORM_DOMAIN, .max = 200, .standard = "\"sslip.io\"", .update = FORM_FIXED,
+         .description = "DNS service that knows every address by a name; used where no domain is given."},
+        {"port", FORM_WHOLE, 1, 65535, .standard = "443",
+         .description = "Port of HTTPS."},
+
+        {"tls", FORM_GROUP, .description = "The certificate of the pages."},
+        {"tls.mode", FORM_CHOICE, .values = tls_modes, .compute = form_standard_tls_mode, .shown = true,
+         .standard_words = "acme where the domain and the address are public, otherwise self-signed",
+         .example = "\"self-signed\"",
+         .description = "acme: from Let's Encrypt, for a public domain. files: your own. self-signed: from the cluster's own CA, "
+                        "whose certificate each user's browser has to be told to trust."},
+        {"tls.email", FORM_EMAIL, .required = true, .when = "tls.mode", .when_value = "acme",
+         .example = "\"hostmaster@example.org\"", .description = "Where Let's Encrypt writes to when something is wrong."},
+        {"tls.certificate", FORM_PATH, .required = true, .when = "tls.mode", .when_value = "files",
+         .example = "\"fullchain.pem\"", .description = "The certificate and those between it and its CA (PEM)."},
+        {"tls.key", FORM_PATH, .required = true, .when = "tls.mode", .when_value = "files",
+         .example = "\"privkey.pem\"", .description = "The certificate's key (PEM, without a passphrase)."},
+
+        {"identity", FORM_GROUP, .description = "Where the users' accounts are."},
+        {"identity.provider", FORM_CHOICE, .values = providers, .standard = "\"embedded\"", .update = FORM_FIXED,
+         .description = "embedded: an LDAP directory that is installed here. freeipa: an existing FreeIPA."},
+        {"identity.server", FORM_LDAP, .required = true, .when = "identity.provider", .when_value = "freeipa",
+         .example = "\"ldaps://ipa.example.org\"",
+         .description = "The server; over ldap:// StartTLS is used. Never clear text."},
+        {"identity.suffix", FORM_DN, .required = true, .when = "identity.provider", .when_value = "freeipa",
+         .example = "\"dc=example,dc=org\"", .description = "The base of the directory."},
+        {"identity.ca", FORM_PATH, .when = "identity.provider", .when_value = "freeipa",
+         .standard_words = "the CAs that this machine trusts",
+         .example = "\"/etc/ipa/ca.crt\"", .description = "The CA of the server's certificate (PEM)."},
+        {"identity.bind_dn", FORM_DN, .required = true, .when = "identity.provider", .when_value = "freeipa",
+         .example = "\"uid=caas,cn=sysaccounts,cn=etc,dc=example,dc=org\"",
+         .description = "The account that looks up users and manages the cluster's two groups."},
+        {"identity.bind_password_file", FORM_PATH, .required = true, .when = "identity.provider", .when_value = "freeipa",
+         .example = "\"bind-password\"", .description = "A file with that account's password, mode 0600."},
+        {"identity.admins", FORM_NAMES, .max = 1000, .standard = "[\"admin\"]",
+         .description = "Users who are hub admins beside the members of the admins group."},
+
+        {"dask", FORM_GROUP, .description = "Dask clusters of the users."},
+        {"dask.worker", FORM_GROUP, .description = "A Dask worker: the size it has by default and at most."},
+        {"dask.worker.cpus", FORM_NUMBER, CPUS, .compute = form_standard_worker_cpus,
+         .standard_words = "1, and on request up to the notebook's", .example = "1", .description = "CPUs; fractions are allowed."},
+        {"dask.worker.ram", FORM_NUMBER, RAM, .unit = "GB", .compute = form_standard_worker_ram,
+         .standard_words = "2, and on request up to the notebook's", .example = "2", .description = "Memory."},
+        {"dask.max", FORM_GROUP, .description = "What one user may hold over all their Dask clusters."},
+        {"dask.max.cpus", FORM_NUMBER, 0.1, 65536, .compute = form_standard_max_cpus, .standard_words = "8 x the notebook's",
+         .example = "16", .description = "CPUs; fractions are allowed."},
+        {"dask.max.ram", FORM_NUMBER, 0.25, 1048576, .unit = "GB", .compute = form_standard_max_ram,
+         .standard_words = "8 x the notebook's", .example = "32", .description = "Memory."},
+        {"dask.idle_minutes", FORM_WHOLE, 1, 10080, .unit = "minutes", .standard = "60",
+         .description = "Dask clusters that did nothing for so long are closed."},
+
+        {"idle", FORM_GROUP, .description = "When unused notebook servers are stopped; 0 = never. Homes are kept."},
+        {"idle.notebook_minutes", FORM_WHOLE, 0, 525600, .unit = "minutes", .standard = "60",
+         .description = "A server that nobody used for so long is stopped."},
+        {"idle.kernel_minutes", FORM_WHOLE, 0, 525600, .unit = "minutes", .standard = "60",
+         .description = "A kernel that nobody used for so long is stopped."},
+        {"idle.max_hours", FORM_WHOLE, 0, 87600, .unit = "hours", .standard = "168",
+         .description = "A server is stopped after so long, used or not."},
+
+        {"profiles", FORM_ITEMS, .max = 50, .standard = "[]",
+         .example = "[{\"name\": \"large\", \"description\": \"For big arrays\", \"cpus\": 8, \"ram\": 32, "
+                    "\"groups\": [\"modellers\"]}]",
+         .description = "More sizes to choose from at start; the plain notebook is always the first."},
+        {"profiles[].name", FORM_TEXT, .max = 80, .required = true, .example = "\"large\"", .description = "What users see."},
+        {"profiles[].description", FORM_TEXT, .max = 500, .required = true, .example = "\"For big arrays\"",
+         .description = "What it is for."},
+        {"profiles[].cpus", FORM_NUMBER, CPUS, .required = true, .example = "8", .description = "CPUs; fractions are allowed."},
+        {"profiles[].ram", FORM_NUMBER, RAM, .unit = "GB", .required = true, .example = "32", .description = "Memory."},
+        {"profiles[].gpus", FORM_WHOLE, 0, 64, .standard = "0", .description = "GPUs."},
+        {"profiles[].groups", FORM_NAMES, .max = 100, .standard = "[]", .standard_words = "everybody",
+         .example = "[\"modellers\"]", .description = "Only members of these groups may choose it."},
+
+        {"environments", FORM_ITEMS, .max = 50, .standard = "[]", .standard_words = "the built-in pangeo environment",
+         .example = "[{\"name\": \"climate\", \"description\": \"Our own libraries\", \"lock\": \"climate.txt\"}]",
+         .description = "More software environments to choose from at start, beside the built-in pangeo."},
+        {"environments[].name", FORM_LABEL, .max = 40, .required = true, .example = "\"climate\"",
+         .description = "What users see, and the name of its folder."},
+        {"environments[].description", FORM_TEXT, .max = 500, .required = true, .example = "\"Our own libraries\"",
+         .description = "What is in it."},
+        {"environments[].lock", FORM_PATH, .required = true, .example = "\"climate.txt\"",
+         .description = "A list of requirements, each pinned with its hashes (uv pip compile --generate-hashes)."},
+};
+/* clang-format on */
+const size_t form_table_count = sizeof form_table / sizeof *form_table;
+_Static_assert(sizeof form_table / sizeof *form_table <= FORM_FIELDS_MAX, "FORM_FIELDS_MAX is too small");
+
+int form_find(const char *path)
+{
+        for (size_t i = 0; i < form_table_count; i++)
+                if (strcmp(form_table[i].path, path) == 0)
+                        return (int)i;
+        return -1;
+}
+
+const char *form_leaf(const struct form_field *field)
+{
+        const char *dot = strrchr(field->path, '.');
+        return dot ? dot + 1 : field->path;
+}
+
+bool form_in_items(const struct form_field *field)
+{
+        return strchr(field->path, '[') != NULL;
+}
+
+void form_siblings(const char *prefix, const char **ret, size_t max)
+{
+        size_t n = 0, length = strlen(prefix);
+        for (size_t i = 0; i < form_table_count && n + 1 < max; i++) {
+                const char *path = form_table[i].path;
+                if (strncmp(path, prefix, length) == 0 && !strpbrk(path + length, ".["))
+                        ret[n++] = path + length;
+        }
+        ret[n] = NULL;
+}
+
+static char *choice_words(const struct form_field *field)
+{
+        CLEANUP_BUF struct buf buf = BUF_INIT(1000);
+        for (const char *const *value = field->values; *value; value++)
+                buf_format(&buf, "%s%s", value == field->values ? "" : value[1] ? ", " : " or ", *value);
+        return buf_steal(&buf);
+}
+
+char *form_allowed(const struct form_field *field)
+{
+        int max = (int)field->max;
+        switch (field->type) {
+        case FORM_GROUP:
+                return str_copy("a mapping");
+        case FORM_ITEMS:
+                return str_format("a list of at most %d mappings", max);
+        case FORM_NAMES:
+                return str_format("a list of at most %d names", max);
+        case FORM_NUMBER:
+        case FORM_WHOLE:
+                return str_format("a %s from %g to %.10g%s%s", field->type == FORM_WHOLE ? "whole number" : "number",
+                        field->min, field->max, field->unit ? " " : "", field->unit ? field->unit : "");
+        case FORM_CHOICE:
+                return choice_words(field);
+        case FORM_LABEL:
+                return str_format(
+                        "at most %d of the letters a to z, digits and dashes, a letter first and no dash last", max);
+        case FORM_DOMAIN:
+                return str_format("a DNS name of at most %d characters", max);
+        case FORM_ADDRESS:
+                return str_copy("an IPv4 or IPv6 address");
+        case FORM_EMAIL:
+                return str_copy("an e-mail address");
+        case FORM_LDAP:
+                return str_copy("ldaps://HOST[:PORT] or ldap://HOST[:PORT]");
+        case FORM_DN:
+                return str_copy("a distinguished name (dc=example,dc=org)");
+        case FORM_PATH:
+                return str_copy("the path of a file");
+        case FORM_TEXT:
+                return str_format("a text of at most %d characters", max);
+        }
+        return str_copy("");
+}
+
+char *form_standard_words(const struct form_field *field)
+{
+        if (field->standard_words)
+                return str_copy(field->standard_words);
+        if (!field->standard)
+                return NULL;
+        if (strcmp(field->standard, "[]") == 0)
+                return str_copy("none");
+        size_t length = strlen(field->standard);
+        return *field->standard == '"' ? str_copy_n(field->standard + 1, length - 2) : str_copy(field->standard);
+}

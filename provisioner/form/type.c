@@ -1,0 +1,386 @@
+#include "form/type.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "form/net.h"
+#include "tree/diag.h"
+#include "tree/number.h"
+
+#define NAME_LENGTH_MAX 64
+#define EMAIL_MAX       254
+#define URL_MAX         300
+#define DN_MAX          1000
+#define PATH_LENGTH_MAX 4000
+
+char *form_found(const json_t *value)
+{
+        if (json_is_object(value))
+                return str_copy("a mapping");
+        if (json_is_array(value))
+                return str_copy("a list");
+        if (!value || json_is_null(value))
+                return str_copy("nothing");
+        CLEANUP_FREE char *text = scalar_text(value);
+        if (!json_is_string(value))
+                return str_copy(text);
+        CLEANUP_FREE char *quoted = diag_quote(text);
+        return str_format("the text %s", quoted);
+}
+
+static size_t characters(const char *text)
+{
+        size_t n = 0;
+        for (; *text; text++)
+                n += (*text & 0xc0) != 0x80;
+        return n;
+}
+
+static bool has_control(const char *text)
+{
+        for (; *text; text++)
+                if ((unsigned char)*text < 0x20 || *text == 0x7f)
+                        return true;
+        return false;
+}
+
+/* ---- numbers ---- */
+
+static bool is_number_text(const char *text, size_t length)
+{
+        size_t digits = strspn(text, "0123456789.");
+        return digits > 0 && digits == length && isdigit((unsigned char)*text);
+}
+
+static const char *unit_words(const struct form_field *field)
+{
+        return str_is(field->unit, "GB") ? "GB (10^9 bytes)" : field->unit;
+}
+
+/* "2", "2GB", "500m" where a number is wanted. */
+static char *number_hint(const struct form_field *field, const json_t *value)
+{
+        const char *text = json_string_value(value);
+        if (!text)
+                return NULL;
+        size_t length = strlen(text), digits = strspn(text, "0123456789.");
+        if (is_number_text(text, length))
+                return str_copy("take it out of its quotes");
+        if (digits > 0 && isdigit((unsigned char)*text) && length - digits <= 8 && field->unit)
+                return str_format("write the number alone, it counts %s", unit_words(field));
+        if (digits > 0 && strchr(text, ','))
+                return str_copy("write a point where you wrote a comma");
+        return NULL;
+}
+
+static int check_number(const struct form_field *field, const json_t *value, json_t **ret, char **ret_hint)
+{
+        double number = json_number_value(value);
+        if (!json_is_number(value)) {
+                *ret_hint = number_hint(field, value);
+                return -1;
+        }
+        /* Written so that what is no number at all fails, too. */
+        if (!(number >= field->min && number <= field->max))
+                return -1;
+        if (field->type == FORM_WHOLE) {
+                if (number < floor(number) || number > floor(number))
+                        return -1;
+                *ret = json_integer((json_int_t)number);
+                return 0;
+        }
+        *ret = json_incref((json_t *)value);
+        return 0;
+}
+
+/* ---- texts ---- */
+
+static int check_choice(const struct form_field *field, const char *text, json_t **ret, char **ret_hint)
+{
+        for (const char *const *value = field->values; *value; value++) {
+                if (strcmp(*value, text) == 0) {
+                        *ret = json_string(text);
+                        return 0;
+                }
+        }
+        for (const char *const *value = field->later; value && *value; value++) {
+                if (strcmp(*value, text) == 0) {
+                        *ret_hint = str_format("this version has no %s \"%s\" yet", field->path, text);
+                        return -1;
+                }
+        }
+        const char *nearest = str_nearest(text, field->values);
+        if (nearest)
+                *ret_hint = str_format("did you mean \"%s\"?", nearest);
+        return -1;
+}
+
+static bool is_label(const char *text, size_t max)
+{
+        size_t length = strlen(text);
+        return length > 0 && length <= max && text[0] >= 'a' && text[0] <= 'z' && text[length - 1] != '-' &&
+               strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
+
+/* The name with everything that is not allowed made allowed, if that is enough. */
+static char *near_label(const char *text, size_t max)
+{
+        CLEANUP_FREE char *near = str_copy_n(text, strnlen(text, max + 1));
+        for (char *c = near; *c; c++) {
+                if (*c >= 'A' && *c <= 'Z')
+                        *c = (char)(*c + 'a' - 'A');
+                else if (*c == '_' || *c == ' ' || *c == '.')
+                        *c = '-';
+        }
+        return is_label(near, max) ? STEAL(near) : NULL;
+}
+
+static int check_label(const struct form_field *field, const char *text, json_t **ret, char **ret_hint)
+{
+        size_t max = (size_t)field->max;
+        if (is_label(text, max)) {
+                *ret = json_string(text);
+                return 0;
+        }
+        CLEANUP_FREE char *near = near_label(text, max);
+        if (near)
+                *ret_hint = str_format("did you mean \"%s\"?", near);
+        else if (characters(text) > max)
+                *ret_hint = str_format("it has %zu characters", characters(text));
+        return -1;
+}
+
+static int check_domain(const struct form_field *field, const char *text, json_t **ret, char **ret_hint)
+{
+        const char *problem = net_name_problem(text, (size_t)field->max);
+        if (problem) {
+                *ret_hint = str_format("it %s", problem);
+                return -1;
+        }
+        CLEANUP_FREE char *lower = str_copy(text);
+        for (char *c = lower; *c; c++)
+                *c = (char)tolower((unsigned char)*c);
+        *ret = json_string(lower);
+        return 0;
+}
+
+static int check_address(const struct form_field *field, const char *text, json_t **ret, char **ret_hint)
+{
+        char address[NET_ADDRESS_MAX];
+        if (net_address(text, address) < 0) {
+                if (strchr(text, '/'))
+                        *ret_hint = str_copy("it is a network: write one address of it");
+                else if (net_name_problem(text, 253) == NULL)
+                        *ret_hint = str_format("it is a name: write it at domain, and at %s the address", field->path);
+                return -1;
+        }
+        *ret = json_string(address);
+        return 0;
+}
+
+static int check_email(const char *text, json_t **ret, char **ret_hint)
+{
+        static const char allowed[] =
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%&'*+/=?^_`{|}~-";
+        const char *at = strchr(text, '@');
+        size_t local = at ? (size_t)(at - text) : 0;
+        if (!at)
+                *ret_hint = str_copy("it has no \"@\"");
+        else if (local == 0 || local > 64 || strspn(text, allowed) != local || text[0] == '.' || at[-1] == '.')
+                *ret_hint = str_copy("what stands before its \"@\" is no name of a mailbox");
+        else if (net_name_problem(at + 1, EMAIL_MAX) || !strchr(at, '.') || strlen(text) > EMAIL_MAX)
+                *ret_hint = str_copy("what stands after its \"@\" is no DNS name");
+        if (*ret_hint)
+                return -1;
+        *ret = json_string(text);
+        return 0;
+}
+
+/* "[::1]", "host", "host:636" without more. NULL if right. */
+static const char *host_problem(char *host)
+{
+        char address[NET_ADDRESS_MAX];
+        char *port = NULL;
+        long number;
+        if (*host == '[') {
+                char *end = strchr(host, ']');
+                if (!end)
+                        return "its \"[\" is not closed";
+                *end = '\0';
+                if (!strchr(host + 1, ':') || net_address(host + 1, address) < 0)
+                        return "what stands in its brackets is no IPv6 address";
+                if (end[1] != '\0' && end[1] != ':')
+                        return "something other than a port follows its address";
+                port = end[1] == ':' ? end + 2 : NULL;
+        } else {
+                port = strchr(host, ':');
+                if (port)
+                        *port++ = '\0';
+                if (net_address(host, address) < 0 && net_name_problem(host, 253))
+                        return "it names no host";
+        }
+        if (port && (strspn(port, "0123456789") != strlen(port) || str_to_long(port, &number) < 0 || number < 1 ||
+                            number > 65535))
+                return "its port is no number from 1 to 65535";
+        return NULL;
+}
+
+static int check_ldap(const char *text, json_t **ret, char **ret_hint)
+{
+        size_t scheme = str_starts(text, "ldaps://") ? 8 : str_starts(text, "ldap://") ? 7 : 0;
+        if (scheme == 0 || strlen(text) > URL_MAX) {
+                if (scheme == 0 && !strstr(text, "://") && !net_name_problem(text, 253))
+                        *ret_hint = str_format("did you mean \"ldaps://%s\"?", text);
+                return -1;
+        }
+        CLEANUP_FREE char *host = str_copy(text + scheme);
+        size_t length = strlen(host);
+        if (length && host[length - 1] == '/')
+                host[length - 1] = '\0';
+        CLEANUP_FREE char *written = str_copy_n(text, scheme + strlen(host));
+        const char *problem =
+                strpbrk(host, "/?#@") ? "nothing follows or precedes the host but a port" : host_problem(host);
+        if (problem) {
+                *ret_hint = str_copy(problem);
+                return -1;
+        }
+        *ret = json_string(written);
+        return 0;
+}
+
+/* One "attribute=value" of a DN; what follows it (the comma or the end), NULL if it is wrong. */
+static const char *dn_part(const char *text)
+{
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        size_t name = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.");
+        if (name == 0 || (!strchr(letters, *text) && strspn(text, "0123456789.") != name) || text[name] != '=')
+                return NULL;
+        const char *value = text + name + 1, *p = value;
+        for (; *p && *p != ','; p++) {
+                if (*p == '\\' && p[1])
+                        p++;
+                else if (strchr("\"+;<>\\", *p))
+                        return NULL;
+        }
+        return p == value || *value == ' ' || *value == '#' || (p[-1] == ' ' && p[-2] != '\\') ? NULL : p;
+}
+
+static int check_dn(const char *text, json_t **ret, char **ret_hint)
+{
+        const char *p = text;
+        if (strlen(text) > DN_MAX || has_control(text))
+                return -1;
+        for (;;) {
+                p = dn_part(p + strspn(p, " "));
+                if (!p) {
+                        if (!strchr(text, '=') && strchr(text, '.') && net_name_problem(text, 253) == NULL)
+                                *ret_hint = str_copy("a domain is written dc=example,dc=org");
+                        return -1;
+                }
+                if (*p == '\0')
+                        break;
+                p++;
+        }
+        *ret = json_string(text);
+        return 0;
+}
+
+static int check_path(const char *text, json_t **ret, char **ret_hint)
+{
+        size_t length = strlen(text);
+        if (length == 0)
+                *ret_hint = str_copy("it is empty");
+        else if (length > PATH_LENGTH_MAX)
+                *ret_hint = str_copy("it is too long");
+        else if (has_control(text))
+                *ret_hint = str_copy("it has a control character in it");
+        else if (text[length - 1] == '/')
+                *ret_hint = str_copy("it names a folder");
+        else if (str_starts(text, "~"))
+                *ret_hint = str_copy("nobody replaces the \"~\": write the whole path");
+        if (*ret_hint)
+                return -1;
+        *ret = json_string(text);
+        return 0;
+}
+
+/* One line; line breaks that YAML left in it (of a folded text) count as spaces. */
+static int check_text(const struct form_field *field, const char *text, json_t **ret, char **ret_hint)
+{
+        CLEANUP_FREE char *copy = str_copy(text);
+        for (char *c = copy; *c; c++)
+                if (*c == '\n')
+                        *c = ' ';
+        const char *trimmed = str_trim(copy);
+        if (*trimmed == '\0')
+                *ret_hint = str_copy("it is empty");
+        else if (has_control(trimmed))
+                *ret_hint = str_copy("it has a control character in it");
+        else if (characters(trimmed) > (size_t)field->max)
+                *ret_hint = str_format("it has %zu", characters(trimmed));
+        if (*ret_hint)
+                return -1;
+        *ret = json_string(trimmed);
+        return 0;
+}
+
+int form_type_check(const struct form_field *field, const json_t *value, json_t **ret, char **ret_hint)
+{
+        if (field->type == FORM_NUMBER || field->type == FORM_WHOLE)
+                return check_number(field, value, ret, ret_hint);
+        const char *text = json_string_value(value);
+        if (!text) {
+                if (value && !json_is_null(value) && !json_is_object(value) && !json_is_array(value) &&
+                        field->type != FORM_CHOICE && field->type != FORM_ADDRESS)
+                        *ret_hint = str_copy("if it is meant as text, put it in quotes");
+                return -1;
+        }
+        switch (field->type) {
+        case FORM_CHOICE:
+                return check_choice(field, text, ret, ret_hint);
+        case FORM_LABEL:
+                return check_label(field, text, ret, ret_hint);
+        case FORM_DOMAIN:
+                return check_domain(field, text, ret, ret_hint);
+        case FORM_ADDRESS:
+                return check_address(field, text, ret, ret_hint);
+        case FORM_EMAIL:
+                return check_email(text, ret, ret_hint);
+        case FORM_LDAP:
+                return check_ldap(text, ret, ret_hint);
+        case FORM_DN:
+                return check_dn(text, ret, ret_hint);
+        case FORM_PATH:
+                return check_path(text, ret, ret_hint);
+        case FORM_TEXT:
+                return check_text(field, text, ret, ret_hint);
+        case FORM_GROUP:
+        case FORM_ITEMS:
+        case FORM_NAMES:
+        case FORM_NUMBER:
+        case FORM_WHOLE:
+                break;
+        }
+        return -1;
+}
+
+int form_name_check(const json_t *value, json_t **ret, char **ret_hint)
+{
+        const char *text = json_string_value(value);
+        if (!text) {
+                if (json_is_number(value) || json_is_boolean(value))
+                        *ret_hint = str_copy("if it is meant as text, put it in quotes");
+                return -1;
+        }
+        size_t length = strlen(text);
+        if (length == 0 || length > NAME_LENGTH_MAX || *text == '-' || strspn(text, "0123456789") == length ||
+                strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != length)
+                return -1;
+        *ret = json_string(text);
+        return 0;
+}
