@@ -296,7 +296,8 @@ static void grows_in_use(void **state)
                 assert_int_equal(byte, i);
         }
         assert_true(available("alice") >= 400 * MB - 181 * (1 << 20));
-        assert_true(available("alice") <= 410 * MB - 180 * (1 << 20));
+        /* the kernel fits its reserve of at most 32 MiB to the new size at the next mount only */
+        assert_true(available("alice") <= 440 * MB - 180 * (1 << 20));
 }
 
 static void grows_at_rest(void **state)
