@@ -1,4 +1,5 @@
-"""JupyterHub's configuration. It holds no values of a cluster: those are in hub.json beside it, written by the provisioner.
+"""JupyterHub's configuration. It holds no values of a cluster: those are in hub.json, written by the provisioner in the folder
+above.
 
 The hub runs as root because it starts servers under other uids, mounts homes and writes control groups. What runs for
 users gives that up before its first own instruction; the service's unit takes away from the hub what it does not need."""
@@ -13,11 +14,11 @@ from pangeo_hub import settings as hub_settings  # noqa: E402
 from pangeo_hub.accounts import Accounts  # noqa: E402
 from pangeo_hub.authenticator import PangeoAuthenticator  # noqa: E402
 from pangeo_hub.choices import Choices  # noqa: E402
-from pangeo_hub.options import culler_command, server_arguments, server_environment  # noqa: E402
+from pangeo_hub.options import activity_seconds, culler_command  # noqa: E402
 from pangeo_hub.proxy import WatchedProxy  # noqa: E402
 
 c = get_config()  # noqa: F821
-settings = hub_settings.load(HERE / "hub.json")
+settings = hub_settings.load(HERE.parent / "hub.json")
 directory, tokens = settings.directory, settings["tokens"]
 accounts = Accounts(settings["accounts"])
 members = [directory.users_group, directory.admins_group]
@@ -91,8 +92,7 @@ else:
 c.PangeoSpawner.settings = settings
 c.PangeoSpawner.accounts = accounts
 c.PangeoSpawner.choices = Choices(settings)
-c.Spawner.args = server_arguments(settings)
-c.Spawner.environment = server_environment(settings)
+c.Spawner.environment = {**settings["variables"], "JUPYTERHUB_ACTIVITY_INTERVAL": str(activity_seconds(settings))}
 c.Spawner.env_keep = ["LANG", "LC_ALL"]
 c.Spawner.default_url = "/lab"
 c.Spawner.start_timeout = 120
@@ -107,6 +107,8 @@ c.Spawner.server_token_scopes = [
 ]
 
 # --- services and what they may do ---
+# The idle culler is a child of the hub; one that ignores the first signal must not hold up the hub's own end.
+c.LocalProcessSpawner.interrupt_timeout = 1
 c.JupyterHub.services = [
     {"name": "caas", "api_token": tokens["caas"]},
     {"name": "prometheus", "api_token": tokens["prometheus"]},

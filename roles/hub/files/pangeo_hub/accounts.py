@@ -27,6 +27,10 @@ class Accounts:
         for name, ids in content.items():
             self._ids[name] = Ids(int(ids["uid"]), int(ids["gid"]))
 
+    def __deepcopy__(self, _: dict[int, object]) -> "Accounts":
+        """Itself: traitlets copies what is configured, but authenticator and spawners have to see the same accounts."""
+        return self
+
     def get(self, name: str) -> Ids | None:
         return self._ids.get(name)
 

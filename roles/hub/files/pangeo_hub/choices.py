@@ -10,6 +10,7 @@ from typing import Any
 from .settings import Settings
 
 PLAIN = "default"
+BUILT_IN = "pangeo"
 
 
 class BadChoice(ValueError):
@@ -69,9 +70,10 @@ class Choices:
                     groups=frozenset(profile.get("groups") or []),
                 )
             )
-        self.environments = [
-            Environment(item["name"], item.get("description") or "", item["path"]) for item in settings["environments"]
-        ]
+        folder = settings["environments_folder"]
+        self.environments = [Environment(BUILT_IN, "The Pangeo libraries: xarray, Dask, Zarr and many more.", f"{folder}/{BUILT_IN}")]
+        for item in settings.get("environments") or []:
+            self.environments.append(Environment(item["name"], item.get("description") or "", f"{folder}/{item['name']}"))
 
     def sizes_for(self, groups: Collection[str]) -> list[Size]:
         return [size for size in self.sizes if not size.groups or size.groups & set(groups)]

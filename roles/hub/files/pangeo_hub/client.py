@@ -74,13 +74,18 @@ def _made(kind: type, connect: Callable[..., socket.socket]) -> Callable[..., HT
 
 
 class HubClient:
-    """One browser session. url: the address of the cluster; ca: a file, "" for the system's."""
+    """One browser session. url: the address of the cluster; ca: a file of certificates to trust beside the
+    system's, or ""; address: where to connect whatever the name in the URL resolves to."""
 
     def __init__(self, url: str, ca: str = "", address: str | None = None) -> None:
         self.base = url.rstrip("/")
         parts = urllib.parse.urlsplit(self.base)
         self.host, self.port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-        self.context = ssl.create_default_context(cafile=ca or None)
+        self.context = ssl.create_default_context()
+        if ca:
+            self.context.load_verify_locations(ca)
+            # The file may also be the server's own certificate, of a CA that this host does not know.
+            self.context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         self.address = address
         self.jar = http.cookiejar.CookieJar()
         # No proxies of the environment: the cluster is on this host.
@@ -108,7 +113,7 @@ class HubClient:
     ) -> Any:
         """The open response, also for 4xx and 5xx. The caller closes it."""
         url = path if path.startswith("http") else self.base + path
-        request = urllib.request.Request(url, method=method, headers=headers or {})
+        request = urllib.request.Request(url, method=method, headers={"Sec-Fetch-Mode": "navigate", **(headers or {})})
         if form is not None:
             request.data = urllib.parse.urlencode(form).encode()
         elif data is not None:
@@ -118,6 +123,8 @@ class HubClient:
             return (self._following if follow else self._staying).open(request, timeout=seconds)
         except urllib.error.HTTPError as error:
             return error
+        except urllib.error.URLError as error:
+            raise HubError(f"cannot reach {self.base}: {error.reason}") from error
 
     def request(self, method: str, path: str, **options: Any) -> Answer:
         with self.open(method, path, **options) as response:
@@ -130,8 +137,16 @@ class HubClient:
         """The hub's REST interface in the name of who is signed in."""
         if not self.cookie("_xsrf", "/hub/"):
             self.request("GET", "/hub/home")
-        headers = {"X-XSRFToken": self.cookie("_xsrf", "/hub/"), "Referer": f"{self.base}/hub/home"}
-        return self.request(method, f"/hub/api{path}", headers=headers, **options)
+        return self.request(method, f"/hub/api{path}", headers=self._script_headers(), **options)
+
+    def _script_headers(self) -> dict[str, str]:
+        """What a browser sends with a request of the hub's own scripts."""
+        return {
+            "X-XSRFToken": self.cookie("_xsrf", "/hub/"),
+            "Referer": f"{self.base}/hub/home",
+            "Sec-Fetch-Mode": "same-origin",
+            "Sec-Fetch-Site": "same-origin",
+        }
 
     # --- sign-in ---
 
@@ -156,7 +171,7 @@ class HubClient:
         if answer.status not in (201, 202):
             raise HubError(f"the start was refused ({answer.status}): {_message(answer)}")
         events: list[dict[str, Any]] = []
-        headers = {"X-XSRFToken": self.cookie("_xsrf", "/hub/"), "Referer": f"{self.base}/hub/home"}
+        headers = self._script_headers()
         with self.open("GET", f"/hub/api/users/{self.user}/server/progress", headers=headers, seconds=seconds) as stream:
             for line in stream:
                 if line.startswith(b"data:"):
@@ -210,6 +225,8 @@ class Kernel:
         self._headers = {
             "X-XSRFToken": client.cookie("_xsrf", f"{self._path}/"),
             "Referer": f"{client.base}{self._path}/lab",
+            "Sec-Fetch-Mode": "same-origin",
+            "Sec-Fetch-Site": "same-origin",
         }
         answer = client.request("POST", f"{self._path}/api/kernels", data={"name": name}, headers=self._headers)
         if answer.status != 201:

@@ -21,7 +21,7 @@ from ldap3.utils.dn import parse_dn
 from .settings import DirectorySettings
 
 # A user's name becomes part of paths, of control groups and of URLs. FreeIPA's own rule is about the same.
-USER_NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,31}")
+USER_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,63}")
 # Numbers below belong to the machine's own accounts.
 FIRST_UID = 1000
 LAST_UID = 2**31 - 1

@@ -38,7 +38,7 @@ class LoginHandler(StockLoginHandler):
             self.redirect(self.get_next_url(user))
             return
         self.set_status(403)
-        self.finish(await self._render(login_error=WRONG, username=data.get("username", "")[:32]))
+        self.finish(await self._render(login_error=WRONG, username=data.get("username", "")[:64]))
 
 
 class RevokeHandler(APIHandler):
@@ -50,5 +50,7 @@ class RevokeHandler(APIHandler):
         if not USER_NAME.fullmatch(name):
             raise web.HTTPError(400, "not a user name")
         ended = await self.authenticator.membership.end(name, "access was withdrawn by an administrator")
-        self.set_status(200 if ended["complete"] else 502)
+        if ended["errors"]:
+            self.set_status(502)
+            ended["message"] = "; ".join(ended["errors"])
         self.write(json.dumps(ended))

@@ -99,7 +99,7 @@ class Membership:
 
     async def _end(self, name: str, reason: str) -> dict[str, Any]:
         user = self._user(name)
-        ended: dict[str, Any] = {"user": name, "servers": [], "clusters": [], "tokens": 0, "sessions": False, "errors": []}
+        ended: dict[str, Any] = {"user": name, "servers": 0, "clusters": 0, "tokens": 0, "sessions": 0, "errors": []}
         if user is not None:
             # The doors first: what is still running then cannot be reached any more.
             ended["tokens"], ended["sessions"] = self._close_doors(user.orm_user)
@@ -111,17 +111,17 @@ class Membership:
         self._log.warning("ended for %s (%s): %s", name, reason, {k: v for k, v in ended.items() if k != "user"})
         return ended
 
-    def _close_doors(self, orm_user: orm.User) -> tuple[int, bool]:
+    def _close_doors(self, orm_user: orm.User) -> tuple[int, int]:
         db = self._app.db
         tokens = list(orm_user.api_tokens)
         for token in tokens:
             db.delete(token)
         for code in db.query(orm.OAuthCode).filter(orm.OAuthCode.user_id == orm_user.id):
             db.delete(code)
-        sessions = bool(orm_user.groups)
+        sessions = sum(token.session_id is not None for token in tokens)
         orm_user.cookie_id = orm.new_token()  # every cookie of the hub names the old one
         db.commit()
-        return len(tokens), sessions
+        return len(tokens) - sessions, sessions
 
     async def _end_servers(self, user: Any, reason: str, ended: dict[str, Any]) -> None:
         if user is None:
@@ -131,10 +131,11 @@ class Membership:
                 continue
             label = server_name or "default"
             spawner.stopped_because = reason
+            spawner.stop_seconds = STOP_SECONDS / 2
             try:
                 await asyncio.wait_for(self._stop(user, server_name, spawner), 2 * STOP_SECONDS)
-                ended["servers"].append(label)
-            except Exception as error:
+                ended["servers"] += 1
+            except Exception as error:  # the other servers and the clusters have to end all the same
                 self._log.exception("stopping the server %r of %s", label, user.name)
                 ended["errors"].append(f"server {label}: {error or type(error).__name__}")
 
@@ -142,14 +143,14 @@ class Membership:
         if spawner.pending == "stop":
             await asyncio.wait_for(asyncio.shield(spawner._stop_future), STOP_SECONDS)
             return
-        if spawner.pending:  # it is starting: without its process the start fails and cleans up by itself
-            spawner._spawn_future.cancel()
-            await spawner.stop(now=True)
+        # One that is starting sees the reason, fails and is cleaned up by the hub.
+        while spawner.pending:
+            await asyncio.sleep(0.1)
+        if not spawner.ready:
             return
         spawner._stop_pending = True
         try:
             await self._app.proxy.delete_user(user, server_name)
-            spawner.stop_seconds = STOP_SECONDS / 2
             await user.stop(server_name)
         finally:
             spawner._stop_pending = False
@@ -170,15 +171,7 @@ class Membership:
         except (HTTPClientError, OSError) as error:
             ended["errors"].append(f"Dask clusters: the gateway says: {error}")
             return
-        ended["clusters"] = _names(response.body)
-
-
-def _names(body: bytes) -> list[str]:
-    """The clusters that the gateway says it ended: a list, or an object that holds one."""
-    try:
-        answer = json.loads(body or b"[]")
-    except ValueError:
-        return []
-    if isinstance(answer, dict):
-        answer = next((value for value in answer.values() if isinstance(value, list)), [])
-    return [item["name"] if isinstance(item, dict) else str(item) for item in answer]
+        answer = json.loads(response.body or b"{}")
+        ended["clusters"] = int(answer.get("stopped", 0))
+        if answer.get("stopping"):
+            ended["errors"].append(f"Dask clusters: {answer['stopping']} still stopping")

@@ -1,4 +1,4 @@
-"""Options of the server and of the idle culler, made from the form's values. Pure."""
+"""How long servers may idle and how that is noticed, from the form's values. Pure."""
 
 import sys
 
@@ -28,28 +28,3 @@ def culler_command(settings: Settings) -> list[str] | None:
         f"--max-age={hours * 3600}",
         "--concurrency=10",
     ]
-
-
-def server_arguments(settings: Settings) -> list[str]:
-    minutes = settings["idle"]["kernel_minutes"]
-    if not minutes:
-        return []
-    return [
-        f"--MappingKernelManager.cull_idle_timeout={minutes * 60}",
-        f"--MappingKernelManager.cull_interval={max(10, min(300, minutes * 10))}",
-        "--MappingKernelManager.cull_connected=True",
-    ]
-
-
-def server_environment(settings: Settings) -> dict[str, str]:
-    """What every server gets beside what JupyterHub sets. GatewayCluster() works without arguments by it."""
-    gateway = settings["gateway"]
-    return {
-        "JUPYTERHUB_ACTIVITY_INTERVAL": str(activity_seconds(settings)),
-        "DASK_GATEWAY__ADDRESS": f"{gateway['proxy']}/services/dask-gateway",
-        "DASK_GATEWAY__PROXY_ADDRESS": gateway["tcp"],
-        "DASK_GATEWAY__PUBLIC_ADDRESS": "/services/dask-gateway/",
-        "DASK_GATEWAY__AUTH__TYPE": "jupyterhub",
-        "DASK_LABEXTENSION__FACTORY__MODULE": "dask_gateway",
-        "DASK_LABEXTENSION__FACTORY__CLASS": "GatewayCluster",
-    }

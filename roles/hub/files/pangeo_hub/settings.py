@@ -1,4 +1,4 @@
-"""hub.json, the values that the provisioner writes beside jupyterhub_config.py (0600: it holds tokens and a password)."""
+"""hub.json, the values that the provisioner writes in the folder above this code (0600: it holds tokens and a password)."""
 
 import json
 from dataclasses import dataclass, field

@@ -56,6 +56,7 @@ class PangeoSpawner(LoggingConfigurable):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._steps: list[str] = []
+        self._began = 0.0
         self._choice: Choice | None = None
 
     # --- what is chosen ---
@@ -105,6 +106,7 @@ class PangeoSpawner(LoggingConfigurable):
     async def prepare(self) -> Ids:
         """All that comes before the process: choice, account, home. Sets the limits that get_env() tells the server."""
         self._steps.clear()
+        self._began = time.time()
         self.stopped_because = ""
         self._choice = self._resolve(self.user_options)
         ids = self._ids()
@@ -120,7 +122,7 @@ class PangeoSpawner(LoggingConfigurable):
     async def _mount_home(self, ids: Ids) -> None:
         homes = self.settings["homes"]
         command = [homes["helper"], "mount", "--images", homes["images"], "--mounts", homes["mounts"]]
-        command += ["--user", self.user.name, "--uid", str(ids.uid), "--gid", str(ids.gid), "--bytes", str(homes["bytes"])]
+        command += ["--user", self.user.name, "--uid", str(ids.uid), "--gid", str(ids.gid), "--bytes", str(home_bytes(self.settings))]
         process = await asyncio.create_subprocess_exec(
             *command, stdin=DEVNULL, stdout=DEVNULL, stderr=asyncio.subprocess.PIPE
         )
@@ -150,7 +152,7 @@ class PangeoSpawner(LoggingConfigurable):
         command = [sandbox["helper"], "run", *limits, "--uid", str(ids.uid), "--gid", str(ids.gid)]
         command += ["--user", name, "--home", self._home, "--chdir", f"/home/{name}"]
         # The link and what it leads to: a server that runs keeps what it started with when an update moves the link.
-        for visible in dict.fromkeys([path, os.path.realpath(path)]):
+        for visible in dict.fromkeys([path, os.path.realpath(path), *sandbox["read_only"]]):
             command += ["--read-only", visible]
         return [*command, "--", *self.server_command()]
 
@@ -167,7 +169,7 @@ class PangeoSpawner(LoggingConfigurable):
             env["PATH"] = f"{env['HOME']}/.local/bin:{self._choice.environment.path}/bin:/usr/local/bin:/usr/bin:/bin"
             env["CAAS_ENVIRONMENT"] = self._choice.environment.name
         # In the sandbox's own /tmp: a server starts also when the home is full.
-        env["JUPYTER_RUNTIME_DIR"] = "/tmp/jupyter-runtime"
+        env["JUPYTER_RUNTIME_DIR"] = "/tmp/jupyter"
         return env
 
     async def wait_until_answers(self) -> None:
@@ -176,6 +178,8 @@ class PangeoSpawner(LoggingConfigurable):
         url = f"http://127.0.0.1:{self.port}{self.server.base_url}api"
         end = time.monotonic() + self.start_timeout - 1
         while time.monotonic() < end:
+            if self.stopped_because:
+                raise StartFailed(f"The start was broken off: {self.stopped_because}.", 403)
             status = await self.poll()
             if status is not None:
                 raise StartFailed(f"The server ended while it was starting (exit status {status}). {self.last_words()}")
@@ -211,7 +215,7 @@ class PangeoSpawner(LoggingConfigurable):
             return []
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(status.st_mode) or status.st_mtime < self._began:  # of the server before this one
                 return []
             file.seek(max(0, status.st_size - 32768))
             text = file.read(32768).decode("utf-8", "replace")
@@ -331,6 +335,10 @@ class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
         _, errors = await process.communicate()
         if process.returncode != 0:
             self.log.error("caas-sandbox %s %s: %s", verb, self.group, errors.decode(errors="replace").strip())
+
+
+def home_bytes(settings: Settings) -> int:
+    return round(float(settings["notebook"]["storage"]) * 1_000_000_000)
 
 
 def start_ticks(pid: int) -> int | None:
