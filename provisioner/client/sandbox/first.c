@@ -47,18 +47,18 @@ static int become(uid_t uid, gid_t gid)
         return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-/* "A=b\0C=d\0" from a file in memory; kept until exec. */
-static char **read_environment(int fd)
+/* "A=b\0C=d\0" from a file in memory. *ret_entries points into *ret_text; both are the caller's. */
+static int read_environment(int fd, char **ret_text, char ***ret_entries)
 {
         struct stat st;
         if (fstat(fd, &st) < 0)
-                return NULL;
+                return -1;
         size_t length = (size_t)st.st_size, count = 0, capacity = 0;
-        char *text = mem_zero(length + 1);
+        CLEANUP_FREE char *text = mem_zero(length + 1);
         for (size_t done = 0; done < length;) {
                 ssize_t n = pread(fd, text + done, length - done, (off_t)done);
                 if (n <= 0)
-                        return NULL;
+                        return -1;
                 done += (size_t)n;
         }
         close(fd);
@@ -69,7 +69,9 @@ static char **read_environment(int fd)
         }
         MEM_GROW(entries, count, capacity);
         entries[count] = NULL;
-        return entries;
+        *ret_text = STEAL(text);
+        *ret_entries = entries;
+        return 0;
 }
 
 static void run_command(char **argv, char **environment, int control)
@@ -130,8 +132,9 @@ int sandbox_first_process(int argc, char **argv)
                 fprintf(stderr, "caas-sandbox: this part runs inside a sandbox only\n");
                 return CANNOT_RUN;
         }
-        char **variables = read_environment((int)environment);
-        if (!variables)
+        CLEANUP_FREE char *text = NULL;
+        CLEANUP_FREE char **variables = NULL;
+        if (read_environment((int)environment, &text, &variables) < 0)
                 return fail("cannot read the environment");
         if (become((uid_t)uid, (gid_t)gid) < 0)
                 return fail("cannot become the user");
