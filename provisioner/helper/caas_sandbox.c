@@ -175,20 +175,23 @@ static int enter_group(struct cgroup_tree *tree, const struct options *o, char *
         return r < 0 ? r : cgroup_enter(tree, o->group, getpid(), err);
 }
 
-/* Lets programs inside see their own limits where they look for them (Dask, joblib, Java …). */
+/* Lets programs inside see their own limits where they look for them (Dask, joblib, Java …). tree is NULL when somebody
+ * else made the group we are in. */
 static void show_group(struct options *o, const struct cgroup_tree *tree)
 {
         static const char *const controllers[] = {"memory", "cpu", "cpuacct", "pids"};
-        for (size_t i = 0; i < (cgroup_unified(tree) ? 1 : sizeof controllers / sizeof *controllers); i++) {
-                char *folder = cgroup_folder(tree, controllers[i], o->group);
+        bool unified = tree && cgroup_unified(tree);
+        for (size_t i = 0; i < (unified ? 1 : sizeof controllers / sizeof *controllers); i++) {
+                char *folder = tree ? cgroup_folder(tree, controllers[i], o->group)
+                                    : cgroup_own_folder(NULL, controllers[i], &unified);
                 if (!folder || !file_exists(folder)) {
                         free(folder);
                         continue;
                 }
+                if (!tree && i == 0)
+                        o->limits.memory = cgroup_folder_memory(folder);
                 add_mount(o, folder,
-                        cgroup_unified(tree) ? str_copy("/sys/fs/cgroup")
-                                             : str_format("/sys/fs/cgroup/%s", controllers[i]),
-                        false);
+                        unified ? str_copy("/sys/fs/cgroup") : str_format("/sys/fs/cgroup/%s", controllers[i]), false);
         }
 }
 
@@ -241,7 +244,7 @@ static int run_inside(struct options *o, int *ret_status, struct err **err)
                 .directory = o->directory,
                 .mounts = o->mounts,
                 .mount_count = o->mount_count,
-                .memory = o->no_cgroup ? 0 : o->limits.memory,
+                .memory = o->limits.memory > 0 ? o->limits.memory : 0,
                 .env = (const char *const *)env,
                 .argv = (const char *const *)o->command,
                 .program = self,
@@ -275,8 +278,8 @@ static int command_run(struct options *o, char **argv, int *ret_status, struct e
                         r = enter_group(tree, o, argv, err);
                 if (r < 0)
                         return err_prefix(err, "group %s", o->group);
-                show_group(o, tree);
         }
+        show_group(o, tree);
         return run_inside(o, ret_status, err);
 }
 

@@ -98,4 +98,12 @@ int cgroup_list(const struct cgroup_tree *tree, const char *prefix, char ***ret_
 char *cgroup_folder(const struct cgroup_tree *tree, const char *controller, const char *name);
 bool cgroup_unified(const struct cgroup_tree *tree); /* version 2? Then all controllers share one folder */
 
+/* The folder of one controller for the group the caller itself is in, or NULL: no such controller, or the machine's
+ * root group, which has no limits to show. paths NULL = the machine's own. The caller frees. *ret_unified may be NULL.
+ */
+char *cgroup_own_folder(const struct cgroup_paths *paths, const char *controller, bool *ret_unified);
+
+/* The memory limit of such a folder; -1 = none. */
+int64_t cgroup_folder_memory(const char *folder);
+
 #endif

@@ -80,21 +80,47 @@ struct cgroup_tree *cgroup_close(struct cgroup_tree *tree)
         return NULL;
 }
 
-/* The caller's own group in version 2 ("0::/path"), "/" if unknown. */
-static char *own_group(const struct cgroup_paths *paths)
+/* The caller's own group: "0::/path" for version 2 (controller ""), "4:cpu,cpuacct:/path" for version 1. NULL if there
+ * is no such line. The caller frees. */
+static char *own_group(const struct cgroup_paths *paths, const char *controller)
 {
         CLEANUP_FREE char *text = NULL;
         if (file_read(paths->self, 65536, &text, NULL, NULL) < 0)
-                return str_copy("/");
-        for (char *line = text, *next; line && *line; line = next) {
-                next = strchr(line, '\n');
-                if (next)
-                        *next++ = '\0';
-                /* a group outside our view of the tree ("/../x") is of no use */
-                if (str_starts(line, "0::/") && !strstr(line, ".."))
-                        return str_copy(line + 3);
+                return NULL;
+        char *lines = NULL;
+        for (char *line = strtok_r(text, "\n", &lines); line; line = strtok_r(NULL, "\n", &lines)) {
+                char *names = strchr(line, ':'), *path = names ? strchr(names + 1, ':') : NULL;
+                if (!path || path[1] != '/' || strstr(path, "..")) /* outside of our view of the tree: of no use */
+                        continue;
+                *path++ = '\0';
+                bool found = names[1] == '\0' && *controller == '\0';
+                char *words = NULL;
+                for (char *name = strtok_r(names + 1, ",", &words); name; name = strtok_r(NULL, ",", &words))
+                        found = found || str_is(name, controller);
+                if (found)
+                        return str_copy(path);
         }
-        return str_copy("/");
+        return NULL;
+}
+
+char *cgroup_own_folder(const struct cgroup_paths *paths, const char *controller, bool *ret_unified)
+{
+        if (!paths)
+                paths = &MACHINE;
+        CLEANUP_FREE char *mark = file_join(paths->root, "cgroup.controllers");
+        bool unified = file_exists(mark);
+        CLEANUP_FREE char *own = own_group(paths, unified ? "" : controller);
+        if (ret_unified)
+                *ret_unified = unified;
+        if (!own || str_is(own, "/"))
+                return NULL;
+        return unified ? str_format("%s%s", paths->root, own) : str_format("%s/%s%s", paths->root, controller, own);
+}
+
+int64_t cgroup_folder_memory(const char *folder)
+{
+        int64_t bytes = cgroup_number(folder, "memory.max", NULL, -2);
+        return bytes == -2 ? cgroup_number(folder, "memory.limit_in_bytes", NULL, -1) : bytes;
 }
 
 static bool delegated(const char *folder)
@@ -145,7 +171,9 @@ static void place_unified(const struct cgroup_paths *paths, struct cgroup_tree *
                 tree->top = str_copy(paths->root);
                 below = slice_path(tree->slice);
         } else {
-                CLEANUP_FREE char *own = own_group(paths);
+                CLEANUP_FREE char *own = own_group(paths, "");
+                if (!own)
+                        own = str_copy("/");
                 size_t length = strlen(own);
                 if (str_ends(own, "/main"))
                         own[length - 5] = '\0';

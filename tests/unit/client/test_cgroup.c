@@ -197,6 +197,32 @@ static void unified_systemd(void **state)
                 "--property=CPUAccounting=yes --property=Delegate=yes -- ");
 }
 
+static void own_folder(void **state)
+{
+        (void)state;
+        CLEANUP_FREE char *root = file_join(fake, "cg");
+        CLEANUP_FREE char *self = file_join(fake, "self");
+        struct cgroup_paths paths = {root, self, self};
+        bool unified = false;
+        put("self", "4:memory:/x\n0::/system.slice/a.scope\n");
+        CLEANUP_FREE char *scope = cgroup_own_folder(&paths, "memory", &unified);
+        CLEANUP_FREE char *wanted = file_join(root, "system.slice/a.scope");
+        assert_true(unified);
+        assert_string_equal(scope, wanted);
+        put("self", "0::/../elsewhere\n");
+        assert_null(cgroup_own_folder(&paths, "memory", NULL));
+        put("self", "0::/\n");
+        assert_null(cgroup_own_folder(&paths, "memory", NULL));
+        CLEANUP_FREE char *mark = file_join(root, "cgroup.controllers");
+        assert_int_equal(unlink(mark), 0);
+        put("self", "5:memory:/m\n4:cpu,cpuacct:/c\n1:name=systemd:/s\n0::/\n");
+        CLEANUP_FREE char *cpuacct = cgroup_own_folder(&paths, "cpuacct", &unified);
+        CLEANUP_FREE char *hierarchy = file_join(root, "cpuacct/c");
+        assert_false(unified);
+        assert_string_equal(cpuacct, hierarchy);
+        assert_null(cgroup_own_folder(&paths, "pids", NULL));
+}
+
 static void missing_controllers(void **state)
 {
         (void)state;
@@ -376,7 +402,7 @@ static void processor_is_held_back(void **state)
         int64_t used = after.cpu_usec - before.cpu_usec;
         assert_int_equal(after.cpu_limit, 500);
         assert_true(used <= wall * 7 / 10); /* half a processor, a period of grace at both ends */
-        if (used > wall / 10)               /* else the machine had no time for us at all */
+        if (used > wall * 45 / 100)         /* else the machine had no more time for us anyway */
                 assert_true(after.throttled_usec > before.throttled_usec);
 }
 
@@ -486,6 +512,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(unified_top, setup_fake, teardown_fake),
                 cmocka_unit_test_setup_teardown(unified_delegated, setup_fake, teardown_fake),
                 cmocka_unit_test_setup_teardown(unified_systemd, setup_fake, teardown_fake),
+                cmocka_unit_test_setup_teardown(own_folder, setup_fake, teardown_fake),
                 cmocka_unit_test_setup_teardown(missing_controllers, setup_fake, teardown_fake),
                 cmocka_unit_test_setup_teardown(bad_names, setup_fake, teardown_fake),
                 cmocka_unit_test(memory_kills),
