@@ -69,6 +69,8 @@ int journal_step_applied(struct journal *journal, int64_t run, const char *clust
 /* Outcome of a removal: the row is gone. */
 int journal_step_removed(
         struct journal *journal, int64_t run, const char *cluster, const char *id, int64_t now, struct err **err);
+/* It stays incomplete. Without an intent (it failed while it was looked at) it is noted as a step with the action
+ * "none". */
 int journal_step_failed(struct journal *journal, int64_t run, const char *cluster, const char *id, const char *message,
         int64_t now, struct err **err);
 

@@ -76,6 +76,14 @@ static int write_holder(int fd, const char *path, const char *command, struct er
         return 0;
 }
 
+/* Out of the hands of its cleanup. */
+static int take(int *fd)
+{
+        int taken = *fd;
+        *fd = -1;
+        return taken;
+}
+
 int journal_lock(
         struct journal *journal, const char *cluster, const char *command, struct journal_lock **ret, struct err **err)
 {
@@ -96,8 +104,7 @@ int journal_lock(
         if (r < 0)
                 return r;
         struct journal_lock *lock = mem_zero(sizeof *lock);
-        lock->fd = fd;
-        fd = -1;
+        lock->fd = take(&fd);
         *ret = lock;
         return 0;
 }

@@ -27,12 +27,8 @@ static void cipher_cleanup(EVP_CIPHER_CTX **ctx)
 /* Both parts with the NUL between them: "ab" + "c" is not "a" + "bc". */
 static unsigned char *context_of(const char *cluster, const char *name, int *ret_length)
 {
-        size_t a = strlen(cluster) + 1, b = strlen(name);
-        unsigned char *context = mem_resize(NULL, a + b, 1);
-        memcpy(context, cluster, a);
-        memcpy(context + a, name, b);
-        *ret_length = (int)(a + b);
-        return context;
+        *ret_length = (int)(strlen(cluster) + 1 + strlen(name));
+        return (unsigned char *)str_format("%s%c%s", cluster, '\0', name);
 }
 
 int seal_close(const unsigned char key[SEAL_KEY_SIZE], const char *cluster, const char *name, const char *value,

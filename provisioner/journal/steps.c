@@ -50,8 +50,8 @@ static int insert_step(
         return db_run(journal, stmt, err);
 }
 
-/* Gives the step that is under way its outcome. */
-static int end_step(struct journal *journal, int64_t run, const char *id, const char *state, const char *message,
+/* Gives the step that is under way its outcome. Returns how many there were. */
+static int set_outcome(struct journal *journal, int64_t run, const char *id, const char *state, const char *message,
         int64_t now, struct err **err)
 {
         sqlite3_stmt *stmt;
@@ -67,11 +67,28 @@ static int end_step(struct journal *journal, int64_t run, const char *id, const 
         db_bind_text(stmt, 4, message);
         db_bind_int(stmt, 5, now);
         r = db_run(journal, stmt, err);
-        if (r < 0)
-                return r;
-        if (sqlite3_changes(journal->db) == 0)
+        return r < 0 ? r : sqlite3_changes(journal->db);
+}
+
+static int end_step(struct journal *journal, int64_t run, const char *id, int64_t now, struct err **err)
+{
+        int r = set_outcome(journal, run, id, "done", NULL, now, err);
+        if (r == 0)
                 return err_set(err, ERR_INVALID, "%s has no step under way in run %lld", id, (long long)run);
-        return 0;
+        return r < 0 ? r : 0;
+}
+
+/* A step may fail while it is looked at, before its intent: then nothing was touched, and its action is "none". */
+static int fail_step(
+        struct journal *journal, int64_t run, const char *id, const char *message, int64_t now, struct err **err)
+{
+        int r = set_outcome(journal, run, id, "failed", message, now, err);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        r = insert_step(journal, run, id, "none", now, err);
+        if (r == 0)
+                r = set_outcome(journal, run, id, "failed", message, now, err);
+        return r < 0 ? r : 0;
 }
 
 static int intend_apply(struct journal *journal, const char *cluster, const struct resource *resource, struct err **err)
@@ -151,7 +168,7 @@ int journal_step_applied(struct journal *journal, int64_t run, const char *clust
         int r = db_begin(journal, DB_WRITE, err);
         if (r < 0)
                 return r;
-        r = end_step(journal, run, resource->id, "done", NULL, now, err);
+        r = end_step(journal, run, resource->id, now, err);
         if (r == 0)
                 r = complete(journal, cluster, resource, digest, state, outputs, err);
         return db_end(journal, r, err);
@@ -174,7 +191,7 @@ int journal_step_removed(
         int r = db_begin(journal, DB_WRITE, err);
         if (r < 0)
                 return r;
-        r = end_step(journal, run, id, "done", NULL, now, err);
+        r = end_step(journal, run, id, now, err);
         if (r == 0)
                 r = delete_resource(journal, cluster, id, err);
         return db_end(journal, r, err);
@@ -185,5 +202,5 @@ int journal_step_failed(struct journal *journal, int64_t run, const char *cluste
 {
         (void)cluster; /* the row is incomplete since the intent */
         int r = db_begin(journal, DB_WRITE, err);
-        return r < 0 ? r : db_end(journal, end_step(journal, run, id, "failed", message, now, err), err);
+        return r < 0 ? r : db_end(journal, fail_step(journal, run, id, message, now, err), err);
 }

@@ -56,12 +56,11 @@ static json_t *escaped(const json_t *text)
         return json_stringn_nocheck(buf.data, buf.length);
 }
 
-/* folder/name, if that is in the folder, links included. */
-static int path_within(const char *folder, const char *name, char **ret, struct err **err)
+/* Is path, which is folder/name, inside the folder, links included? */
+static int check_within(const char *folder, const char *name, const char *path, struct err **err)
 {
         if (!*name || *name == '/')
                 return err_set(err, ERR_INVALID, "%s is not inside %s", *name ? name : "an empty name", folder);
-        CLEANUP_FREE char *path = file_join(folder, name);
         CLEANUP_FREE char *real_folder = realpath(folder, NULL);
         if (!real_folder)
                 return err_set_errno(err, errno, "cannot open %s", folder);
@@ -71,7 +70,6 @@ static int path_within(const char *folder, const char *name, char **ret, struct 
         size_t length = strlen(real_folder);
         if (strncmp(real, real_folder, length) != 0 || real[length] != '/')
                 return err_set(err, ERR_INVALID, "%s is not inside %s", name, folder);
-        *ret = STEAL(path);
         return 0;
 }
 
@@ -80,9 +78,9 @@ static int path_within(const char *folder, const char *name, char **ret, struct 
 static int take_source(
         struct scope *scope, const struct role_text *role, const char *name, json_t **ret, struct err **err)
 {
-        CLEANUP_FREE char *path = NULL;
-        const json_t *text;
-        int r = path_within(role->folder, name, &path, err);
+        CLEANUP_FREE char *path = file_join(role->folder, name);
+        const json_t *text = NULL;
+        int r = check_within(role->folder, name, path, err);
         if (r == 0)
                 r = read_text(scope->loader, path, &text, err);
         if (r == 0)
@@ -122,9 +120,9 @@ static int take_template(
         (void)role; /* templates are shared */
         CLEANUP_FREE char *templates = file_join(scope->loader->data_dir, "templates");
         CLEANUP_FREE char *folder = file_join(templates, scope->loader->target);
-        CLEANUP_FREE char *path = NULL;
-        const json_t *text;
-        int r = path_within(folder, name, &path, err);
+        CLEANUP_FREE char *path = file_join(folder, name);
+        const json_t *text = NULL;
+        int r = check_within(folder, name, path, err);
         if (r == 0)
                 r = read_text(scope->loader, path, &text, err);
         if (r < 0)
@@ -162,7 +160,7 @@ static int read_entry(struct loader *loader, const char *folder, const char *rel
                 return read_folder(loader, path, below, depth + 1, files, err);
         if (!S_ISREG(st.st_mode))
                 return err_set(err, ERR_INVALID, "%s is neither a file nor a folder", path);
-        const json_t *text;
+        const json_t *text = NULL;
         int r = read_text(loader, path, &text, err);
         if (r == 0)
                 json_object_set_new(files, below, escaped(text));
@@ -172,7 +170,7 @@ static int read_entry(struct loader *loader, const char *folder, const char *rel
 static int read_folder(
         struct loader *loader, const char *folder, const char *relative, int depth, json_t *files, struct err **err)
 {
-        struct dirent **names;
+        struct dirent **names = NULL;
         if (depth > DEPTH_MAX)
                 return err_set(err, ERR_INVALID, "%s is more than %d folders deep", folder, DEPTH_MAX);
         int count = scandir(folder, &names, wanted, by_name), r = 0;
@@ -190,9 +188,9 @@ static int read_folder(
 static int take_sources(
         struct scope *scope, const struct role_text *role, const char *name, json_t **ret, struct err **err)
 {
-        CLEANUP_FREE char *path = NULL;
+        CLEANUP_FREE char *path = file_join(role->folder, name);
         json_auto_t *files = json_object();
-        int r = path_within(role->folder, name, &path, err);
+        int r = check_within(role->folder, name, path, err);
         if (r == 0)
                 r = read_folder(scope->loader, path, "", 0, files, err);
         if (r == 0)
@@ -214,7 +212,7 @@ static int take_file(
         struct scope *scope, const struct role_text *role, const char *path, json_t **ret, struct err **err)
 {
         (void)role;
-        const json_t *text;
+        const json_t *text = NULL;
         int r = check_absolute("file", path, err);
         if (r == 0)
                 r = read_text(scope->loader, path, &text, err);
@@ -229,7 +227,7 @@ static int take_digest(
         (void)scope;
         (void)role;
         CLEANUP_FREE char *data = NULL;
-        size_t length;
+        size_t length = 0;
         int r = check_absolute("copy", path, err);
         if (r == 0)
                 r = file_read(path, COPY_MAX, &data, &length, err);
@@ -279,7 +277,7 @@ static int inline_beside(struct scope *scope, const struct role_text *role, json
                 err_set(err, ERR_INVALID, "%s becomes %s, which is there already", loading->key, loading->becomes);
                 return text_at(role, at, err);
         }
-        json_t *content;
+        json_t *content = NULL;
         int r = take(scope, role, loading, name, at, &content, err);
         if (r < 0)
                 return r;
@@ -303,7 +301,7 @@ static int inline_value(struct scope *scope, const struct role_text *role, json_
                         continue;
                 CLEANUP_FREE char *above = path_key(path, key);
                 CLEANUP_FREE char *at = path_key(above, loading->key);
-                json_t *content;
+                json_t *content = NULL;
                 int r = take(scope, role, loading, name, at, &content, err);
                 return r < 0 ? r : json_object_set_new(spec, key, content);
         }

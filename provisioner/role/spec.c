@@ -90,7 +90,7 @@ static int fill(struct loader *loader, struct instance *instance, json_t **ret, 
         int r = spec_subst(&scope, role, text, path, true, &spec, err);
         if (r < 0)
                 return r;
-        if (subst_has_marker(text, NULL) && (r = check_markers(&scope, spec, err)) < 0)
+        if (subst_has_marker(text, NULL) && check_markers(&scope, spec, err) < 0)
                 return text_at(role, path, err);
         if (!json_is_object(spec)) { /* a {"$join"} at the top may have become a text */
                 err_set(err, ERR_INVALID, "the spec has to be a mapping");

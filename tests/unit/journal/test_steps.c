@@ -210,6 +210,24 @@ static void no_outputs_and_odd_text(void **state)
         journal_close(journal);
 }
 
+static void failed_before_its_intent(void **state)
+{
+        int64_t run;
+        struct journal *journal = with_cluster(*state, &run);
+        assert_done(journal_step_failed(journal, run, "demo", "hub/config", "cannot be looked at", 3, err));
+        struct journal_resources list = {0};
+        assert_done(journal_resources(journal, "demo", &list, err));
+        assert_int_equal(list.count, 0);
+        json_t *history = NULL;
+        assert_done(journal_history(journal, "demo", 0, &history, err));
+        json_t *steps = json_incref(json_object_get(json_array_get(history, 0), "steps"));
+        json_decref(history);
+        assert_json(steps,
+                "[{\"resource\":\"hub/config\",\"action\":\"none\",\"state\":\"failed\",\"began\":3,\"ended\":3,"
+                "\"message\":\"cannot be looked at\"}]");
+        journal_close(journal);
+}
+
 static void order_of_creation(void **state)
 {
         int64_t run;
@@ -466,6 +484,7 @@ int main(void)
                 scratch_test(clusters),
                 scratch_test(life_of_a_resource),
                 scratch_test(no_outputs_and_odd_text),
+                scratch_test(failed_before_its_intent),
                 scratch_test(order_of_creation),
                 scratch_test(misuse),
                 scratch_test(dead_runs),
