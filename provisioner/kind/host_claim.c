@@ -236,7 +236,8 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
         CLEANUP_CLAIMS struct claims c = claims_of(ctx, r);
         c.first = 1; /* whatever the range is now: nothing is in range, so all of ours is surplus */
         c.last = 0;
-        json_auto_t *surplus = json_array(), *none = held(&c, surplus);
+        json_auto_t *surplus = json_array();
+        json_decref(held(&c, surplus));
         size_t i;
         json_t *item;
         json_array_foreach (surplus, i, item)

@@ -49,11 +49,6 @@ static bool all_open_or(const json_t *value, bool (*fits)(const json_t *item))
         return true;
 }
 
-static bool is_text(const json_t *value)
-{
-        return json_is_string(value);
-}
-
 static bool is_scalar(const json_t *value)
 {
         return json_is_string(value) || json_is_number(value) || json_is_boolean(value);
@@ -82,7 +77,7 @@ static bool fits(const json_t *value, enum spec_type type)
         case SPEC_BOOL:
                 return json_is_boolean(value);
         case SPEC_TEXTS:
-                return json_is_array(value) && all_open_or(value, is_text);
+                return json_is_array(value) && all_open_or(value, is_scalar);
         case SPEC_SCALARS:
                 return json_is_object(value) && all_open_or(value, is_scalar);
         case SPEC_OBJECT:
@@ -111,7 +106,7 @@ static const char *type_text(enum spec_type type)
         case SPEC_BOOL:
                 return "true or false";
         case SPEC_TEXTS:
-                return "a list of texts";
+                return "a list of texts or numbers";
         case SPEC_SCALARS:
                 return "an object of texts, numbers and booleans";
         case SPEC_OBJECT:
@@ -223,16 +218,13 @@ char *spec_scalar_text(const json_t *value)
         return str_copy("");
 }
 
-const char **spec_texts(const json_t *spec, const char *key)
+char **spec_texts(const json_t *spec, const char *key)
 {
         const json_t *list = json_object_get(spec, key);
-        size_t count = json_array_size(list), n = 0;
-        const char **texts = mem_zero_array(count + 1, sizeof *texts);
-        for (size_t i = 0; i < count; i++) {
-                const char *text = json_string_value(json_array_get(list, i));
-                if (text)
-                        texts[n++] = text;
-        }
+        size_t count = json_array_size(list);
+        char **texts = mem_zero_array(count + 1, sizeof *texts);
+        for (size_t i = 0; i < count; i++)
+                texts[i] = spec_scalar_text(json_array_get(list, i));
         return texts;
 }
 

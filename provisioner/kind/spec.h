@@ -19,7 +19,7 @@ enum spec_type {
         SPEC_WHOLE,  /* 0 and more */
         SPEC_NUMBER, /* 0 and more */
         SPEC_BOOL,
-        SPEC_TEXTS,   /* list of texts */
+        SPEC_TEXTS,   /* list of texts; numbers and booleans are taken as text */
         SPEC_SCALARS, /* object whose values are texts, numbers or booleans */
         SPEC_OBJECT,
 };
@@ -50,11 +50,16 @@ mode_t spec_mode(const json_t *spec, const char *key, mode_t fallback);
 /* A scalar as text: true, 12, 0.5, the text itself; "" for others. The caller frees. */
 char *spec_scalar_text(const json_t *value);
 
-/* The texts of a list, NULL-terminated; the array is the caller's (free), the texts are borrowed from the spec. */
-const char **spec_texts(const json_t *spec, const char *key);
+/* The texts of a list, numbers and booleans as text, NULL-terminated; freed with spec_free_texts(). */
+char **spec_texts(const json_t *spec, const char *key);
 
 /* "KEY=value" for each scalar of an object, sorted by key, NULL-terminated; freed with spec_free_texts(). */
 char **spec_assignments(const json_t *object);
-void spec_free_texts(char **texts); /* wipes them first: there may be secrets */
+void spec_free_texts(char **texts); /* wipes them first: there may be secrets. Accepts NULL */
+static inline void spec_cleanup_texts(char ***texts)
+{
+        spec_free_texts(*texts);
+}
+#define CLEANUP_TEXTS __attribute__((cleanup(spec_cleanup_texts)))
 
 #endif

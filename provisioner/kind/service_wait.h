@@ -1,0 +1,23 @@
+/* Waiting until something answers. */
+#ifndef CAAS_KIND_SERVICE_WAIT_H
+#define CAAS_KIND_SERVICE_WAIT_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "client/service/ready.h"
+#include "client/service/service.h"
+#include "kind/kind.h"
+
+/* Is it {http, ca, expect, contains} or {tcp}? Pure. -ERR_INVALID. */
+int service_ready_check(const json_t *spec, struct err **err);
+
+/* The same as ready.h wants it; borrows from spec. */
+struct ready service_ready_of(const json_t *spec);
+
+/* Waits until the service answers (spec NULL: until it has stayed up for a moment). -ERR_FAILED as soon as it keeps
+ * ending by itself, -ERR_TIMEOUT, both with the last lines that it wrote since begun_wall_ms; -ERR_CANCELLED. */
+int service_wait_ready(struct kind_ctx *ctx, const struct service_driver *driver, const struct service_host *host,
+        const char *name, const json_t *spec, double seconds, int64_t begun_wall_ms, struct err **err);
+
+#endif
