@@ -12,6 +12,7 @@ CC := gcc
 endif
 BUILD  ?= build$(if $(SAN),-san)$(if $(findstring clang,$(CC)),-clang)
 Q      := $(if $(V),,@)
+comma  := ,
 prefix ?= /usr/local
 DESTDIR ?=
 
@@ -29,7 +30,6 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -
 HARDEN   := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 CFLAGS   ?= -O2 -g
 ALL_CFLAGS := -std=gnu17 $(CFLAGS) $(WARNINGS) $(HARDEN) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=all)
-comma    := ,
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(LDFLAGS) $(if $(SAN),-fsanitize=address$(comma)undefined)
 
 sources   = $(shell find provisioner/$(1) -name '*.c' 2>/dev/null)
