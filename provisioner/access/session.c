@@ -1,0 +1,341 @@
+#include "access/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "access/clusters.h"
+#include "access/facts.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "engine/engine.h"
+#include "form/form.h"
+#include "kind/table.h"
+#include "role/role.h"
+
+#define LOCK_WAIT_MS 500
+
+struct session {
+        struct session_options options;
+        enum session_mode mode;
+        char *cluster;
+        json_t *form;   /* wanted */
+        json_t *stored; /* the journal's row, or NULL */
+        char *scratch;  /* an empty state folder that stands in for one that is not there */
+        struct journal *journal;
+        struct journal_lock *lock;
+        struct resources desired;
+        struct role_secrets secrets;
+        struct engine *engine;
+        struct plan plan;
+        bool planned, destroy;
+};
+
+struct session *session_close(struct session *session)
+{
+        if (!session)
+                return NULL;
+        plan_clear(&session->plan);
+        engine_free(session->engine);
+        resources_clear(&session->desired);
+        role_secrets_clear(&session->secrets);
+        journal_unlock(session->lock);
+        journal_close(session->journal);
+        if (session->scratch)
+                file_remove_tree(session->scratch, NULL);
+        free(session->scratch);
+        json_decref(session->form);
+        json_decref(session->stored);
+        free(session->cluster);
+        free(session);
+        return NULL;
+}
+
+const char *session_cluster(const struct session *session)
+{
+        return session->cluster;
+}
+
+const json_t *session_form(const struct session *session)
+{
+        return session->form;
+}
+
+struct journal *session_journal(const struct session *session)
+{
+        return session->journal;
+}
+
+static bool is_set(const json_t *stored, const char *key)
+{
+        return json_is_integer(json_object_get(stored, key));
+}
+
+bool session_first(const struct session *session)
+{
+        return !session->stored || !is_set(session->stored, "applied") || is_set(session->stored, "destroyed");
+}
+
+/* ---- the form ---- */
+
+static int findings(const char *path, int result, const struct diags *diags, struct err **err)
+{
+        return err_set(err, result == -ERR_REFUSED ? ERR_REFUSED : ERR_INVALID, "%s: %zu %s; nothing was touched", path,
+                diags->count, diags->count == 1 ? "error" : "errors");
+}
+
+static char *folder_of(const char *path)
+{
+        CLEANUP_FREE char *real = realpath(path, NULL);
+        const char *slash = real ? strrchr(real, '/') : NULL;
+        return slash ? str_copy_n(real, slash == real ? 1 : (size_t)(slash - real)) : str_copy(".");
+}
+
+int session_read_form(const char *path, const char *address, json_t **ret_form, struct tree **ret_tree,
+        struct diags *diags, struct err **err)
+{
+        CLEANUP_FREE char *text = NULL, *found = NULL, *folder = NULL;
+        size_t length;
+        int r = file_read(path, TREE_BYTES_MAX, &text, &length, err);
+        if (r < 0)
+                return r;
+        if (!address)
+                address = found = facts_address();
+        json_t *form = NULL;
+        r = form_read(text, length, &(struct form_facts){.address = address}, &form, ret_tree, diags);
+        if (r < 0)
+                return findings(path, r, diags, err);
+        folder = folder_of(path);
+        form_resolve_paths(form, folder);
+        *ret_form = form;
+        return 0;
+}
+
+/* ---- opening ---- */
+
+static struct session *begin(const struct session_options *options, enum session_mode mode)
+{
+        struct session *session = mem_zero(sizeof *session);
+        session->options = *options;
+        session->mode = mode;
+        if (!session->options.clock)
+                session->options.clock = clock_system();
+        return session;
+}
+
+/* A look before the first apply is made against an empty journal in a scratch folder, so that nothing is left behind.
+ */
+static int open_scratch(struct session *session, struct err **err)
+{
+        const char *tmp = getenv("TMPDIR");
+        session->scratch = str_format("%s/caas-plan-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+        if (!mkdtemp(session->scratch)) {
+                session->scratch = (free(session->scratch), NULL);
+                return err_set(err, ERR_IO, "cannot make a folder in %s", tmp && *tmp ? tmp : "/tmp");
+        }
+        return journal_open(session->scratch, true, &session->journal, err);
+}
+
+static int open_journal(struct session *session, struct err **err)
+{
+        bool change = session->mode == SESSION_CHANGE;
+        CLEANUP_ERR struct err *fault = NULL;
+        int r = journal_open(session->options.state_dir, change, &session->journal, &fault);
+        if (r == -ERR_NOT_FOUND && !change)
+                return open_scratch(session, err);
+        if (r < 0 && err)
+                *err = STEAL(fault);
+        return r;
+}
+
+static int take_lock(struct session *session, const char *command, struct err **err)
+{
+        const struct session_options *o = &session->options;
+        for (bool said = false;; said = true) {
+                CLEANUP_ERR struct err *fault = NULL;
+                int r = journal_lock(session->journal, session->cluster, command, &session->lock, &fault);
+                if (r == -ERR_BUSY && o->wait) {
+                        if (!said && o->on_wait)
+                                o->on_wait(o->event_data, fault->message);
+                        r = o->clock->sleep_ms(o->clock, LOCK_WAIT_MS, o->cancel);
+                        if (r < 0)
+                                return err_set(err, ERR_CANCELLED, "stopped while waiting: %s", fault->message);
+                        continue;
+                }
+                if (r < 0 && err)
+                        *err = STEAL(fault);
+                return r;
+        }
+}
+
+static int read_stored(struct session *session, struct err **err)
+{
+        CLEANUP_ERR struct err *fault = NULL;
+        int r = journal_cluster(session->journal, session->cluster, &session->stored, &fault);
+        if (r < 0 && r != -ERR_NOT_FOUND) {
+                if (err)
+                        *err = STEAL(fault);
+                return r;
+        }
+        return 0;
+}
+
+/* What ${…} may name in a role. */
+static json_t *role_values(const struct session *session)
+{
+        const struct session_options *o = &session->options;
+        CLEANUP_FREE char *dir = str_format("%s/clusters/%s", o->state_dir, session->cluster);
+        return json_pack("{s:O, s:{s:s, s:s, s:s}, s:{s:s}, s:{s:s, s:s, s:s}, s:{s:b}}", "form", session->form,
+                "cluster", "name", session->cluster, "dir", dir, "cache", o->cache_dir, "state", "dir", o->state_dir,
+                "caas", "libexec", o->libexec_dir, "version", o->version, "data", o->data_dir, "host", "systemd",
+                (int)facts_systemd());
+}
+
+static const char *target_of(const struct session *session)
+{
+        const char *target = json_string_value(json_object_get(session->form, "target"));
+        return target ? target : "host";
+}
+
+static int make_engine(struct session *session, bool destroy, struct err **err)
+{
+        const struct session_options *o = &session->options;
+        if (!destroy) {
+                json_auto_t *values = role_values(session);
+                int r = role_load(o->data_dir, target_of(session), values, &session->desired, &session->secrets, err);
+                if (r < 0)
+                        return r;
+        }
+        struct engine_options engine = {
+                .journal = session->journal,
+                .cluster = session->cluster,
+                .target = target_of(session),
+                .state_dir = o->state_dir,
+                .cache_dir = o->cache_dir,
+                .data_dir = o->data_dir,
+                .version = o->version,
+                .form = destroy ? NULL : session->form,
+                .desired = destroy ? NULL : &session->desired,
+                .secrets = destroy ? NULL : &session->secrets,
+                .kinds = kind_table,
+                .clock = o->clock,
+                .cancel = o->cancel,
+                .on_event = o->on_event,
+                .event_data = o->event_data,
+                .delete_data = o->delete_data,
+        };
+        return engine_new(&engine, &session->engine, err);
+}
+
+/* The address that was found at the first apply stays the default, whatever the machine says today: it is a fixed
+ * field. */
+static const char *known_address(const struct session *session)
+{
+        if (!session->stored || is_set(session->stored, "destroyed"))
+                return NULL;
+        return json_string_value(json_object_get(json_object_get(session->stored, "form"), "external_ip"));
+}
+
+static int check_against_stored(struct session *session, const char *path, struct diags *diags, struct err **err)
+{
+        struct tree *tree = NULL;
+        json_decref(session->form);
+        session->form = NULL;
+        int r = session_read_form(path, known_address(session), &session->form, &tree, diags, err);
+        if (r < 0)
+                return r;
+        if (!str_is(json_string_value(json_object_get(session->form, "cluster")), session->cluster))
+                r = err_set(err, ERR_INVALID, "%s changed while it was read", path);
+        else if (session->stored && !is_set(session->stored, "destroyed")) {
+                r = form_check_update(json_object_get(session->stored, "form"), session->form, tree, diags);
+                if (r < 0)
+                        r = findings(path, r, diags, err);
+        }
+        tree_free(tree);
+        return r;
+}
+
+int session_open_form(const struct session_options *options, const char *path, enum session_mode mode,
+        struct session **ret, struct diags *diags, struct err **err)
+{
+        CLEANUP_SESSION struct session *session = begin(options, mode);
+        int r = session_read_form(path, NULL, &session->form, NULL, diags, err);
+        if (r < 0)
+                return r;
+        session->cluster = str_copy(json_string_value(json_object_get(session->form, "cluster")));
+        r = open_journal(session, err);
+        if (r == 0 && mode == SESSION_CHANGE)
+                r = take_lock(session, "apply", err);
+        if (r == 0)
+                r = read_stored(session, err);
+        if (r == 0)
+                r = check_against_stored(session, path, diags, err);
+        if (r < 0)
+                return r;
+        *ret = STEAL(session);
+        return 0;
+}
+
+int session_open_cluster(const struct session_options *options, const char *cluster, enum session_mode mode,
+        struct session **ret, struct err **err)
+{
+        CLEANUP_SESSION struct session *session = begin(options, mode);
+        session->cluster = str_copy(cluster);
+        int r = journal_open(options->state_dir, false, &session->journal, err);
+        if (r == 0)
+                r = clusters_find(session->journal, cluster, &session->stored, err);
+        if (r == 0 && mode == SESSION_CHANGE)
+                r = take_lock(session, "destroy", err);
+        if (r < 0)
+                return r;
+        session->form = json_incref(json_object_get(session->stored, "form"));
+        *ret = STEAL(session);
+        return 0;
+}
+
+/* ---- planning and running ---- */
+
+int session_plan(struct session *session, bool destroy, const struct plan **ret, struct err **err)
+{
+        if (!session->planned) {
+                int r = session->engine ? 0 : make_engine(session, destroy, err);
+                if (r == 0)
+                        r = destroy ? engine_plan_destroy(session->engine, &session->plan, err)
+                                    : engine_plan(session->engine, &session->plan, err);
+                if (r < 0)
+                        return r;
+                session->planned = true;
+                session->destroy = destroy;
+        }
+        *ret = &session->plan;
+        return 0;
+}
+
+size_t session_changes(const struct plan *plan)
+{
+        return plan->create + plan->update + plan->replace + plan->remove + plan->refuse;
+}
+
+/* `destroy --delete-data` also takes what an earlier `destroy` kept: by then no resource stands for it any more. */
+static int remove_remains(struct session *session, struct err **err)
+{
+        CLEANUP_FREE char *dir = str_format("%s/clusters/%s", session->options.state_dir, session->cluster);
+        int r = file_remove_tree(dir, err);
+        return r < 0 ? err_prefix(err, "removing the data that was kept") : 0;
+}
+
+int session_run(struct session *session, const char *command, struct err **err)
+{
+        bool unchanged = session_changes(&session->plan) == 0 && !session_first(session) &&
+                         json_equal(session->form, json_object_get(session->stored, "form"));
+        if (unchanged && !session->destroy)
+                return 0;
+        int r = 0;
+        if (!session->destroy || session_changes(&session->plan))
+                r = engine_apply(session->engine, &session->plan, command, err);
+        if (r == 0 && session->destroy && session->options.delete_data)
+                r = remove_remains(session, err);
+        if (r == 0 && session->destroy)
+                r = journal_forget_cluster(session->journal, session->cluster, !session->options.delete_data, err);
+        return r;
+}

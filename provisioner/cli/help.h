@@ -1,0 +1,14 @@
+/* Help, the bash completion and the manual page, all made from the command table. */
+#ifndef CAAS_CLI_HELP_H
+#define CAAS_CLI_HELP_H
+
+#include <stdio.h>
+
+#include "cli/command.h"
+
+void help_overview(FILE *out);
+void help_command(FILE *out, const struct command *command);
+void help_completion_bash(FILE *out);
+void help_manual(FILE *out); /* mdoc */
+
+#endif

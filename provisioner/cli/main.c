@@ -1,0 +1,66 @@
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "cli/cli.h"
+#include "cli/help.h"
+
+/* Secrets are in memory: nothing of it goes to a core file, and nobody else's debugger looks at it. (The leak checker
+ * of the sanitizers is such a debugger.) */
+static void harden(void)
+{
+        umask(022);
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+#ifndef __SANITIZE_ADDRESS__
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+}
+
+static int run(struct cli *cli, int argc, char **argv, struct err **err)
+{
+        int r = args_parse(command_table, argc, argv, &cli->args, err);
+        struct err **first = r < 0 ? NULL : err; /* an error of parsing is told with --json, --no-color in mind */
+        int opened = cli_open(cli, first);
+        if (r < 0 || opened < 0)
+                return r < 0 ? r : opened;
+        if (args_has(&cli->args, "trace"))
+                log_configure(args_value(&cli->args, "trace") ? args_value(&cli->args, "trace") : "all");
+        else
+                log_configure(getenv("CAAS_TRACE"));
+        if (args_has(&cli->args, "help")) {
+                if (cli->args.command)
+                        help_command(cli->out, cli->args.command);
+                else
+                        help_overview(cli->out);
+                return EXIT_FINE;
+        }
+        if (!cli->args.command) {
+                help_overview(cli->notes);
+                return EXIT_USAGE;
+        }
+        return cli->args.command->run(cli, err);
+}
+
+int main(int argc, char **argv)
+{
+        harden();
+        struct cli cli = {.out = stdout, .notes = stderr};
+        CLEANUP_ERR struct err *err = NULL;
+        int status = run(&cli, argc, argv, &err);
+        if (status < 0) {
+                if (err)
+                        cli_error(&cli, err);
+                status = err && err->code == ERR_USAGE ? EXIT_USAGE : EXIT_NO;
+        }
+        /* A full disk behind a redirection must not look like success. */
+        if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_FINE) {
+                fprintf(stderr, "caas: cannot write the output: %m\n");
+                status = EXIT_NO;
+        }
+        cli_close(&cli);
+        return status;
+}
