@@ -40,4 +40,12 @@ static inline void file_cleanup_close(int *fd)
 }
 #define CLEANUP_CLOSE __attribute__((cleanup(file_cleanup_close)))
 
+/* Takes a descriptor out of a variable that would close it. */
+static inline int file_take(int *fd)
+{
+        int taken = *fd;
+        *fd = -1;
+        return taken;
+}
+
 #endif

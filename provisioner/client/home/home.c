@@ -68,8 +68,7 @@ static int lock(const char *path, int *ret_fd, struct err **err)
                 if (fstat(fd, &held) < 0)
                         return err_set_errno(err, errno, "cannot look at %s", path);
                 if (stat(path, &there) == 0 && there.st_dev == held.st_dev && there.st_ino == held.st_ino) {
-                        *ret_fd = fd;
-                        fd = -1;
+                        *ret_fd = file_take(&fd);
                         return 0;
                 }
                 /* its holder deleted the home while we waited: this lock is nobody's, take the new file's */
@@ -78,14 +77,14 @@ static int lock(const char *path, int *ret_fd, struct err **err)
 
 static int home_open(const struct home_store *store, const char *user, struct home *ret, struct err **err)
 {
+        ret->store = store;
+        ret->image = str_format("%s/%s.xfs", store->images, user);
+        ret->mount = str_format("%s/%s", store->mounts, user);
         if (!home_user_valid(user))
                 return err_set(err, ERR_INVALID,
                         "not a user name: letters, digits, \"_\", \".\" and \"-\", at most 64, are allowed");
         if (store->images[0] != '/' || store->mounts[0] != '/')
                 return err_set(err, ERR_INVALID, "the folders of images and mounts must be absolute paths");
-        ret->store = store;
-        ret->image = str_format("%s/%s.xfs", store->images, user);
-        ret->mount = str_format("%s/%s", store->mounts, user);
         CLEANUP_FREE char *path = str_format("%s/.%s.lock", store->images, user);
         return lock(path, &ret->lock, err);
 }
@@ -108,8 +107,7 @@ static int open_mounted(const struct home *home, int *ret_fd, struct err **err)
         if (loop_find(home->image, path, &fd, NULL) < 0 || stat(home->mount, &st) < 0 || fstat(fd, &device) < 0 ||
                 st.st_dev != device.st_rdev)
                 return err_set(err, ERR_BUSY, "something else than %s is mounted on %s", home->image, home->mount);
-        *ret_fd = fd;
-        fd = -1;
+        *ret_fd = file_take(&fd);
         return 0;
 }
 
@@ -177,8 +175,7 @@ static int mount_image(const struct home *home, int *ret_fd, struct err **err)
                 return err_set_errno(err, number, "cannot mount %s on %s%s", home->image, home->mount, advice);
         }
         point(home, "after-mount");
-        *ret_fd = fd;
-        fd = -1;
+        *ret_fd = file_take(&fd);
         return 0;
 }
 
@@ -228,7 +225,7 @@ int home_mount(const struct home_store *store, const char *user, uid_t uid, gid_
                 r = give_to_user(&home, uid, gid, err);
         if (r < 0 && mounted)
                 umount2(home.mount, UMOUNT_NOFOLLOW);
-        if (r < 0 && home.image) /* else the name itself is what is wrong */
+        if (r < 0 && home.lock >= 0) /* else the name itself is what is wrong */
                 return err_prefix(err, "home of %s", user);
         return r;
 }

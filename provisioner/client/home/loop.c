@@ -47,8 +47,7 @@ int loop_find(const char *image, char ret_path[LOOP_PATH_SIZE], int *ret_fd, str
                 if (fd < 0 || !attached_to(fd, &st))
                         continue;
                 snprintf(ret_path, LOOP_PATH_SIZE, "%s", path);
-                *ret_fd = fd;
-                fd = -1;
+                *ret_fd = file_take(&fd);
                 r = 0;
         }
         closedir(dir);
@@ -117,8 +116,7 @@ int loop_attach(const char *image, char ret_path[LOOP_PATH_SIZE], int *ret_fd, s
                         return err_set_errno(err, errno, "cannot open %s", path);
                 if (configure(device, file) == 0) {
                         snprintf(ret_path, LOOP_PATH_SIZE, "%s", path);
-                        *ret_fd = device;
-                        device = -1;
+                        *ret_fd = file_take(&device);
                         return 0;
                 }
                 if (errno != EBUSY) /* else somebody was faster */

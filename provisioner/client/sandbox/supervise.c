@@ -64,9 +64,7 @@ static int memory_file(const char *name, const char *data, size_t length, struct
         }
         if (lseek(fd, 0, SEEK_SET) < 0)
                 return err_set_errno(err, errno, "cannot rewind a file in memory");
-        int out = fd;
-        fd = -1;
-        return out;
+        return file_take(&fd);
 }
 
 static int environment_file(const char *const *env, struct err **err)
