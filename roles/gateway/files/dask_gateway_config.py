@@ -45,5 +45,5 @@ c.HostBackend.db_encrypt_keys = [base64.urlsafe_b64encode(bytes.fromhex(settings
 c.HostBackend.stop_clusters_on_shutdown = False
 c.HostBackend.cluster_status_period = 5
 c.HostBackend.worker_status_period = 10
-c.HostBackend.cluster_heartbeat_period = 15
+c.HostBackend.cluster_heartbeat_period = 10
 c.HostBackend.cluster_heartbeat_timeout = 60

@@ -8,6 +8,8 @@
    connection may leave a system error there, and Python takes it for the result of the next read or write of another,
    healthy connection of the same thread: Dask then loses its scheduler (https://github.com/python/cpython/issues/148594).
    So the queue is emptied before each operation, as OpenSSL's manual for SSL_get_error() asks for.
+
+3. dask-gateway's client no longer waits for itself when the garbage collector closes it (_on_gateway_client).
 """
 
 import os
@@ -105,14 +107,51 @@ def cure(ssl) -> bool:
     return True
 
 
+def _on_ssl(module) -> None:
+    if needs_cure(sys.version_info, module.OPENSSL_VERSION_INFO):
+        cure(module)
+
+
+def _on_gateway_client(module) -> None:
+    """Gateway and GatewayCluster close themselves in __del__ and wait for their event loop to do it. Called by the
+    garbage collector on that loop's own thread they wait forever; a refused GatewayCluster(), which leaves a cycle of
+    references, makes that likely."""
+
+    def wrap(cls):
+        inner = cls.__del__
+
+        def __del__(self):
+            import asyncio
+            import threading
+
+            try:
+                mine = self.loop.asyncio_loop is asyncio.get_running_loop()
+            except (RuntimeError, AttributeError):  # no loop runs here; or half made
+                mine = False
+            if mine:
+                threading.Thread(target=inner, args=(self,), daemon=True).start()
+            else:
+                inner(self)
+
+        cls.__del__ = __del__
+
+    wrap(module.Gateway)
+    wrap(module.GatewayCluster)
+
+
+HOOKS = {"ssl": _on_ssl, "dask_gateway.client": _on_gateway_client}
+
+
 class _Finder:
-    """Waits for the first `import ssl`: loading OpenSSL at every start of Python would cost 10 ms."""
+    """Runs a hook when its module is imported: loading OpenSSL at every start of Python would cost 10 ms."""
+
+    def __init__(self):
+        self._waiting = dict(HOOKS)
 
     def find_spec(self, name, path=None, target=None):
-        if name != "ssl":
+        hook = self._waiting.pop(name, None)
+        if hook is None:
             return None
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)
         from importlib.machinery import PathFinder
 
         spec = PathFinder.find_spec(name, path, target)
@@ -122,8 +161,7 @@ class _Finder:
 
         def exec_module(module):
             load(module)
-            if needs_cure(sys.version_info, module.OPENSSL_VERSION_INFO):
-                cure(module)
+            hook(module)
 
         spec.loader.exec_module = exec_module
         return spec
@@ -134,10 +172,6 @@ def start() -> None:
     global _started
     _started += 1
     if _started == 1:
-        if "ssl" in sys.modules:
-            if needs_cure(sys.version_info, sys.modules["ssl"].OPENSSL_VERSION_INFO):
-                cure(sys.modules["ssl"])
-        else:
-            sys.meta_path.insert(0, _Finder())
+        sys.meta_path.insert(0, _Finder())
     if _started == 2:
         _user_site()

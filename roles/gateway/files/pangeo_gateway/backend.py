@@ -188,9 +188,18 @@ class HostBackend(LocalBackend):
             worker = self.db.create_worker(cluster)
             self.log.info("Created worker %s for cluster %s", worker.name, cluster.name)
             self.queue.put(worker)
+        if missing > max(0, fit):
+            self._note_ended(self.clusters_of(cluster.username))
         if missing > max(0, fit) and cluster.name not in self._waiting_for_room:
             self._waiting_for_room.add(cluster.name)
             self.task_pool.spawn(self._look_again(cluster))
+
+    def _note_ended(self, clusters):
+        """Workers that were to close and have: their room is free now, not only with the next heartbeat."""
+        for worker in (w for c in clusters for w in c.active_workers()):
+            if worker.close_expected and worker.status == JobStatus.RUNNING and not self._check_status(worker):
+                self.db.update_worker(worker, target=JobStatus.STOPPED)
+                self.queue.put(worker)
 
     async def _look_again(self, cluster):
         """Room comes when other workers have ended, of which this cluster hears nothing."""

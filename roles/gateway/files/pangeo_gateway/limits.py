@@ -54,7 +54,11 @@ class Ledger:
         self._promised: dict[str, int] = {}
 
     def wanted(self, cluster) -> int:
-        return max(cluster.count, self._promised.get(cluster.name, 0), len(cluster.active_workers()))
+        return max(cluster.count, self._promised.get(cluster.name, 0), self._staying(cluster))
+
+    @staticmethod
+    def _staying(cluster) -> int:
+        return sum(not w.close_expected for w in cluster.active_workers())
 
     @staticmethod
     def _alive(clusters):
@@ -128,7 +132,7 @@ class Ledger:
         """A heartbeat wants count workers: how many it gets. What was promised has arrived, or is no longer wanted."""
         if self._promised.get(cluster.name) == count:
             del self._promised[cluster.name]
-        allowed = max(self.room(clusters, cluster), len(cluster.active_workers()))
+        allowed = max(self.room(clusters, cluster), self._staying(cluster))
         return min(count, allowed)
 
     def drop(self, cluster) -> None:
