@@ -9,8 +9,6 @@
 #include "form/values.h"
 #include "tree/path.h"
 
-#define SHOWN_PATH_MAX 120
-
 void form_values_clear(struct form_values *values)
 {
         for (size_t i = 0; i < form_table_count; i++)
@@ -54,32 +52,35 @@ struct scope {
 
 /* ---- what is there ---- */
 
-static void wrong(struct checker *c, const struct form_field *field, const char *path, const json_t *value,
-        const char *allowed, const char *hint)
+static void wrong(struct checker *c, const char *path, const json_t *value, const char *allowed, const char *hint)
 {
         int line, column;
         tree_place(c->tree, path, &line, &column);
         CLEANUP_FREE char *found = form_found(value);
-        CLEANUP_FREE char *standard = field->required ? NULL : form_standard_words(field);
-        if (json_is_null(value))
-                diags_add(c->diags, line, column, "%s: nothing stands here; allowed is %s%s%s", path, allowed,
-                        field->required ? ""
-                        : standard      ? ", and without the line it is: "
-                                        : ", or take the line out",
-                        standard ? standard : "");
-        else
-                diags_add(c->diags, line, column, "%s: found %s; allowed is %s%s%s", path, found, allowed,
-                        hint ? "; " : "", hint ? hint : "");
+        diags_add(c->diags, line, column, "%s: found %s; allowed is %s%s%s", path, found, allowed, hint ? "; " : "",
+                hint ? hint : "");
 }
 
 static void wrong_type(
         struct checker *c, const struct form_field *field, const char *path, const json_t *value, const char *hint)
 {
         CLEANUP_FREE char *allowed = form_allowed(field);
-        wrong(c, field, path, value, allowed, hint);
+        wrong(c, path, value, allowed, hint);
 }
 
-static void names(struct checker *c, const struct form_field *field, const char *path, const json_t *list, json_t **ret)
+/* "port:" and nothing after it. */
+static void nothing(struct checker *c, const struct form_field *field, const char *path)
+{
+        int line, column;
+        tree_place(c->tree, path, &line, &column);
+        CLEANUP_FREE char *allowed = form_allowed(field);
+        CLEANUP_FREE char *standard = form_standard_words(field);
+        const char *after = field->required ? "" : standard ? "; without the line it is: " : "; or take the line out";
+        diags_add(c->diags, line, column, "%s: found nothing; allowed is %s%s%s", path, allowed, after,
+                !field->required && standard ? standard : "");
+}
+
+static void names(struct checker *c, const char *path, const json_t *list, json_t **ret)
 {
         json_auto_t *result = json_array(), *seen = json_object();
         size_t i, before = c->diags->count;
@@ -92,7 +93,7 @@ static void names(struct checker *c, const struct form_field *field, const char 
                 if (tree_suspect(c->tree, at))
                         before = (size_t)-1;
                 else if (form_name_check(item, &name, &hint) < 0)
-                        wrong(c, field, at, item, "a name: " FORM_NAME_ALLOWED, hint);
+                        wrong(c, at, item, "a name: " FORM_NAME_ALLOWED, hint);
                 else if (json_object_get(seen, json_string_value(name))) {
                         tree_place(c->tree, at, &line, &column);
                         diags_add(
@@ -120,7 +121,7 @@ static json_t *item(struct checker *c, const struct form_field *field, const cha
         size_t before = c->diags->count;
         if (!json_is_object(value)) {
                 if (!tree_suspect(c->tree, path))
-                        wrong(c, field, path, value, "a mapping", NULL);
+                        wrong(c, path, value, "a mapping", NULL);
                 return NULL;
         }
         mapping(c, &scope, rows, path, value);
@@ -159,7 +160,7 @@ static void list(struct checker *c, const struct form_field *field, const char *
                 hint = str_format("it has %zu", count);
         else if (json_is_array(value)) {
                 if (field->type == FORM_NAMES)
-                        names(c, field, path, value, ret);
+                        names(c, path, value, ret);
                 else
                         items(c, field, path, value, ret);
                 return;
@@ -176,6 +177,10 @@ static void leaf(struct checker *c, const struct scope *scope, size_t row, const
         scope->values->state[row] = FORM_BAD;
         if (tree_suspect(c->tree, path))
                 return; /* said already */
+        if (json_is_null(value)) {
+                nothing(c, field, path);
+                return;
+        }
         if (field->type == FORM_ITEMS || field->type == FORM_NAMES)
                 list(c, field, path, value, slot);
         else if (form_type_check(field, value, slot, &hint) < 0)
@@ -213,10 +218,18 @@ static void group(struct checker *c, const struct scope *scope, const struct for
 static const char *elsewhere(const char *key)
 {
         for (size_t i = 0; i < form_table_count; i++)
-                if (strchr(form_table[i].path, '.') &&
-                        (str_is(form_leaf(&form_table[i]), key) || str_is(form_table[i].path, key)))
+                if (strchr(form_table[i].path, '.') && str_is(form_leaf(&form_table[i]), key))
                         return form_table[i].path;
         return NULL;
+}
+
+/* A path for people: a key that is not of this world is quoted and cut short. */
+static char *shown_path(const char *path, const char *key)
+{
+        CLEANUP_FREE char *quoted = diag_quote(key);
+        bool plain = *key && strlen(quoted) == strlen(key) + 2 && !strpbrk(key, ".[");
+        CLEANUP_FREE char *above = path_parent(path);
+        return plain ? str_copy(path) : str_format("%s%s%s", above ? above : "", above && *above ? "." : "", quoted);
 }
 
 static void unknown(struct checker *c, const char *prefix, const char *path, const char *key)
@@ -227,10 +240,13 @@ static void unknown(struct checker *c, const char *prefix, const char *path, con
                 return;
         tree_key_place(c->tree, path, &line, &column);
         form_siblings(prefix, siblings, FORM_FIELDS_MAX);
-        CLEANUP_FREE char *quoted = diag_quote(path);
-        bool plain = strlen(path) <= SHOWN_PATH_MAX && strlen(quoted) == strlen(path) + 2;
-        const char *shown = plain ? path : quoted, *near = str_nearest(key, siblings), *other = elsewhere(key);
-        if (near) {
+        CLEANUP_FREE char *shown = shown_path(path, key);
+        const char *near = form_nearest(key, siblings), *other = elsewhere(key), *dot = strrchr(key, '.');
+        if (dot && form_find(key) >= 0) {
+                diags_add(c->diags, line, column,
+                        "%s: there is no such field; write \"%.*s:\" and below it, indented, \"%s:\"", shown,
+                        (int)(dot - key), key, dot + 1);
+        } else if (near) {
                 diags_add(c->diags, line, column, "%s: there is no such field; did you mean \"%s\"?", shown, near);
         } else if (other) {
                 diags_add(c->diags, line, column, "%s: there is no such field here; did you mean %s?", shown, other);

@@ -20,7 +20,7 @@ const struct form_field form_table[] = {
         {"cluster", FORM_LABEL, .max = 40, .required = true, .update = FORM_FIXED, .example = "\"demo\"",
          .description = "Name of the cluster: part of the names of its groups, services and folders."},
         {"target", FORM_CHOICE, .values = targets, .later = later_targets, .standard = "\"host\"", .update = FORM_FIXED,
-         .description = "Where the cluster is installed: host is this machine."},
+         .description = "Where the cluster is installed; host is this machine."},
 
         {"notebook", FORM_GROUP, .description = "What each user's notebook server gets."},
         {"notebook.cpus", FORM_NUMBER, CPUS, .required = true, .example = "2",
@@ -46,7 +46,7 @@ const struct form_field form_table[] = {
         {"tls.mode", FORM_CHOICE, .values = tls_modes, .compute = form_standard_tls_mode, .shown = true,
          .standard_words = "acme where the domain and the address are public, otherwise self-signed",
          .example = "\"self-signed\"",
-         .description = "acme: from Let's Encrypt, for a public domain. files: your own. self-signed: from the cluster's own CA, "
+         .description = "acme = from Let's Encrypt, for a public domain; files = your own; self-signed = from the cluster's own CA, "
                         "whose certificate each user's browser has to be told to trust."},
         {"tls.email", FORM_EMAIL, .required = true, .when = "tls.mode", .when_value = "acme",
          .example = "\"hostmaster@example.org\"", .description = "Where Let's Encrypt writes to when something is wrong."},
@@ -57,7 +57,7 @@ const struct form_field form_table[] = {
 
         {"identity", FORM_GROUP, .description = "Where the users' accounts are."},
         {"identity.provider", FORM_CHOICE, .values = providers, .standard = "\"embedded\"", .update = FORM_FIXED,
-         .description = "embedded: an LDAP directory that is installed here. freeipa: an existing FreeIPA."},
+         .description = "embedded = an LDAP directory that is installed here; freeipa = an existing FreeIPA."},
         {"identity.server", FORM_LDAP, .required = true, .when = "identity.provider", .when_value = "freeipa",
          .example = "\"ldaps://ipa.example.org\"",
          .description = "The server; over ldap:// StartTLS is used. Never clear text."},
@@ -179,7 +179,7 @@ char *form_allowed(const struct form_field *field)
                 return choice_words(field);
         case FORM_LABEL:
                 return str_format(
-                        "at most %d of the letters a to z, digits and dashes, a letter first and no dash last", max);
+                        "a name of at most %d letters a to z, digits and dashes, a letter first, no dash last", max);
         case FORM_DOMAIN:
                 return str_format("a DNS name of at most %d characters", max);
         case FORM_ADDRESS:
@@ -206,6 +206,11 @@ char *form_standard_words(const struct form_field *field)
                 return NULL;
         if (strcmp(field->standard, "[]") == 0)
                 return str_copy("none");
-        size_t length = strlen(field->standard);
-        return *field->standard == '"' ? str_copy_n(field->standard + 1, length - 2) : str_copy(field->standard);
+        /* JSON's quotation marks are of no use to a reader. */
+        char *words = str_copy(field->standard), *out = words;
+        for (const char *c = field->standard; *c; c++)
+                if (*c != '"')
+                        *out++ = *c;
+        *out = '\0';
+        return words;
 }

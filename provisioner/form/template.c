@@ -46,19 +46,19 @@ static void remarks(struct buf *buf, size_t level, const struct form_field *fiel
         CLEANUP_BUF struct buf text = BUF_INIT(4000);
         CLEANUP_FREE char *allowed = form_allowed(field);
         CLEANUP_FREE char *standard = form_standard_words(field);
-        buf_str(&text, field->description);
-        if (field->type != FORM_GROUP && field->type != FORM_ITEMS) {
-                buf_format(&text, " Allowed: %s.", allowed);
-                if (field->required)
-                        buf_str(&text, field->when ? "" : " Required.");
-                else if (standard)
-                        buf_format(&text, " Default: %s.", standard);
-                if (field->when)
-                        buf_format(&text, " %s with %s: %s.", field->required ? "Required" : "Only used", field->when,
-                                field->when_value);
-                if (field->update == FORM_FIXED)
-                        buf_str(&text, " Cannot change later.");
-        }
+        comment(buf, level, field->description);
+        if (field->type == FORM_GROUP || field->type == FORM_ITEMS)
+                return;
+        if (field->when)
+                buf_format(&text, "%s with %s %s: ", field->required ? "Required" : "Only", field->when,
+                        field->when_value);
+        else
+                buf_str(&text, field->required ? "Required: " : "Optional: ");
+        buf_format(&text, "%s.", allowed);
+        if (standard && !field->required)
+                buf_format(&text, " Default: %s.", standard);
+        if (field->update == FORM_FIXED)
+                buf_str(&text, " Cannot change later.");
         comment(buf, level, text.data);
 }
 

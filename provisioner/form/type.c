@@ -33,6 +33,13 @@ char *form_found(const json_t *value)
         return str_format("the text %s", quoted);
 }
 
+const char *form_nearest(const char *word, const char *const *list)
+{
+        const char *near = str_nearest(word, list);
+        size_t length = near ? strlen(near) : 0;
+        return near && 2 * str_distance(word, near) < length ? near : NULL;
+}
+
 static size_t characters(const char *text)
 {
         size_t n = 0;
@@ -73,6 +80,8 @@ static char *number_hint(const struct form_field *field, const json_t *value)
                 return str_copy("take it out of its quotes");
         if (digits > 0 && isdigit((unsigned char)*text) && length - digits <= 8 && field->unit)
                 return str_format("write the number alone, it counts %s", unit_words(field));
+        if (digits > 0 && str_is(text + digits, "m"))
+                return str_format("write %g", strtod(text, NULL) / 1000);
         if (digits > 0 && strchr(text, ','))
                 return str_copy("write a point where you wrote a comma");
         return NULL;
@@ -114,7 +123,7 @@ static int check_choice(const struct form_field *field, const char *text, json_t
                         return -1;
                 }
         }
-        const char *nearest = str_nearest(text, field->values);
+        const char *nearest = form_nearest(text, field->values);
         if (nearest)
                 *ret_hint = str_format("did you mean \"%s\"?", nearest);
         return -1;

@@ -17,4 +17,7 @@ int form_name_check(const json_t *value, json_t **ret, char **ret_hint);
 /* A value in words: `the text "x"`, "300", "a list". The caller frees. */
 char *form_found(const json_t *value);
 
+/* str_nearest, but nothing when not even half of it fits. */
+const char *form_nearest(const char *word, const char *const *list);
+
 #endif

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -12,15 +13,29 @@
 /* libyaml takes no longer key in one line (in characters; bytes are on the safe side). */
 #define SIMPLE_KEY_MAX 1000
 
-/* Letters, digits and a few marks that mean nothing inside, beginning with a letter, and no word like null or true. */
+static bool letter(char c)
+{
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* May this character stand in plain text, given the one after it? */
+static bool plain_inside(char c, char next)
+{
+        if (c == ' ')
+                return next != '\0' && next != ' ' && next != '#';
+        if (c == ':')
+                return next != '\0' && next != ' ';
+        return letter(c) || strchr("0123456789-_./@=+,()", c) != NULL;
+}
+
+/* Begins with a letter or a slash, and is no word like null or true: nobody takes it for something else. */
 static bool plain(const char *text)
 {
         static const char *const words[] = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"};
-        static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-        if (!*text || !strchr(letters, *text))
+        if (!letter(*text) && *text != '/')
                 return false;
         for (const char *c = text; *c; c++)
-                if (!strchr(letters, *c) && !strchr("0123456789-_./", *c) && !(*c == ' ' && c[1] && c[1] != ' '))
+                if (!plain_inside(*c, c[1]))
                         return false;
         for (size_t i = 0; i < sizeof words / sizeof *words; i++)
                 if (strcasecmp(text, words[i]) == 0)
