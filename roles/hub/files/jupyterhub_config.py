@@ -107,8 +107,6 @@ c.Spawner.server_token_scopes = [
 ]
 
 # --- services and what they may do ---
-# The idle culler is a child of the hub; one that ignores the first signal must not hold up the hub's own end.
-c.LocalProcessSpawner.interrupt_timeout = 1
 c.JupyterHub.services = [
     {"name": "caas", "api_token": tokens["caas"]},
     {"name": "prometheus", "api_token": tokens["prometheus"]},

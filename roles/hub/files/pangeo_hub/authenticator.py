@@ -75,7 +75,10 @@ class PangeoAuthenticator(Authenticator):
             ) from error
         except PasswordExpired:
             raise SignInRefused(
-                403, "login.html", "Your password has expired. Change it where your account is managed, then sign in.", name
+                403,
+                "login.html",
+                "Your password has expired. Change it where your account is managed, then sign in.",
+                name,
             ) from None
         if account is None:
             return None

@@ -71,9 +71,13 @@ class Choices:
                 )
             )
         folder = settings["environments_folder"]
-        self.environments = [Environment(BUILT_IN, "The Pangeo libraries: xarray, Dask, Zarr and many more.", f"{folder}/{BUILT_IN}")]
+        self.environments = [
+            Environment(BUILT_IN, "The Pangeo libraries: xarray, Dask, Zarr and many more.", f"{folder}/{BUILT_IN}")
+        ]
         for item in settings.get("environments") or []:
-            self.environments.append(Environment(item["name"], item.get("description") or "", f"{folder}/{item['name']}"))
+            self.environments.append(
+                Environment(item["name"], item.get("description") or "", f"{folder}/{item['name']}")
+            )
 
     def sizes_for(self, groups: Collection[str]) -> list[Size]:
         return [size for size in self.sizes if not size.groups or size.groups & set(groups)]

@@ -28,6 +28,10 @@ class HubError(Exception):
     """The other side answered with something else than what was to be expected."""
 
 
+class Unreachable(HubError, OSError):
+    """There is nobody at the address, or not the one that the certificate has to be of."""
+
+
 @dataclass
 class Answer:
     status: int
@@ -124,7 +128,7 @@ class HubClient:
         except urllib.error.HTTPError as error:
             return error
         except urllib.error.URLError as error:
-            raise HubError(f"cannot reach {self.base}: {error.reason}") from error
+            raise Unreachable(f"cannot reach {self.base}: {error.reason}") from error
 
     def request(self, method: str, path: str, **options: Any) -> Answer:
         with self.open(method, path, **options) as response:
@@ -172,18 +176,25 @@ class HubClient:
             raise HubError(f"the start was refused ({answer.status}): {_message(answer)}")
         events: list[dict[str, Any]] = []
         headers = self._script_headers()
-        with self.open("GET", f"/hub/api/users/{self.user}/server/progress", headers=headers, seconds=seconds) as stream:
+        with self.open(
+            "GET", f"/hub/api/users/{self.user}/server/progress", headers=headers, seconds=seconds
+        ) as stream:
             for line in stream:
                 if line.startswith(b"data:"):
                     event = json.loads(line[5:])
                     events.append({**event, "at": round(time.monotonic() - began, 2)})
                     if event.get("ready"):
+                        self.enter()
                         return events
                     if event.get("failed"):
                         raise HubError(" | ".join(str(item.get("message")) for item in events[-4:]))
                 if time.monotonic() - began > seconds:
                     break
         raise HubError(f"the server was not ready after {seconds:g} s; last: {events[-1:] or 'nothing'}")
+
+    def enter(self) -> None:
+        """Opens the server's page: the way through the hub that gives this session the server's own cookies."""
+        self.request("GET", f"/user/{self.user}/lab")
 
     def stop(self, seconds: float = 60) -> float:
         """Stops the server and waits until it is gone; how long that took."""
@@ -221,7 +232,7 @@ class Kernel:
     def __init__(self, client: HubClient, name: str) -> None:
         self._client = client
         self._path = f"/user/{client.user}"
-        client.request("GET", f"{self._path}/lab")  # the way through the hub that gives the server's own cookies
+        client.enter()
         self._headers = {
             "X-XSRFToken": client.cookie("_xsrf", f"{self._path}/"),
             "Referer": f"{client.base}{self._path}/lab",
@@ -236,7 +247,13 @@ class Kernel:
 
     def run(self, code: str, seconds: float = 60) -> Reply:
         identity = uuid.uuid4().hex
-        header = {"msg_id": identity, "username": "", "session": identity, "msg_type": "execute_request", "version": "5.3"}
+        header = {
+            "msg_id": identity,
+            "username": "",
+            "session": identity,
+            "msg_type": "execute_request",
+            "version": "5.3",
+        }
         content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
         self._socket.send(json.dumps(message))

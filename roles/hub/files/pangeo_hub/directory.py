@@ -54,7 +54,9 @@ class Account:
 def normal_dn(dn: str) -> str:
     """A DN in a form that can be compared: lower case, no blanks around separators. Not a DN: itself, lowered."""
     try:
-        return ",".join(f"{kind.strip().lower()}={value.strip().lower()}" for kind, value, _ in parse_dn(dn))
+        return ",".join(
+            f"{kind.strip().lower()}={value.strip().lower()}" for kind, value, _ in parse_dn(dn, strip=True)
+        )
     except LDAPInvalidDnError:
         return dn.lower()
 

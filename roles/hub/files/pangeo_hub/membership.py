@@ -90,7 +90,9 @@ class Membership:
         if task is None or task.done():
             task = asyncio.get_running_loop().create_task(self._end(name, reason))
             self._ending[name] = task
-            task.add_done_callback(lambda done: self._ending.pop(name, None) if done is self._ending.get(name) else None)
+            task.add_done_callback(
+                lambda done: self._ending.pop(name, None) if done is self._ending.get(name) else None
+            )
         return task
 
     def _user(self, name: str) -> Any:

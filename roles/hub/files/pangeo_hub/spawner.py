@@ -44,13 +44,16 @@ class StartFailed(web.HTTPError):
 
 
 class PangeoSpawner(LoggingConfigurable):
-    """In front of another Spawner class, which starts and watches processes. settings, accounts and choices are given by jupyterhub_config.py."""
+    """In front of another Spawner class, which starts and watches processes. settings, accounts and choices are given by
+    jupyterhub_config.py."""
 
     settings: Settings = AnyTrait(config=True)
     accounts: Accounts = AnyTrait(config=True)
     choices: Choices = AnyTrait(config=True)
 
-    stopped_because = Unicode("", help="Why the last server ended, in words for its owner; kept over restarts of the hub")
+    stopped_because = Unicode(
+        "", help="Why the last server ended, in words for its owner; kept over restarts of the hub"
+    )
     stop_seconds = Float(10.0, help="How long a server may take to stop by itself")
 
     def __init__(self, **kwargs: Any) -> None:
@@ -95,7 +98,9 @@ class PangeoSpawner(LoggingConfigurable):
     def _ids(self) -> Ids:
         ids = self.accounts.get(self.user.name)
         if ids is None:
-            raise StartFailed("The hub does not know your uid yet. Sign out, sign in again and start the server again.", 403)
+            raise StartFailed(
+                "The hub does not know your uid yet. Sign out, sign in again and start the server again.", 403
+            )
         return ids
 
     @property
@@ -122,13 +127,14 @@ class PangeoSpawner(LoggingConfigurable):
     async def _mount_home(self, ids: Ids) -> None:
         homes = self.settings["homes"]
         command = [homes["helper"], "mount", "--images", homes["images"], "--mounts", homes["mounts"]]
-        command += ["--user", self.user.name, "--uid", str(ids.uid), "--gid", str(ids.gid), "--bytes", str(home_bytes(self.settings))]
+        command += ["--user", self.user.name, "--uid", str(ids.uid), "--gid", str(ids.gid)]
+        command += ["--bytes", str(home_bytes(self.settings))]
         process = await asyncio.create_subprocess_exec(
             *command, stdin=DEVNULL, stdout=DEVNULL, stderr=asyncio.subprocess.PIPE
         )
         try:
             _, errors = await asyncio.wait_for(process.communicate(), HOME_SECONDS)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             process.kill()
             raise StartFailed("Your home folder could not be opened in time. Please tell an administrator.") from None
         if process.returncode != 0:
@@ -213,12 +219,13 @@ class PangeoSpawner(LoggingConfigurable):
             descriptor = os.open(f"{self._home}/{LOG_NAME}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return []
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or status.st_mtime < self._began:  # of the server before this one
                 return []
-            file.seek(max(0, status.st_size - 32768))
-            text = file.read(32768).decode("utf-8", "replace")
+            text = os.pread(descriptor, 32768, max(0, status.st_size - 32768)).decode("utf-8", "replace")
+        finally:
+            os.close(descriptor)
         return [line.rstrip()[:300] for line in text.splitlines() if line.strip()][-count:]
 
     def last_words(self) -> str:
@@ -290,7 +297,13 @@ class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
         log = f"{sandbox['logs']}/{self.group}.log"
         with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as output:
             self.proc = Popen(
-                command, env=self.get_env(), cwd="/", stdin=DEVNULL, stdout=output, stderr=output, start_new_session=True
+                command,
+                env=self.get_env(),
+                cwd="/",
+                stdin=DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         self.pid = self.proc.pid
         self.started_ticks = start_ticks(self.pid)
@@ -299,7 +312,9 @@ class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
 
     def last_words(self) -> str:
         try:
-            with open(f"{self.settings['sandbox']['logs']}/{self.group}.log", encoding="utf-8", errors="replace") as file:
+            with open(
+                f"{self.settings['sandbox']['logs']}/{self.group}.log", encoding="utf-8", errors="replace"
+            ) as file:
                 said = file.read(4096).strip()
         except OSError:
             said = ""

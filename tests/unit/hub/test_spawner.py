@@ -1,0 +1,130 @@
+import asyncio
+import datetime
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from jupyterhub.utils import utcnow
+from pangeo_hub.accounts import Accounts
+from pangeo_hub.choices import Choices
+from pangeo_hub.settings import Settings
+from pangeo_hub.spawner import LOG_NAME, PangeoSpawner, SandboxSpawner, StartFailed, home_bytes, start_ticks
+
+
+@pytest.fixture
+def spawner(settings: Settings, tmp_path: Path) -> SandboxSpawner:
+    accounts = Accounts(tmp_path / "users.json")
+    accounts.remember("alice", 60001, 60002)
+    made = SandboxSpawner(settings=settings, accounts=accounts, choices=Choices(settings))
+    made.user = SimpleNamespace(name="alice", groups=[], url="/user/alice/")
+    made.orm_spawner = SimpleNamespace(
+        name="", user_options=None, server=None, last_activity=None, started=None, state={}
+    )
+    (tmp_path / "mounts" / "alice").mkdir(parents=True)
+    return made
+
+
+def log(spawner: PangeoSpawner) -> Path:
+    return Path(spawner._home) / LOG_NAME
+
+
+def test_the_command_shows_only_what_is_asked_for(spawner: SandboxSpawner) -> None:
+    spawner._choice = spawner._resolve({"profile": "large"})
+    words = spawner.sandbox_command(spawner._ids(), "--parent", "p")
+    assert words[:4] == ["/bin/true", "run", "--parent", "p"]
+    assert words[words.index("--uid") + 1] == "60001"
+    assert words[words.index("--gid") + 1] == "60002"
+    assert words[words.index("--home") + 1] == f"{spawner.settings['homes']['mounts']}/alice"
+    assert words[words.index("--read-only") + 1] == "/srv/env/notebook/pangeo"
+    assert words[words.index("--") + 1 :][:2] == ["/bin/sh", "-c"]
+    assert "/srv/env/notebook/pangeo/bin/python" in words
+
+
+def test_who_is_not_known_is_told_what_to_do(spawner: SandboxSpawner) -> None:
+    spawner.user.name = "bob"
+    with pytest.raises(StartFailed, match="sign in again"):
+        spawner._ids()
+
+
+def test_bad_options_are_a_bad_request(spawner: SandboxSpawner) -> None:
+    with pytest.raises(StartFailed) as failed:
+        spawner._resolve({"profile": "100%huge"})
+    assert failed.value.status_code == 400
+    assert "100%huge" in failed.value.jupyterhub_message
+
+
+def test_the_log_of_the_server(spawner: SandboxSpawner) -> None:
+    assert spawner.log_lines() == []
+    log(spawner).write_text("\n".join(f"line {number}" for number in range(30)))
+    assert spawner.log_lines(2) == ["line 28", "line 29"]
+    spawner._began = 4e9
+    assert spawner.log_lines() == []
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_a_hostile_log_is_not_read_and_not_waited_for(spawner: SandboxSpawner, kind: str, tmp_path: Path) -> None:
+    if kind == "link":
+        (tmp_path / "secret").write_text("token")
+        log(spawner).symlink_to(tmp_path / "secret")
+    elif kind == "pipe":
+        os.mkfifo(log(spawner))
+    else:
+        log(spawner).mkdir()
+    assert spawner.log_lines() == []
+
+
+def test_a_home_that_cannot_be_opened_says_so(spawner: SandboxSpawner, tmp_path: Path) -> None:
+    helper = tmp_path / "helper"
+    helper.write_text("#!/bin/sh\necho 'caas-home: no space left on device' >&2\nexit 1\n")
+    helper.chmod(0o755)
+    spawner.settings.raw["homes"]["helper"] = str(helper)
+    with pytest.raises(StartFailed, match="no space left"):
+        asyncio.run(spawner._mount_home(spawner._ids()))
+
+
+def test_the_home_has_the_forms_size(settings: Settings) -> None:
+    assert home_bytes(settings) == 1_500_000_000
+
+
+@pytest.mark.parametrize(
+    ("idle_minutes", "age_hours", "words"),
+    [(5, 1, "stopped it"), (61, 2, "not been used for 60 minutes"), (5, 200, "run for 168 hours")],
+)
+def test_why_it_was_stopped(spawner: SandboxSpawner, idle_minutes: int, age_hours: int, words: str) -> None:
+    now = utcnow(with_tz=False)
+    spawner.orm_spawner.last_activity = now - datetime.timedelta(minutes=idle_minutes)
+    spawner.orm_spawner.started = now - datetime.timedelta(hours=age_hours)
+    assert words in spawner.explain_stop()
+
+
+def test_why_it_ended_by_itself(spawner: SandboxSpawner) -> None:
+    assert "memory" in spawner.explain_end(137)
+    assert "exit status 1" in spawner.explain_end(1)
+
+
+def test_the_reason_outlives_server_and_hub(spawner: SandboxSpawner) -> None:
+    spawner.stopped_because = "it had not been used for 60 minutes"
+    spawner.pid = os.getpid()
+    spawner.clear_state()
+    state = spawner.get_state()
+    assert state == {"stopped_because": "it had not been used for 60 minutes"}
+    spawner.stopped_because = ""
+    spawner.load_state(state)
+    assert spawner.stopped_because == "it had not been used for 60 minutes"
+
+
+def test_a_server_is_found_again_but_not_taken_for_another_process(spawner: SandboxSpawner) -> None:
+    spawner.load_state({"pid": os.getpid(), "started_ticks": start_ticks(os.getpid())})
+    assert asyncio.run(spawner.poll()) is None
+    spawner.load_state({"pid": os.getpid(), "started_ticks": 1})
+    assert asyncio.run(spawner.poll()) == 0
+    assert start_ticks(2**22 + 1) is None
+
+
+def test_a_start_that_is_broken_off_ends_at_once(spawner: SandboxSpawner, monkeypatch: Any) -> None:
+    monkeypatch.setattr(SandboxSpawner, "server", SimpleNamespace(base_url="/user/alice/"))
+    spawner.stopped_because = "access was withdrawn"
+    with pytest.raises(StartFailed, match="access was withdrawn"):
+        asyncio.run(spawner.wait_until_answers())
