@@ -1,7 +1,8 @@
 /* host.homes: the size of all users' homes, and what becomes of them when the cluster goes.
  *
- * Homes are made when their users first come; this resource only keeps those that exist at the wanted size and, at the
- * end, unmounts them. The images are user data. */
+ * Homes are made when their users first come; this resource only keeps those that exist at the wanted size. At the end
+ * it ends whatever users still run in the control groups of `parent` (servers and workers outlive the services that
+ * started them) and unmounts the homes. The images are user data. */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -11,10 +12,12 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "client/cgroup/cgroup.h"
 #include "client/home/home.h"
 #include "kind/place.h"
 #include "kind/spec.h"
 
+#define STOP_MS    10000
 #define UNMOUNT_MS 10000
 #define GB         1e9
 
@@ -23,7 +26,7 @@ static const struct spec_field fields[] = {
         {"mounts", SPEC_PATH, true},
         {"bytes", SPEC_WHOLE, false},
         {"gb", SPEC_NUMBER, false},
-        {"helper", SPEC_TEXT, false},
+        {"parent", SPEC_TEXT, false},
         {NULL, SPEC_ANY, false},
 };
 
@@ -91,6 +94,20 @@ static int compare(const struct resource *r, const struct recorded *recorded, co
         return 0;
 }
 
+/* Users have to come through the folders above, but need not see what is in them. */
+static int make_folder(const char *path, mode_t mode, struct err **err)
+{
+        CLEANUP_FREE char *above = str_copy(path);
+        char *slash = strrchr(above, '/');
+        if (slash && slash != above) {
+                *slash = '\0';
+                int r = file_make_dirs(above, 0711, err);
+                if (r < 0)
+                        return r;
+        }
+        return file_make_dirs(path, mode, err);
+}
+
 static int apply(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, const json_t *state,
         json_t **ret_outputs, struct err **err)
 {
@@ -100,9 +117,9 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         if (result == 0)
                 result = place_check(ctx, r->spec, store.mounts, err);
         if (result == 0)
-                result = file_make_dirs(store.images, 0700, err);
+                result = make_folder(store.images, 0700, err);
         if (result == 0)
-                result = file_make_dirs(store.mounts, 0711, err);
+                result = make_folder(store.mounts, 0711, err);
         int grown = 0;
         if (result == 0)
                 result = home_grow_all(&store, bytes_of(r->spec), &grown, err);
@@ -125,6 +142,28 @@ static int delete_all(const struct home_store *store, const struct homes *homes,
         return file_remove_tree(store->images, err); /* what is left: lock files, unfinished images */
 }
 
+static int end_sessions(const json_t *spec, struct err **err)
+{
+        const char *parent = spec_text(spec, "parent", NULL);
+        CLEANUP_CGROUP struct cgroup_tree *tree = NULL;
+        CLEANUP_ERR struct err *none = NULL;
+        if (!parent || cgroup_open(NULL, parent, &tree, &none) < 0) /* no groups possible here: then nobody is in one */
+                return 0;
+        int r = cgroup_stop_all(tree, STOP_MS, err);
+        return r < 0 ? err_prefix(err, "ending users' processes") : 0;
+}
+
+/* The folder above goes too once it is empty. */
+static void remove_above(const char *path)
+{
+        CLEANUP_FREE char *above = str_copy(path);
+        char *slash = strrchr(above, '/');
+        if (slash && slash != above) {
+                *slash = '\0';
+                rmdir(above);
+        }
+}
+
 static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
         struct err **err)
 {
@@ -134,8 +173,10 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
         int result = place_check(ctx, r->spec, store.images, err);
         if (result == 0)
                 result = place_check(ctx, r->spec, store.mounts, err);
-        /* Servers and workers are gone by now. What still holds a home is a process the cluster knows nothing of: it
-         * keeps what it has open, but the tree gets free. */
+        if (result == 0)
+                result = end_sessions(r->spec, err);
+        /* What still holds a home now is a process the cluster knows nothing of: it keeps what it has open, but the
+         * tree gets free. */
         if (result == 0)
                 result = home_unmount_all(&store, UNMOUNT_MS, true, err);
         if (result == 0)
@@ -144,8 +185,11 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
                 return result;
         if (rmdir(store.mounts) < 0 && errno != ENOENT)
                 return err_set_errno(err, errno, "cannot remove %s", store.mounts);
-        if (ctx->delete_data || homes.count == 0)
-                return delete_all(&store, &homes, err);
+        if (ctx->delete_data || homes.count == 0) {
+                result = delete_all(&store, &homes, err);
+                remove_above(store.images);
+                return result;
+        }
         *ret_kept = str_format("%zu home%s kept in %s", homes.count, homes.count == 1 ? " is" : "s are", store.images);
         return 0;
 }

@@ -88,6 +88,10 @@ int cgroup_verify(
 /* Kills every process in the group and removes it; it is also fine if it is not there. -ERR_TIMEOUT. */
 int cgroup_stop(struct cgroup_tree *tree, const char *name, int timeout_ms, struct err **err);
 
+/* The same for every group in the folder; with systemd for every unit in the slice, whoever started it there (the hub's
+ * servers are services). Goes on after a failure and reports the first. */
+int cgroup_stop_all(struct cgroup_tree *tree, int timeout_ms, struct err **err);
+
 /* What the group uses. What the kernel does not count here is 0. -ERR_NOT_FOUND. */
 int cgroup_usage(const struct cgroup_tree *tree, const char *name, struct cgroup_usage *ret, struct err **err);
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/str.h"
 
 #define TEXT_MAX 65536
@@ -94,4 +95,37 @@ int cgroup_stop(struct cgroup_tree *tree, const char *name, int timeout_ms, stru
                         if (tree->folder[i])
                                 rmdir(tree->folder[i]);
         return 0;
+}
+
+/* A slice that does not exist is stopped at once. */
+static int stop_slice(const struct cgroup_tree *tree, int timeout_ms, struct err **err)
+{
+        const char *kill_all[] = {"systemctl", "kill", "--signal=SIGKILL", tree->slice, NULL};
+        const char *stop[] = {"systemctl", "stop", tree->slice, NULL};
+        struct proc_spec spec = {.argv = kill_all, .timeout_ms = timeout_ms, .new_session = true};
+        CLEANUP_PROC struct proc_result ignored = {0};
+        int r = proc_run(&spec, &ignored, err); /* fails when there is none */
+        if (r < 0)
+                return r;
+        spec.argv = stop;
+        return proc_must(&spec, NULL, err);
+}
+
+int cgroup_stop_all(struct cgroup_tree *tree, int timeout_ms, struct err **err)
+{
+        char **names = NULL;
+        int r = tree->placement == PLACE_SYSTEMD ? stop_slice(tree, timeout_ms, err) : 0;
+        if (r == 0)
+                r = cgroup_list(tree, "", &names, err);
+        for (char **name = names; name && *name; name++) {
+                CLEANUP_ERR struct err *one = NULL;
+                int s = cgroup_stop(tree, *name, timeout_ms, &one);
+                if (s < 0 && r == 0) {
+                        r = s;
+                        if (err)
+                                *err = STEAL(one);
+                }
+        }
+        cgroup_strv_free(names);
+        return r;
 }

@@ -1,15 +1,19 @@
 /* host.homes on real loop devices. */
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 
+#include "client/cgroup/cgroup.h"
 #include "client/home/home.h"
 #include "fixture.h"
 #include "kind/table.h"
 
 extern const struct kind kind_host_homes;
 
-#define SPEC(size) "{\"images\": \"D/homes/images\", \"mounts\": \"D/homes/mounts\", " size "}"
-#define UID        60001
+#define SPEC(size)                                                                                                     \
+        "{\"images\": \"D/homes/images\", \"mounts\": \"D/homes/mounts\", \"parent\": \"caas-homes-test\", " size "}"
+#define UID 60001
 
 static bool loops(void)
 {
@@ -44,6 +48,7 @@ static void grows_existing_homes(void **state)
         CLEANUP_FREE char *mounts = NULL;
         struct home_store store = store_of(f, &images, &mounts);
         assert_int_equal(fixture_apply(f, &kind_host_homes, SPEC("\"gb\": 0.1"), &m), ACTION_CREATE);
+        assert_mode(f, "homes", 0711);
         assert_mode(f, "homes/images", 0700);
         assert_mode(f, "homes/mounts", 0711);
         assert_int_equal(json_integer_value(json_object_get(m.outputs, "bytes")), 100000000);
@@ -77,7 +82,37 @@ static void grows_existing_homes(void **state)
         f->ctx.delete_data = true;
         CLEANUP_FREE char *nothing = fixture_remove(f, &kind_host_homes, &m);
         assert_null(nothing);
-        assert_false(is_there(f, "homes/images"));
+        assert_false(is_there(f, "homes"));
+}
+
+/* A server that the hub left running does not keep a home busy. */
+static void ends_sessions(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_CGROUP struct cgroup_tree *tree = NULL;
+        if (!loops() || cgroup_open(NULL, "caas-homes-test", &tree, NULL) < 0 || cgroup_by_systemd(tree))
+                skip();
+        CLEANUP_REMEMBERED struct remembered m = {0};
+        CLEANUP_FREE char *images = NULL;
+        CLEANUP_FREE char *mounts = NULL;
+        struct home_store store = store_of(f, &images, &mounts);
+        assert_int_equal(fixture_apply(f, &kind_host_homes, SPEC("\"gb\": 0.1"), &m), ACTION_CREATE);
+        MUST(home_mount(&store, "alice", UID, UID, 100000000, err));
+        struct cgroup_limits limits = {.memory = 64 << 20, .cpu = 1000, .tasks = 16};
+        MUST(cgroup_create(tree, "jupyter-alice", &limits, err));
+        CLEANUP_FREE char *home = file_join(mounts, "alice");
+        pid_t pid = fork();
+        if (pid == 0) {
+                if (chdir(home) == 0)
+                        pause();
+                _exit(1);
+        }
+        MUST(cgroup_enter(tree, "jupyter-alice", pid, err));
+        CLEANUP_FREE char *kept = fixture_remove(f, &kind_host_homes, &m);
+        assert_non_null(strstr(kept, "1 home is kept in "));
+        int status;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
         assert_false(is_there(f, "homes/mounts"));
 }
 
@@ -103,13 +138,14 @@ static void refuses(void **state)
         assert_non_null(strstr(outside, "outside"));
         CLEANUP_FREE char *gone = fixture_remove(f, &kind_host_homes, &m);
         assert_null(gone); /* no home was ever made */
-        assert_false(is_there(f, "homes/images"));
+        assert_false(is_there(f, "homes"));
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(grows_existing_homes, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(ends_sessions, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(refuses, fixture_setup, fixture_teardown),
         };
         return cmocka_run_group_tests_name("homes", tests, NULL, NULL);
