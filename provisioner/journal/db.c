@@ -17,6 +17,8 @@ static int io_error(sqlite3 *db, const char *path, struct err **err)
         if (number == ENOSPC || number == EDQUOT)
                 return err_set(err, ERR_NO_SPACE,
                         "%s: no space left on the disk; nothing was lost, free some and run it again", path);
+        if (number == EACCES || number == EPERM)
+                return err_set(err, ERR_DENIED, "%s: permission denied; run caas as root", path);
         if (number != 0)
                 return err_set_errno(err, number, "%s", path);
         return err_set(err, ERR_IO, "%s: %s", path, sqlite3_errmsg(db));

@@ -75,6 +75,11 @@ static int check_mark(const char *path, struct err **err)
         return 0;
 }
 
+static bool is_there(const char *path)
+{
+        return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static int check_owner(const char *state_dir, const struct stat *st, struct err **err)
 {
         if (st->st_uid != 0 && st->st_uid != geteuid())
@@ -113,15 +118,15 @@ static int prepare_mark(const char *state_dir, bool create, struct err **err)
         if (!S_ISDIR(st.st_mode))
                 return err_set(err, ERR_REFUSED, "%s is not a folder", state_dir);
         CLEANUP_FREE char *mark = file_join(state_dir, JOURNAL_MARK);
-        if (faccessat(AT_FDCWD, mark, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (is_there(mark)) {
                 int r = check_owner(state_dir, &st, err);
                 return r < 0 ? r : check_mark(mark, err);
         }
-        if (errno != ENOENT)
-                return err_set_errno(err, errno, "%s", mark);
         int empty = is_empty(state_dir, err);
         if (empty < 0)
                 return empty;
+        if (!empty && is_there(mark)) /* another process was faster */
+                return check_mark(mark, err);
         if (!empty)
                 return err_set(err, ERR_REFUSED,
                         "%s holds files but no " JOURNAL_MARK

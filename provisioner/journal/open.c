@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -12,8 +14,7 @@
 #define BUSY_MS 10000 /* a transaction takes milliseconds; who waits this long waits for a hung disk */
 
 /* FULL: a commit is on the disk when it returns, so an intent is known after a power cut. */
-static const char pragmas[] = "PRAGMA journal_mode = WAL;"
-                              "PRAGMA synchronous = FULL;"
+static const char pragmas[] = "PRAGMA synchronous = FULL;"
                               "PRAGMA foreign_keys = ON;"
                               "PRAGMA trusted_schema = OFF;"
                               "PRAGMA temp_store = MEMORY;";
@@ -21,6 +22,20 @@ static const char pragmas[] = "PRAGMA journal_mode = WAL;"
 static void journal_cleanup(struct journal **journal)
 {
         journal_close(*journal);
+}
+
+/* Happens once in the life of the file. SQLite does not wait here for another process that does the same (both hold a
+ * read lock and want the exclusive one), so we do. */
+static int use_wal(struct journal *journal, struct err **err)
+{
+        struct clock *clock = clock_system();
+        int64_t end = clock->monotonic_ms(clock) + BUSY_MS;
+        while (sqlite3_exec(journal->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL) != SQLITE_OK) {
+                if ((sqlite3_errcode(journal->db) & 0xff) != SQLITE_BUSY || clock->monotonic_ms(clock) > end)
+                        return db_error(journal->db, journal->path, err);
+                clock->sleep_ms(clock, 1 + getpid() % 7, NULL); /* not in step with the other one */
+        }
+        return 0;
 }
 
 static int connect_database(struct journal *journal, struct err **err)
@@ -35,6 +50,8 @@ static int connect_database(struct journal *journal, struct err **err)
         sqlite3_busy_timeout(journal->db, BUSY_MS);
         /* Version first: a newer journal is not to be written to, not even its mode. */
         int r = migrate(journal->db, journal->path, err);
+        if (r == 0)
+                r = use_wal(journal, err);
         if (r < 0)
                 return r;
         if (sqlite3_exec(journal->db, pragmas, NULL, NULL, NULL) != SQLITE_OK)

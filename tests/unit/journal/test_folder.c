@@ -127,6 +127,38 @@ static void writable_by_others(void **state)
         assert_error(journal_open(*state, true, &journal, err), ERR_REFUSED, "belongs to user 12345");
 }
 
+static bool is_error(int r, struct err *err, enum err_code code, const char *part)
+{
+        bool is = r == -(int)code && err && strstr(err->message, part) && !strchr(err->message, '\n');
+        if (!is)
+                fprintf(stderr, "got: %d %s\n", r, err ? err->message : "-");
+        err_free(err);
+        return is;
+}
+
+static int open_as_nobody(const char *path)
+{
+        struct journal *journal = NULL;
+        struct err *err = NULL;
+        if (setgid(65534) < 0 || setuid(65534) < 0)
+                return 77;
+        int r = journal_open(path, false, &journal, &err);
+        return is_error(r, err, ERR_DENIED, "run caas as root") ? 0 : 1;
+}
+
+static void another_user(void **state)
+{
+        if (geteuid() != 0)
+                skip();
+        journal_close(open_journal(*state));
+        pid_t pid = fork();
+        if (pid == 0)
+                _exit(open_as_nobody(*state));
+        int status;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
 static void lost_journal(void **state)
 {
         journal_close(open_journal(*state));
@@ -208,8 +240,8 @@ static void migrates(void **state)
 /* From the first file on, processes that come at once all get in. */
 static void opened_by_many(void **state)
 {
-        pid_t pids[6];
-        for (size_t i = 0; i < 6; i++) {
+        pid_t pids[8];
+        for (size_t i = 0; i < 8; i++) {
                 pids[i] = fork();
                 if (pids[i] == 0) {
                         struct journal *journal = NULL;
@@ -224,7 +256,7 @@ static void opened_by_many(void **state)
                         _exit(r < 0);
                 }
         }
-        for (size_t i = 0; i < 6; i++) {
+        for (size_t i = 0; i < 8; i++) {
                 int status;
                 assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
                 assert_int_equal(status, 0);
@@ -252,15 +284,6 @@ static int with_small_disk(const char *path, int (*inside)(const char *path))
         int status;
         assert_int_equal(waitpid(pid, &status, 0), pid);
         return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
-}
-
-static bool is_error(int r, struct err *err, enum err_code code, const char *part)
-{
-        bool is = r == -(int)code && err && strstr(err->message, part) && !strchr(err->message, '\n');
-        if (!is)
-                fprintf(stderr, "got: %d %s\n", r, err ? err->message : "-");
-        err_free(err);
-        return is;
 }
 
 /* The disk fills up in the middle of a run; when there is room again, everything that was reported as done is there. */
@@ -348,6 +371,7 @@ int main(void)
                 scratch_test(fresh_disk_counts_as_empty),
                 scratch_test(killed_while_making_it),
                 scratch_test(writable_by_others),
+                scratch_test(another_user),
                 scratch_test(lost_journal),
                 scratch_test(damaged_journal),
                 scratch_test(other_database),
