@@ -29,9 +29,6 @@ static int check(const json_t *spec, struct err **err)
         if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(name) || strlen(name) > 32 ||
                 name[0] == '-' || (name[0] >= '0' && name[0] <= '9'))
                 return err_set(err, ERR_INVALID, "\"name\": %s is no name for an account", name);
-        const char *comment = spec_text(spec, "comment", "");
-        if (strpbrk(comment, ":\n"))
-                return err_set(err, ERR_INVALID, "\"comment\" must not hold a colon or a line break");
         return 0;
 }
 
@@ -50,7 +47,11 @@ static void account_cleanup(struct account *a)
 static char *mark_of(const struct kind_ctx *ctx, const struct resource *r)
 {
         const char *comment = spec_text(r->spec, "comment", "");
-        return str_format("caas %s%s%s", ctx->cluster, *comment ? " " : "", comment);
+        char *mark = str_format("caas %s%s%s", ctx->cluster, *comment ? " " : "", comment);
+        for (char *p = mark; *p; p++)
+                if (*p == ':' || (unsigned char)*p < ' ') /* what /etc/passwd cannot hold */
+                        *p = ' ';
+        return mark;
 }
 
 /* The local file only: a directory that hangs must not hang us. */
@@ -121,7 +122,7 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
                 return result;
         if (!a.there)
                 return err_set(err, ERR_FAILED, "account %s was made but is not in /etc/passwd", name);
-        *ret_outputs = json_pack("{s:i, s:i}", "uid", a.uid, "gid", a.gid);
+        *ret_outputs = json_pack("{s:s, s:i, s:i}", "name", name, "uid", a.uid, "gid", a.gid);
         return 0;
 }
 

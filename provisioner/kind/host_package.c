@@ -1,0 +1,270 @@
+/* host.package: Debian packages. What is missing is installed, nothing is ever removed.
+ *
+ * A package must not start its own service: it would take our ports, and at the next boot again. So for the time of the
+ * installation services are not started (policy-rc.d, Debian's own way), and units that newly installed packages have
+ * enabled are disabled. What was installed before stays as its owner wants it. */
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "client/service/service.h"
+#include "kind/kind.h"
+#include "kind/spec.h"
+
+#define STATUS      "/var/lib/dpkg/status"
+#define STATUS_MAX  (64UL * 1024 * 1024)
+#define POLICY      "/usr/sbin/policy-rc.d"
+#define POLICY_TEXT "#!/bin/sh\n# caas: services of packages that are being installed are not started\nexit 101\n"
+#define LISTS       "/var/lib/apt/lists"
+#define LISTS_OLD_S (24 * 3600)
+#define APT_MS      (30 * 60 * 1000)
+#define ARGS_MAX    128
+#define UNIT_FOLDER "/lib/systemd/system/"
+
+static const struct spec_field fields[] = {{"packages", SPEC_TEXTS, true}, {NULL, SPEC_ANY, false}};
+
+static int check(const json_t *spec, struct err **err)
+{
+        int result = spec_check(spec, fields, err);
+        size_t i;
+        json_t *item;
+        if (result < 0)
+                return result;
+        json_array_foreach (json_object_get(spec, "packages"), i, item) {
+                const char *name = json_string_value(item);
+                if (name && !spec_is_open(item) &&
+                        (!*name || *name == '-' ||
+                                strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789+.-") != strlen(name)))
+                        return err_set(err, ERR_INVALID, "\"%s\" is no name of a package", name);
+        }
+        return 0;
+}
+
+/* ---- what is installed: dpkg's own file, read once as long as it does not change ---- */
+
+static pthread_mutex_t status_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+        json_t *installed; /* {"name": true} */
+        struct timespec changed;
+} status_cache;
+
+static json_t *parse_status(const char *text)
+{
+        json_t *installed = json_object();
+        char name[256] = "";
+        for (const char *line = text; *line;) {
+                size_t n = strcspn(line, "\n");
+                if (strncmp(line, "Package: ", 9) == 0 && n - 9 < sizeof name) {
+                        memcpy(name, line + 9, n - 9);
+                        name[n - 9] = '\0';
+                } else if (n == 28 && strncmp(line, "Status: install ok installed", n) == 0) {
+                        json_object_set_new(installed, name, json_true());
+                } else if (n == 25 && strncmp(line, "Status: hold ok installed", n) == 0) {
+                        json_object_set_new(installed, name, json_true());
+                }
+                line += n + (line[n] == '\n');
+        }
+        return installed;
+}
+
+/* New reference. */
+static int installed_packages(json_t **ret, struct err **err)
+{
+        struct stat st;
+        pthread_mutex_lock(&status_mutex);
+        int result = 0;
+        bool fresh = stat(STATUS, &st) == 0 && status_cache.installed &&
+                     st.st_mtim.tv_sec == status_cache.changed.tv_sec &&
+                     st.st_mtim.tv_nsec == status_cache.changed.tv_nsec;
+        if (!fresh) {
+                CLEANUP_FREE char *text = NULL;
+                result = file_read(STATUS, STATUS_MAX, &text, NULL, err);
+                if (result == 0) {
+                        json_decref(status_cache.installed);
+                        status_cache.installed = parse_status(text);
+                        status_cache.changed = st.st_mtim;
+                }
+        }
+        if (result == 0)
+                *ret = json_deep_copy(status_cache.installed);
+        pthread_mutex_unlock(&status_mutex);
+        return result < 0 ? err_prefix(err, "this is no Debian") : 0;
+}
+
+/* Those of the spec that are installed (or that are not). New reference. */
+static int select_packages(const json_t *spec, bool there, json_t **ret, struct err **err)
+{
+        json_auto_t *installed = NULL, *list = json_array();
+        int result = installed_packages(&installed, err);
+        size_t i;
+        json_t *item;
+        if (result < 0)
+                return result;
+        json_array_foreach (json_object_get(spec, "packages"), i, item)
+                if (json_is_string(item) && (json_object_get(installed, json_string_value(item)) != NULL) == there)
+                        json_array_append(list, item);
+        *ret = json_incref(list);
+        return 0;
+}
+
+static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, struct err **err)
+{
+        (void)ctx;
+        json_auto_t *list = NULL;
+        int result = select_packages(r->spec, true, &list, err);
+        if (result == 0)
+                *ret_state = json_array_size(list) > 0 ? json_pack("{s:O}", "installed", list) : NULL;
+        return result;
+}
+
+/* ---- installing ---- */
+
+static void show(void *data, const char *line)
+{
+        if (str_starts(line, "Get:") || str_starts(line, "Unpacking ") || str_starts(line, "Setting up "))
+                kind_progress(data, "apt: %.100s", line);
+}
+
+static int apt(struct kind_ctx *ctx, const char *const *words, struct err **err)
+{
+        const char *argv[ARGS_MAX + 8] = {
+                "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"};
+        for (size_t i = 0; i < ARGS_MAX && words[i]; i++)
+                argv[7 + i] = words[i];
+        const char *env[] = {"DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", NULL};
+        struct proc_spec spec = {.argv = argv,
+                .env = env,
+                .timeout_ms = APT_MS,
+                .cancel = ctx->cancel,
+                .on_line = show,
+                .data = ctx,
+                .new_session = true};
+        return proc_must(&spec, NULL, err);
+}
+
+static int install(struct kind_ctx *ctx, const json_t *missing, struct err **err)
+{
+        const char *words[ARGS_MAX + 1] = {"install", "--no-install-recommends"};
+        size_t n = 2, i;
+        json_t *item;
+        json_array_foreach ((json_t *)missing, i, item)
+                if (n < ARGS_MAX)
+                        words[n++] = json_string_value(item);
+        return apt(ctx, words, err);
+}
+
+static bool lists_are_old(void)
+{
+        struct stat st;
+        return stat(LISTS "/partial", &st) < 0 || time(NULL) - st.st_mtime > LISTS_OLD_S;
+}
+
+static int update_and_install(struct kind_ctx *ctx, const json_t *missing, struct err **err)
+{
+        static const char *const update[] = {"update", NULL};
+        bool updated = lists_are_old();
+        int result = updated ? apt(ctx, update, err) : 0;
+        CLEANUP_ERR struct err *first = NULL;
+        if (result == 0)
+                result = install(ctx, missing, updated ? err : &first);
+        if (result == 0 || updated || result == -ERR_CANCELLED)
+                return first ? err_set(err, first->code, "%s", first->message) : result;
+        result = apt(ctx, update, err); /* lists that name files which are gone by now */
+        return result < 0 ? result : install(ctx, missing, err);
+}
+
+/* ---- keeping their services from starting ---- */
+
+static bool policy_is_ours(void)
+{
+        CLEANUP_FREE char *text = NULL;
+        return file_read(POLICY, 65536, &text, NULL, NULL) == 0 && str_is(text, POLICY_TEXT);
+}
+
+static int hold_services(bool *ret_held, struct err **err)
+{
+        if (file_exists(POLICY) && !policy_is_ours()) { /* somebody else has decided that already */
+                *ret_held = false;
+                return 0;
+        }
+        *ret_held = true;
+        return file_write_atomic(POLICY, POLICY_TEXT, strlen(POLICY_TEXT), 0755, (uid_t)-1, (gid_t)-1, err);
+}
+
+/* Disables the unit a line of a package's list names, if it is one and not a template. */
+static void disable_unit(struct kind_ctx *ctx, const char *file)
+{
+        const char *folder = strstr(file, UNIT_FOLDER);
+        const char *unit = folder ? folder + strlen(UNIT_FOLDER) : NULL;
+        if (!unit || strchr(unit, '/') || strchr(unit, '@') || !str_ends(unit, ".service"))
+                return;
+        const char *argv[] = {"systemctl", "disable", "--now", "--quiet", unit, NULL};
+        struct proc_spec spec = {.argv = argv, .timeout_ms = 60000, .cancel = ctx->cancel, .new_session = true};
+        CLEANUP_PROC struct proc_result result = {0};
+        proc_run(&spec, &result, NULL); /* one that cannot be disabled was not enabled */
+}
+
+static void disable_services(struct kind_ctx *ctx, const json_t *packages)
+{
+        size_t i;
+        json_t *item;
+        if (service_driver() != &service_systemd)
+                return;
+        json_array_foreach ((json_t *)packages, i, item) {
+                CLEANUP_FREE char *path = str_format("/var/lib/dpkg/info/%s.list", json_string_value(item));
+                CLEANUP_FREE char *text = NULL;
+                if (file_read(path, STATUS_MAX, &text, NULL, NULL) < 0)
+                        continue;
+                char *rest = NULL;
+                for (char *file = strtok_r(text, "\n", &rest); file; file = strtok_r(NULL, "\n", &rest))
+                        disable_unit(ctx, file);
+        }
+}
+
+static int apply(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, const json_t *state,
+        json_t **ret_outputs, struct err **err)
+{
+        (void)recorded, (void)state, (void)ret_outputs;
+        json_auto_t *missing = NULL;
+        int result = select_packages(r->spec, false, &missing, err);
+        if (result == 0 && policy_is_ours())
+                result = file_remove(POLICY, err); /* of a run that was cut off */
+        if (result < 0 || json_array_size(missing) == 0)
+                return result;
+        bool held = false;
+        result = hold_services(&held, err);
+        if (result < 0)
+                return result;
+        result = update_and_install(ctx, missing, err);
+        if (result == 0)
+                disable_services(ctx, missing);
+        if (held) {
+                int removed = file_remove(POLICY, result < 0 ? NULL : err);
+                result = result < 0 ? result : removed;
+        }
+        return result;
+}
+
+/* Packages stay: somebody else may have come to rely on them. */
+static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
+        struct err **err)
+{
+        (void)ctx, (void)r, (void)recorded, (void)ret_kept, (void)err;
+        return 0;
+}
+
+extern const struct kind kind_host_package;
+const struct kind kind_host_package = {
+        .name = "host.package",
+        .lock = "apt",
+        .retries = 1,
+        .check = check,
+        .observe = observe,
+        .apply = apply,
+        .remove = remove_it,
+};
