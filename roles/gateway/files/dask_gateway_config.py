@@ -10,6 +10,8 @@ sys.path.insert(0, HERE)
 from pangeo_gateway.options import cluster_options  # noqa: E402
 from pangeo_gateway.settings import load  # noqa: E402
 
+os.umask(0o077)  # the database is nobody else's to read
+
 settings = load(os.environ.get("CAAS_GATEWAY_JSON", os.path.join(os.path.dirname(HERE), "gateway.json")))
 
 c = get_config()  # noqa: F821

@@ -32,7 +32,7 @@ RETRY_SECONDS = 1.0  # until the cap is looked at again for workers that did not
 # Opens the log inside the sandbox, as the user: a link planted in the home leads nowhere the user could not go.
 LOGGED = (
     'log="$HOME/.local/share/dask-gateway/logs/$1"; name="$2"; shift 2; umask 077; '
-    '{ mkdir -p "$log" && : >>"$log/$name.log"; } 2>/dev/null && exec >>"$log/$name.log" 2>&1; exec "$@"'
+    '{ mkdir -p "$log" && : >>"$log/$name.log"; } 2>/dev/null && exec >>"$log/$name.log" 2>&1; umask 022; exec "$@"'
 )
 
 # Said to the client with a request that was granted in part; set and read in the task of the request.
@@ -41,6 +41,8 @@ warning: contextvars.ContextVar = contextvars.ContextVar("warning", default=None
 
 class HostClusterConfig(LocalClusterConfig):
     """CPUs may be fractions, as in the form."""
+
+    folder = Unicode(help="The folder that is the environment inside the sandbox, by the name of the link to it")
 
     worker_cores = Float(1, min=0.05, config=True)
     scheduler_cores = Float(1, min=0.05, config=True)
@@ -91,7 +93,8 @@ class HostBackend(LocalBackend):
         self.sandbox = Sandbox(self.settings)
         self.ledger = Ledger(size(*self.settings.maximum))
         self._waiting_for_room = set()
-        os.makedirs(self.clusters_directory, 0o711, exist_ok=True)
+        os.makedirs(self.clusters_directory, exist_ok=True)
+        os.chmod(self.clusters_directory, 0o711)  # users pass through to their own; nobody lists it
         app.middlewares.append(add_warning)
         app.add_routes(admin.routes(self, self.settings["admin_token"]))
         await super().setup(app)
@@ -266,7 +269,7 @@ class HostBackend(LocalBackend):
 
     def get_worker_command(self, cluster, worker_name, scheduler_address=None):
         command = super().get_worker_command(cluster, worker_name, scheduler_address)
-        return [*command, "--no-dashboard", "--preload", "caas_dask"]
+        return [*command, "--host", self.default_host, "--no-dashboard", "--preload", "caas_dask"]
 
     def worker_nthreads_memory_limit_args(self, cluster):
         config = cluster.config
@@ -278,10 +281,10 @@ class HostBackend(LocalBackend):
         group = f"dask-{cluster.name}-{name}"
         limits = Limits(*(scheduler_size if scheduler else worker_size)(cluster.config))
         workdir = os.path.join(self.clusters_directory, cluster.name)
-        folder = os.path.dirname(os.path.dirname(cmd[0]))
+        environment = f"{cluster.config.folder}:{os.path.dirname(os.path.dirname(cmd[0]))}"
         logged = ["/bin/sh", "-c", LOGGED, "dask", cluster.name, name, *cmd]
         command = self.sandbox.run_command(
-            group, cluster.username, self._account(cluster), limits, [folder, workdir], logged
+            group, cluster.username, self._account(cluster), limits, [workdir], [environment], logged
         )
         process = await asyncio.create_subprocess_exec(
             *command, start_new_session=True, env=env, stdin=asyncio.subprocess.DEVNULL

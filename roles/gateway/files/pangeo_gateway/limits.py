@@ -99,7 +99,7 @@ class Ledger:
         alive = self._alive(clusters)
         workers = sum(self.wanted(c) for c in alive if c.target < JobStatus.STOPPED)
         return (
-            f"All your Dask clusters together may hold {self.cap}; they hold {self.use(clusters)} "
+            f"The cap on all your Dask clusters together is {self.cap}; they hold {self.use(clusters)} "
             f"({len(alive)} cluster{'s' * (len(alive) != 1)} with {workers} worker{'s' * (workers != 1)})"
         )
 

@@ -13,13 +13,11 @@ def cluster_options(settings: Settings) -> Options:
     max_cpus, max_ram = settings.worker
     scheduler_cpus, scheduler_ram = settings.scheduler
     environments = settings.environments
-    first = settings["environments"]["default"]
-    names = [first, *(n for n in environments if n != first)]
+    names = list(environments)
 
     def configuration(options):
-        # The folder of today, not the link to it: later workers of the cluster have the packages of its first ones.
-        folder = os.path.realpath(environments[options.environment]["path"])
-        dask = [os.path.join(folder, "bin", "python"), "-m", "dask"]
+        link = environments[options.environment]
+        dask = [os.path.join(link, "bin", "python"), "-m", "dask"]
         return {
             "worker_cores": options.worker_cores,
             "worker_memory": min(max_ram, round(options.worker_memory * GB)),
@@ -28,7 +26,8 @@ def cluster_options(settings: Settings) -> Options:
             "scheduler_cmd": [*dask, "scheduler"],
             "worker_cmd": [*dask, "worker"],
             "idle_timeout": float(settings["idle_minutes"]) * 60,
-            "environment": {},
+            # What the link leads to today: later workers of the cluster have the packages of its first ones.
+            "folder": os.path.realpath(link),
         }
 
     return Options(
@@ -40,6 +39,6 @@ def cluster_options(settings: Settings) -> Options:
             max=max_ram / GB,
             label="Memory of a worker (GB)",
         ),
-        Select("environment", names, default=first, label="Environment"),
+        Select("environment", names, default=names[0], label="Environment"),
         handler=configuration,
     )

@@ -42,7 +42,7 @@ class Sandbox:
     def _unit(self, group: str) -> str:
         return f"{self._parent}-{group}.scope"
 
-    def run_command(self, group: str, user: str, account, limits: Limits, read_only, command) -> list[str]:
+    def run_command(self, group: str, user: str, account, limits: Limits, read_only, binds, command):
         out = []
         if self._systemd:
             out += [
@@ -58,6 +58,8 @@ class Sandbox:
         ]  # fmt: skip
         for path in [*self._read_only, *read_only]:
             out += ["--read-only", path]
+        for bind in binds:
+            out += ["--bind", bind]
         if self._systemd:
             out.append("--no-cgroup")
         return [*out, "--chdir", f"/home/{user}", "--", *command]

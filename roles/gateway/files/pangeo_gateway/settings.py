@@ -42,8 +42,11 @@ class Settings(dict):
         return float(m["cpus"]), int(float(m["ram"]) * GB)
 
     @property
-    def environments(self) -> dict[str, dict]:
-        return self["environments"]["items"]
+    def environments(self) -> dict[str, str]:
+        """Folder of each environment by name, the default first. Each is a link that an update moves."""
+        e = self["environments"]
+        names = [e["default"], *(item["name"] for item in e["more"] or [])]
+        return {name: f"{e['folder']}/{name}" for name in names}
 
 
 def load(path: str) -> Settings:
