@@ -224,7 +224,7 @@ static int build(struct kind_ctx *ctx, const json_t *spec, const char *folder, s
                 uv, "venv", "--no-project", "--python", python, "--python-preference", "only-system", folder, NULL};
         /* byte code now: the tree belongs to root, and those who run it could never write it */
         const char *fill[] = {uv, "pip", "install", "--python", own_python, "--require-hashes", "--compile-bytecode",
-                "--no-deps", "-r", list, NULL};
+                "-r", list, NULL};
         const char *what = strrchr(spec_text(spec, "path", "/"), '/') + 1;
         result = tool_run(ctx, what, NULL, env, make, err);
         if (result == 0)

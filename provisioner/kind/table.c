@@ -10,6 +10,7 @@ extern const struct kind kind_host_homes;
 extern const struct kind kind_host_npm;
 extern const struct kind kind_host_package;
 extern const struct kind kind_host_probe;
+extern const struct kind kind_host_requirements;
 extern const struct kind kind_host_service;
 extern const struct kind kind_host_tree;
 extern const struct kind kind_host_venv;
@@ -28,6 +29,7 @@ const struct kind *const kind_table[] = {
         &kind_host_npm,
         &kind_host_package,
         &kind_host_probe,
+        &kind_host_requirements,
         &kind_host_service,
         &kind_host_tree,
         &kind_host_venv,

@@ -1,0 +1,247 @@
+/* host.claim, host.account, host.package and host.requirements on this machine. */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/proc.h"
+#include "fixture.h"
+#include "kind/net.h"
+
+extern const struct kind kind_host_claim, kind_host_account, kind_host_package, kind_host_requirements;
+
+static int listen_on(int port)
+{
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+        assert_int_equal(listen(fd, 1), 0);
+        return fd;
+}
+
+static int64_t number_of(const struct remembered *m, const char *name)
+{
+        return (int64_t)json_integer_value(json_object_get(m->outputs, name));
+}
+
+static void claims_are_free_ports_and_stay_the_same(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_REMEMBERED struct remembered m = {0};
+        int taken = listen_on(21041);
+        const char *spec = "{\"scope\": \"port\", \"names\": [\"a\", \"b\"], \"first\": 21040, \"last\": 21049}";
+        assert_int_equal(fixture_apply(f, &kind_host_claim, spec, &m), ACTION_CREATE);
+        assert_int_equal(number_of(&m, "a"), 21040);
+        assert_int_equal(number_of(&m, "b"), 21042); /* 21041 is somebody's */
+        close(taken);
+        assert_int_equal(fixture_apply(f, &kind_host_claim, spec, &m), ACTION_NONE);
+
+        /* a name more, a name less: the others keep theirs, also while our own service listens */
+        int ours = listen_on(21040);
+        spec = "{\"scope\": \"port\", \"names\": [\"c\", \"a\"], \"first\": 21040, \"last\": 21049}";
+        assert_int_equal(fixture_apply(f, &kind_host_claim, spec, &m), ACTION_UPDATE);
+        assert_int_equal(number_of(&m, "a"), 21040);
+        assert_int_equal(number_of(&m, "c"), 21041);
+
+        /* killed after the claims were made, before the journal heard of it: the same numbers again */
+        CLEANUP_REMEMBERED struct remembered forgotten = {0};
+        fixture_apply(f, &kind_host_claim, spec, &forgotten);
+        assert_int_equal(number_of(&forgotten, "c"), 21041);
+        /* the claims lost, the journal not: the same numbers, too */
+        CLEANUP_FREE char *folder = file_join(f->state, "claims");
+        MUST(file_remove_tree(folder, err));
+        assert_int_equal(fixture_apply(f, &kind_host_claim, spec, &m), ACTION_CREATE);
+        assert_int_equal(number_of(&m, "a"), 21040);
+        close(ours);
+
+        free(fixture_remove(f, &kind_host_claim, &m));
+        CLEANUP_FREE char *file = file_join(folder, "port/21040");
+        assert_false(file_exists(file));
+        free(fixture_remove(f, &kind_host_claim, &m));
+}
+
+static void claims_end(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_REMEMBERED struct remembered m = {0};
+        CLEANUP_FREE char *message = fixture_refused(f, &kind_host_claim,
+                "{\"scope\": \"port\", \"names\": [\"a\", \"b\", \"c\"], \"first\": 21050, \"last\": 21051}", &m);
+        assert_string_equal(message, "no port from 21050 to 21051 is free for c");
+        CLEANUP_FREE char *range = fixture_refused(
+                f, &kind_host_claim, "{\"scope\": \"port\", \"names\": [], \"first\": 5, \"last\": 4}", &m);
+        assert_non_null(strstr(range, "no range"));
+}
+
+static void ranges_of_ids_leave_accounts_alone(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_REMEMBERED struct remembered m = {0};
+        /* root has id 0, daemon 1: the first range without an account is far behind them */
+        assert_int_equal(
+                fixture_apply(f, &kind_host_claim,
+                        "{\"scope\": \"uid\", \"names\": [\"first\"], \"first\": 1, \"last\": 99999, \"step\": 10000}",
+                        &m),
+                ACTION_CREATE);
+        assert_true(number_of(&m, "first") >= 10001);
+        assert_int_equal((number_of(&m, "first") - 1) % 10000, 0);
+}
+
+/* Several processes, each of a cluster of its own, claim at once: nobody gets what another has. */
+static void processes_claim_apart(void **state)
+{
+        struct fixture *f = *state;
+        enum { PROCESSES = 4, NAMES = 5 };
+        pid_t pids[PROCESSES];
+        for (int i = 0; i < PROCESSES; i++) {
+                pids[i] = fork();
+                assert_true(pids[i] >= 0);
+                if (pids[i] > 0)
+                        continue;
+                CLEANUP_FREE char *cluster = str_format("c%d", i);
+                f->ctx.cluster = cluster;
+                struct remembered m = {0};
+                fixture_apply(f, &kind_host_claim,
+                        "{\"scope\": \"port\", \"names\": [\"a\", \"b\", \"c\", \"d\", \"e\"], \"first\": 21060, "
+                        "\"last\": 21079}",
+                        &m);
+                _exit(json_object_size(m.outputs) == NAMES ? 0 : 1);
+        }
+        for (int i = 0; i < PROCESSES; i++) {
+                int status = -1;
+                waitpid(pids[i], &status, 0);
+                assert_int_equal(status, 0);
+        }
+        bool seen[PROCESSES * NAMES] = {false};
+        for (int port = 21060; port < 21080; port++) {
+                CLEANUP_FREE char *path = str_format("%s/claims/port/%d", f->state, port);
+                CLEANUP_FREE char *text = NULL;
+                MUST(file_read(path, 4096, &text, NULL, err)); /* all twenty, each with a whole text */
+                int cluster;
+                char name;
+                assert_int_equal(sscanf(text, "c%d test/it %c\n", &cluster, &name), 2);
+                assert_false(seen[cluster * NAMES + name - 'a']);
+                seen[cluster * NAMES + name - 'a'] = true;
+        }
+}
+
+static void account_is_ours_or_left_alone(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_REMEMBERED struct remembered m = {0}, root = {0};
+        CLEANUP_FREE char *name = str_format("caas-test-%d", (int)getpid());
+        CLEANUP_FREE char *spec =
+                str_format("{\"name\": \"%s\", \"home\": \"D/proxy\", \"comment\": \"Pangeo: proxies\"}", name);
+        assert_int_equal(fixture_apply(f, &kind_host_account, spec, &m), ACTION_CREATE);
+        assert_true(number_of(&m, "uid") > 0);
+        assert_string_equal(json_string_value(json_object_get(m.outputs, "name")), name);
+        assert_int_equal(fixture_apply(f, &kind_host_account, spec, &m), ACTION_NONE);
+
+        /* another cluster's use of it is no right to remove it */
+        f->ctx.cluster = "dem";
+        free(fixture_remove(f, &kind_host_account, &m));
+        f->ctx.cluster = "demo";
+        assert_int_equal(fixture_apply(f, &kind_host_account, spec, &m), ACTION_NONE);
+        free(fixture_remove(f, &kind_host_account, &m));
+        CLEANUP_FREE char *line = str_format("\n%s:", name);
+        CLEANUP_FREE char *passwd = NULL;
+        MUST(file_read("/etc/passwd", 1 << 20, &passwd, NULL, err));
+        assert_null(strstr(passwd, line));
+        free(fixture_remove(f, &kind_host_account, &m)); /* again */
+
+        /* there before us: used, never removed */
+        assert_int_equal(fixture_apply(f, &kind_host_account, "{\"name\": \"daemon\"}", &root), ACTION_UPDATE);
+        free(fixture_remove(f, &kind_host_account, &root));
+        CLEANUP_FREE char *after = NULL;
+        MUST(file_read("/etc/passwd", 1 << 20, &after, NULL, err));
+        assert_non_null(strstr(after, "\ndaemon:"));
+        remembered_clear(&root);
+        CLEANUP_FREE char *message = fixture_refused(f, &kind_host_account, "{\"name\": \"-x\"}", &root);
+        assert_non_null(strstr(message, "no name for an account"));
+}
+
+static void installed_packages_need_nothing(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_REMEMBERED struct remembered m = {0};
+        const char *spec = "{\"packages\": [\"bash\", \"dpkg\"]}";
+        assert_int_equal(
+                fixture_apply(f, &kind_host_package, spec, &m), ACTION_UPDATE); /* there already: taken note of */
+        assert_int_equal(fixture_apply(f, &kind_host_package, spec, &m), ACTION_NONE);
+
+        CLEANUP_RESOURCE struct resource r =
+                fixture_resource(f, &kind_host_package, "{\"packages\": [\"bash\", \"no-such-package\"]}");
+        json_auto_t *seen = NULL;
+        MUST(kind_host_package.observe(&f->ctx, &r, &seen, err));
+        assert_int_equal(json_array_size(json_object_get(seen, "installed")), 1);
+        CLEANUP_FREE char *message = fixture_refused(f, &kind_host_package, "{\"packages\": [\"-x\"]}", &m);
+        assert_non_null(strstr(message, "no name of a package"));
+}
+
+static void requirements_name_everything_at_once(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_REMEMBERED struct remembered m = {0};
+        int taken = listen_on(21090);
+        CLEANUP_FREE char *message = fixture_refused(f, &kind_host_requirements,
+                "{\"domain\": \"localhost\", \"address\": \"192.0.2.1\", \"port\": 21090, \"http_port\": 21091,"
+                " \"disk_gb\": 100000000, \"memory_gb\": 1000000, \"root\": true, \"programs\": [\"sh\", "
+                "\"no-such-program\"]}",
+                &m);
+        static const char *const parts[] = {"domain localhost resolves to ", "not to external_ip 192.0.2.1",
+                "\nport 21090 is in use by another program", "GB are free for the state folder", "GB of memory",
+                "the program no-such-program is not installed"};
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+                if (!strstr(message, parts[i]))
+                        fail_msg("%s is missing in:\n%s", parts[i], message);
+        assert_null(strstr(message, "21091"));
+        assert_null(strstr(message, "program sh"));
+
+        CLEANUP_FREE char *unknown = fixture_refused(
+                f, &kind_host_requirements, "{\"domain\": \"no-such-host.invalid\", \"address\": \"192.0.2.1\"}", &m);
+        assert_non_null(strstr(unknown, "domain no-such-host.invalid does not resolve"));
+
+        /* what is right is accepted; once applied, our own service may hold the port */
+        close(taken);
+        const char *spec =
+                "{\"domain\": \"localhost\", \"address\": \"127.0.0.1\", \"port\": 21090, \"disk_gb\": 0.001,"
+                " \"memory_gb\": 0.001, \"programs\": [\"sh\", \"/bin/ls\"]}";
+        assert_int_equal(fixture_apply(f, &kind_host_requirements, spec, &m), ACTION_CREATE);
+        assert_int_equal(fixture_apply(f, &kind_host_requirements, spec, &m), ACTION_NONE);
+        taken = listen_on(21090);
+        spec = "{\"domain\": \"localhost\", \"address\": \"127.0.0.1\", \"port\": 21090, \"disk_gb\": 100000000}";
+        assert_int_equal(fixture_apply(f, &kind_host_requirements, spec, &m), ACTION_UPDATE);
+        close(taken);
+}
+
+static void ports_and_names(void **state)
+{
+        (void)state;
+        assert_true(net_port_is_free(21095));
+        int fd = listen_on(21095);
+        assert_false(net_port_is_free(21095));
+        close(fd);
+        assert_true(net_port_is_free(21095));
+        assert_int_equal(net_check_name("127.0.0.1", "127.0.0.1", NULL), 0);
+        assert_int_equal(net_check_name("::1", "0:0::1", NULL), 0);
+        CLEANUP_ERR struct err *err = NULL;
+        assert_int_equal(net_check_name("localhost", "somewhere", &err), -ERR_INVALID);
+        assert_non_null(strstr(err->message, "no IP address"));
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+        const struct CMUnitTest tests[] = {
+                T(claims_are_free_ports_and_stay_the_same),
+                T(claims_end),
+                T(ranges_of_ids_leave_accounts_alone),
+                T(processes_claim_apart),
+                T(account_is_ours_or_left_alone),
+                T(installed_packages_need_nothing),
+                T(requirements_name_everything_at_once),
+                T(ports_and_names),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
