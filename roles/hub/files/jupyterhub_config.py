@@ -110,7 +110,12 @@ c.Spawner.server_token_scopes = [
 c.JupyterHub.services = [
     {"name": "caas", "api_token": tokens["caas"]},
     {"name": "prometheus", "api_token": tokens["prometheus"]},
-    {"name": "dask-gateway", "url": settings["gateway"]["proxy"], "api_token": tokens["gateway"]},
+    {
+        "name": "dask-gateway",
+        "url": settings["gateway"]["proxy"],
+        "api_token": tokens["gateway"],
+        "display": False,  # it is for programs: the menu of the hub's pages does not show it
+    },
 ]
 c.JupyterHub.load_roles = [
     # In this order: the first makes the groups, and JupyterHub 5.5 fails on a group that only the role admin names.

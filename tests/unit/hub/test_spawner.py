@@ -11,6 +11,7 @@ from pangeo_hub.accounts import Accounts
 from pangeo_hub.choices import Choices
 from pangeo_hub.settings import Settings
 from pangeo_hub.spawner import LOG_NAME, PangeoSpawner, SandboxSpawner, StartFailed, home_bytes, start_ticks
+from pangeo_hub.systemd import PangeoSystemdSpawner
 
 
 @pytest.fixture
@@ -128,3 +129,13 @@ def test_a_start_that_is_broken_off_ends_at_once(spawner: SandboxSpawner, monkey
     spawner.stopped_because = "access was withdrawn"
     with pytest.raises(StartFailed, match="access was withdrawn"):
         asyncio.run(spawner.wait_until_answers())
+
+
+def test_limits_of_a_unit(spawner: SandboxSpawner) -> None:
+    choice = spawner._resolve({"profile": "large"})
+    stand_in = SimpleNamespace(_choice=choice, settings=spawner.settings)
+    properties = PangeoSystemdSpawner.unit_properties(stand_in)
+    assert properties["MemoryMax"] == "32000000000"
+    assert properties["MemorySwapMax"] == "0"
+    assert properties["CPUQuota"] == "800%"
+    assert properties["TasksMax"] == "100"

@@ -242,10 +242,10 @@ class PangeoSpawner(LoggingConfigurable):
         minutes, hours = idle["notebook_minutes"], idle["max_hours"]
         active, started = self.orm_spawner.last_activity, self.orm_spawner.started
         if hours and started and (now - started).total_seconds() >= hours * 3600:
-            return f"it had run for {hours} hours, the longest a server may"
+            return f"it had run for {counted(hours, 'hour')}, the longest a server may"
         # The hub rounds and the culler looks only now and then: a little less counts as well.
         if minutes and active and (now - active).total_seconds() >= minutes * 60 * 0.95:
-            return f"it had not been used for {minutes} minutes"
+            return f"it had not been used for {counted(minutes, 'minute')}"
         return "you or an administrator stopped it"
 
     def explain_end(self, status: int) -> str:
@@ -350,6 +350,10 @@ class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
         _, errors = await process.communicate()
         if process.returncode != 0:
             self.log.error("caas-sandbox %s %s: %s", verb, self.group, errors.decode(errors="replace").strip())
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def home_bytes(settings: Settings) -> int:

@@ -20,8 +20,9 @@ class PangeoSystemdSpawner(PangeoSpawner, SystemdSpawner):
             "NoNewPrivileges": "yes",
             "PrivateTmp": "yes",
             "UMask": "0027",
-            "KillMode": "control-group",
-            "TimeoutStopSec": f"{self.stop_seconds:g}",
+            # The first signal goes to caas-sandbox, which passes it on to the server and to nobody else.
+            "KillMode": "mixed",
+            "TimeoutStopSec": "5",
             "SuccessExitStatus": "143",
         }
 
