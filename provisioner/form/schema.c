@@ -76,7 +76,7 @@ static void type_schema(json_t *s, const struct form_field *field)
                 text_schema(s, 300, "^ldaps?://[^/?#@\\s]+/?$");
                 return;
         case FORM_DN:
-                text_schema(s, 1000, "^[A-Za-z0-9][A-Za-z0-9.-]*=[^,]+(,\\s*[A-Za-z0-9][A-Za-z0-9.-]*=[^,]+)*$");
+                text_schema(s, 1000, "^[A-Za-z0-9][A-Za-z0-9.-]*=[^\\n]+$");
                 return;
         case FORM_PATH:
                 text_schema(s, 4000, "^[^~].*[^/]$|^[^~/]$");
@@ -152,12 +152,14 @@ static void mode_rules(json_t *object, const char *prefix)
                         set(none, form_leaf(field), json_false());
                 }
                 const char *leaf = strrchr(first->when, '.') + 1;
+                /* Not given counts as another mode, unless the default depends on what a schema does not know. */
+                bool known = form_table[form_find(first->when)].standard != NULL;
+                json_t *other = known ? json_pack("{s:o}", "not", given_mode(leaf, first->when_value, true))
+                                      : given_mode(leaf, first->when_value, false);
                 json_array_append_new(
                         rules, json_pack("{s:o, s:{s:o}}", "if", given_mode(leaf, first->when_value, true), "then",
                                        "required", required));
-                json_array_append_new(
-                        rules, json_pack("{s:o, s:{s:o}}", "if", given_mode(leaf, first->when_value, false), "then",
-                                       "properties", none));
+                json_array_append_new(rules, json_pack("{s:o, s:{s:o}}", "if", other, "then", "properties", none));
                 set(done, first->when_value, json_true());
         }
         if (json_array_size(rules))

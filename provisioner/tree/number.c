@@ -126,7 +126,7 @@ static char *real_text(double value)
         for (int precision = 15; precision <= 17; precision++) {
                 snprintf(text, sizeof text, "%.*g", precision, value);
                 double back = strtod(text, NULL);
-                if (memcmp(&back, &value, sizeof value) == 0)
+                if (back >= value && back <= value)
                         break;
         }
         /* Whatever the locale calls a decimal point. */

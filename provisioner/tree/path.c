@@ -11,20 +11,15 @@ char *path_key(const char *path, const char *key)
 {
         if (*key && !strpbrk(key, ".[]\"\\"))
                 return str_format("%s%s%s", path, *path ? "." : "", key);
-        size_t length = strlen(path);
-        char *result = mem_zero(length + 2 * strlen(key) + 5);
-        memcpy(result, path, length);
-        char *out = result + length;
-        *out++ = '[';
-        *out++ = '"';
+        CLEANUP_BUF struct buf buf = BUF_INIT(SIZE_MAX / 2);
+        buf_format(&buf, "%s[\"", path);
         for (; *key; key++) {
                 if (*key == '"' || *key == '\\')
-                        *out++ = '\\';
-                *out++ = *key;
+                        buf_str(&buf, "\\");
+                buf_add(&buf, key, 1);
         }
-        *out++ = '"';
-        *out = ']';
-        return result;
+        buf_str(&buf, "\"]");
+        return buf_steal(&buf);
 }
 
 char *path_item(const char *path, size_t index)

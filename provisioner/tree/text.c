@@ -56,7 +56,7 @@ int text_check(const char *text, size_t length, struct diags *diags)
         size_t offset;
         int line, column;
         if (length > TREE_BYTES_MAX) {
-                diags_add(diags, 0, 0, "larger than %d MiB", TREE_BYTES_MAX / (1024 * 1024));
+                diags_add(diags, 0, 0, "larger than 1 MiB (%d bytes)", TREE_BYTES_MAX);
                 return -1;
         }
         if (str_utf8(text, length, &offset))
