@@ -1,0 +1,129 @@
+/* The roles that are shipped load for every sort of form, and what commands read is there. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "form/form.h"
+#include "role/role.h"
+
+static int setup(void **state)
+{
+        char *path = str_copy("/tmp/caas-role-XXXXXX");
+        *state = path;
+        if (!mkdtemp(path))
+                return -1;
+        static const char *const names[] = {"caas-home", "caas-sandbox", "file.pem"};
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+                CLEANUP_FREE char *file = file_join(path, names[i]);
+                if (file_write_atomic(file, "x\n", 2, 0600, (uid_t)-1, (gid_t)-1, NULL) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        int r = file_remove_tree(*state, NULL);
+        free(*state);
+        return r;
+}
+
+/* As a user writes it, through the form's own checker. pem: a file that is there. */
+static json_t *form_of(const char *mode, bool freeipa, bool ca, bool environment, const char *pem)
+{
+        CLEANUP_BUF struct buf text = BUF_INIT(1 << 16);
+        buf_str(&text, "cluster: demo\nexternal_ip: 192.0.2.1\ndomain: pangeo.example.org\nnotebook: {cpus: 1, ram: 2, "
+                       "storage: 1}\n");
+        buf_format(&text, "tls:\n  mode: %s\n", mode);
+        if (str_is(mode, "files"))
+                buf_format(&text, "  certificate: %s\n  key: %s\n", pem, pem);
+        if (str_is(mode, "acme"))
+                buf_str(&text, "  email: hostmaster@example.org\n");
+        if (freeipa)
+                buf_format(&text,
+                        "identity:\n  provider: freeipa\n  server: ldaps://ipa.example.org\n  suffix: "
+                        "dc=example,dc=org\n"
+                        "  bind_dn: uid=caas,dc=example,dc=org\n  bind_password_file: %s\n",
+                        pem);
+        if (freeipa && ca)
+                buf_format(&text, "  ca: %s\n", pem);
+        if (environment)
+                buf_format(&text, "environments:\n  - {name: climate, description: Ours, lock: %s}\n", pem);
+        struct form_facts facts = {.address = "192.0.2.1"};
+        struct diags diags = {0};
+        json_t *form = NULL;
+        int r = form_read(text.data, text.length, &facts, &form, NULL, &diags);
+        for (size_t i = 0; i < diags.count; i++)
+                print_error(
+                        "%s\n%d:%d: %s\n", text.data, diags.item[i].line, diags.item[i].column, diags.item[i].message);
+        diags_clear(&diags);
+        assert_int_equal(r, 0);
+        return form;
+}
+
+static const struct resource *find(const struct resources *resources, const char *id)
+{
+        for (size_t i = 0; i < resources->count; i++)
+                if (str_is(resources->item[i].id, id))
+                        return &resources->item[i];
+        return NULL;
+}
+
+static void check(const char *folder, const json_t *form, bool systemd, const char *what)
+{
+        json_auto_t *values = json_pack("{s:O, s:{s:s, s:s, s:s}, s:{s:s}, s:{s:s, s:s, s:s}, s:{s:b}}", "form", form,
+                "cluster", "name", "demo", "dir", "/state/clusters/demo", "cache", "/state/cache", "state", "dir",
+                "/state", "caas", "libexec", folder, "version", "1.0", "data", "/data", "host", "systemd", systemd);
+        assert_non_null(values);
+        CLEANUP_RESOURCES struct resources resources = {0};
+        struct role_secrets secrets = {0};
+        struct err *err = NULL;
+        if (role_load(".", "host", values, &resources, &secrets, &err) < 0) {
+                CLEANUP_FREE char *text = err_text(err);
+                print_error("%s: %s\n", what, text);
+                err_free(err);
+                fail();
+        }
+        static const char *const read_by_commands[] = {"identity/access", "hub/access", "gateway/access"};
+        for (size_t i = 0; i < 3; i++) {
+                const struct resource *r = find(&resources, read_by_commands[i]);
+                if (!r)
+                        print_error("%s: there is no %s\n", what, read_by_commands[i]);
+                assert_non_null(r);
+                assert_string_equal(r->kind, "value");
+        }
+        role_secrets_clear(&secrets);
+}
+
+static void every_sort_of_form(void **state)
+{
+        static const char *const modes[] = {"self-signed", "files", "acme"};
+        CLEANUP_FREE char *pem = file_join(*state, "file.pem");
+        for (int choice = 0; choice < 3 * 2 * 2 * 2 * 2; choice++) {
+                int left = choice;
+                const char *mode = modes[left % 3];
+                bool systemd = (left /= 3) % 2, freeipa = (left /= 2) % 2, ca = (left /= 2) % 2,
+                     environment = (left / 2) % 2;
+                json_auto_t *form = form_of(mode, freeipa, ca, environment, pem);
+                CLEANUP_FREE char *what = str_format("tls %s, systemd %d, freeipa %d, ca %d, environment %d", mode,
+                        systemd, freeipa, ca, environment);
+                check(*state, form, systemd, what);
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(every_sort_of_form, setup, teardown),
+        };
+        return cmocka_run_group_tests_name("role/product", tests, NULL, NULL);
+}
