@@ -86,7 +86,7 @@ $(HELPERS:%=$(BUILD)/%): $(BUILD)/caas-%: $(BUILD)/provisioner/helper/caas_%.o $
 # ---- tests --------------------------------------------------------------------------------------------------------
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARIES)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(LINK) -Wl,--end-group $(LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(LINK) -Wl,--end-group $(LIBS) -lssl -lcmocka
 
 unit: $(UNIT) $(PROGRAMS) ## unit tests and fixture cases (SAN=1: under the sanitizers)
 	@BUILD=$(BUILD) bash tests/lib/unit.sh $(UNIT)
