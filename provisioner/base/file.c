@@ -154,8 +154,8 @@ static int remove_below(int parent, const char *name, dev_t device, const char *
         if (st.st_dev != device)
                 return err_set(err, ERR_BUSY, "cannot remove %s: %s in it is a mount", shown, name);
         int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
-                return err_set_errno(err, errno, "cannot remove %s in %s", name, shown);
+        if (fd < 0) /* somebody else may be removing a part of the same tree */
+                return errno == ENOENT ? 0 : err_set_errno(err, errno, "cannot remove %s in %s", name, shown);
         DIR *dir = fdopendir(fd);
         if (!dir) {
                 close(fd);
