@@ -121,19 +121,24 @@ static int wait_for_supervisor(const struct service_host *host, const char *fold
         return 0;
 }
 
-static int runit_start(const struct service_host *host, const struct service *service, struct err **err)
+/* Shows the folder to a living runsvdir. The lock is held no longer than that: services of one cluster start side by
+ * side. */
+static int show_to_supervisor(const struct service_host *host, const char *fresh, const char *folder, struct err **err)
 {
-        CLEANUP_FREE char *folder = folder_of(host, service->name);
-        CLEANUP_FREE char *hidden = str_format(".new-%s", service->name);
-        CLEANUP_FREE char *fresh = folder_of(host, hidden);
         CLEANUP_CLOSE int lock = runsvdir_lock(host, err);
         if (lock < 0)
                 return lock;
         if (!file_exists(folder) && rename(fresh, folder) < 0)
                 return err_set_errno(err, errno, "cannot make %s", folder);
-        int result = runsvdir_ensure(host, err);
-        close(lock); /* the services of one cluster are taken up side by side */
-        lock = -1;
+        return runsvdir_ensure(host, err);
+}
+
+static int runit_start(const struct service_host *host, const struct service *service, struct err **err)
+{
+        CLEANUP_FREE char *folder = folder_of(host, service->name);
+        CLEANUP_FREE char *hidden = str_format(".new-%s", service->name);
+        CLEANUP_FREE char *fresh = folder_of(host, hidden);
+        int result = show_to_supervisor(host, fresh, folder, err);
         if (result == 0)
                 result = wait_for_supervisor(host, folder, err);
         if (result == 0 && !supervise_send(folder, 'u'))

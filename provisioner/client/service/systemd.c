@@ -134,25 +134,33 @@ static char *unit_path(const struct service_host *host, const char *name)
         return file_join(UNITS, unit);
 }
 
+/* The environment file, or none. */
+static int write_secrets(const char *path, const struct service *service, struct err **err)
+{
+        if (!service->secrets || !*service->secrets)
+                return file_remove(path, err);
+        char *text = NULL;
+        int result = service_env_file(service->secrets, &text, err);
+        if (result < 0)
+                return result;
+        size_t length = strlen(text);
+        result = file_write_atomic(path, text, length, 0600, (uid_t)-1, (gid_t)-1, err);
+        mem_wipe_free(text, length);
+        return result;
+}
+
 static int systemd_install(const struct service_host *host, const struct service *service, struct err **err)
 {
         CLEANUP_FREE char *path = unit_path(host, service->name);
         CLEANUP_FREE char *folder = str_format("%s/service/%s", host->cluster_dir, service->name);
-        CLEANUP_FREE char *secrets_path = file_join(folder, "secrets");
+        CLEANUP_FREE char *secrets = file_join(folder, "secrets");
         CLEANUP_FREE char *unit = NULL;
-        char *secrets = NULL;
         bool secret = service->secrets && *service->secrets;
-        int result = systemd_unit_text(host->cluster, service, secret ? secrets_path : NULL, &unit, err);
+        int result = systemd_unit_text(host->cluster, service, secret ? secrets : NULL, &unit, err);
         if (result == 0)
-                result = service_env_file(service->secrets, &secrets, err);
-        if (result < 0)
-                return result;
-        result = file_make_dirs(folder, 0700, err);
-        if (result == 0 && secret)
-                result = file_write_atomic(secrets_path, secrets, strlen(secrets), 0600, (uid_t)-1, (gid_t)-1, err);
-        else if (result == 0)
-                result = file_remove(secrets_path, err);
-        mem_wipe_free(secrets, strlen(secrets));
+                result = file_make_dirs(folder, 0700, err);
+        if (result == 0)
+                result = write_secrets(secrets, service, err);
         if (result == 0)
                 result = file_write_atomic(path, unit, strlen(unit), 0644, (uid_t)-1, (gid_t)-1, err);
         const char *reload[] = {"daemon-reload", NULL};
