@@ -3,60 +3,14 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "tree/number.h"
-#include "tree/place.h"
+#include "tree/reader.h"
 #include "tree/text.h"
 #include "tree/tree.h"
 #include "tree/yaml_error.h"
-
-/* Keys and scalars, aliases expanded: what a document of TREE_BYTES_MAX may grow to. */
-#define EXPANDED_BYTES_MAX (8 * TREE_BYTES_MAX)
-
-struct node {
-        json_t *value;
-        struct place *place;
-};
-
-struct anchor {
-        struct node node; /* without a value while its node is still being read */
-};
-
-struct parse {
-        yaml_parser_t yaml;
-        struct diags *diags;
-        const char *text;
-        size_t length;
-        locale_t locale;
-        json_t *names; /* of anchors -> index */
-        struct anchor *anchor;
-        size_t anchors, anchors_capacity;
-        size_t nodes, bytes; /* so far, aliases expanded */
-};
-
-static void node_clear(struct node *node)
-{
-        json_decref(node->value);
-        place_free(node->place);
-        *node = (struct node){0};
-}
-#define CLEANUP_NODE __attribute__((cleanup(node_clear)))
-
-static int mark_line(const yaml_mark_t *mark)
-{
-        return (int)mark->line + 1;
-}
-
-static int mark_column(const yaml_mark_t *mark)
-{
-        return (int)mark->column + 1;
-}
-
-#define ADD(p, event, ...)                                                                                             \
-        diags_add((p)->diags, mark_line(&(event)->start_mark), mark_column(&(event)->start_mark), __VA_ARGS__)
 
 /* -1 with a finding when the text is no YAML. */
 static int next_event(struct parse *p, yaml_event_t *ret)
@@ -65,125 +19,6 @@ static int next_event(struct parse *p, yaml_event_t *ret)
                 return 0;
         yaml_error_add(&p->yaml, p->text, p->length, p->diags);
         return -1;
-}
-
-/* Counts what comes in; -1 with a finding when it is too much, and reading ends. */
-static int count(struct parse *p, const yaml_event_t *event, size_t depth, const struct place *place)
-{
-        p->nodes += place->nodes;
-        p->bytes += place->bytes;
-        if (p->nodes > TREE_NODES_MAX) {
-                ADD(p, event, "this brings the document to more than %d values, anchors expanded", TREE_NODES_MAX);
-                return -1;
-        }
-        if (p->bytes > EXPANDED_BYTES_MAX) {
-                ADD(p, event, "this brings the document to more than %d MiB, anchors expanded",
-                        EXPANDED_BYTES_MAX / (1024 * 1024));
-                return -1;
-        }
-        if (depth + place->height - 1 > TREE_DEPTH_MAX) {
-                ADD(p, event, "this is nested deeper than %d levels", TREE_DEPTH_MAX);
-                return -1;
-        }
-        return 0;
-}
-
-static size_t anchor_add(struct parse *p, const char *name)
-{
-        MEM_GROW(p->anchor, p->anchors, p->anchors_capacity);
-        p->anchor[p->anchors] = (struct anchor){0};
-        json_object_set_new_nocheck(p->names, name, json_integer((json_int_t)p->anchors));
-        return p->anchors++;
-}
-
-/* Containers are copied, so that a change in one place stays there; scalars never change and are shared. */
-static json_t *copy_containers(json_t *value)
-{
-        json_t *copy, *item;
-        const char *key;
-        size_t i;
-        if (json_is_object(value)) {
-                copy = json_object();
-                json_object_foreach (value, key, item)
-                        json_object_set_new_nocheck(copy, key, copy_containers(item));
-                return copy;
-        }
-        if (json_is_array(value)) {
-                copy = json_array();
-                json_array_foreach (value, i, item)
-                        json_array_append_new(copy, copy_containers(item));
-                return copy;
-        }
-        return json_incref(value);
-}
-
-static int read_alias(struct parse *p, const yaml_event_t *event, size_t depth, struct node *ret)
-{
-        const char *name = (const char *)event->data.alias.anchor;
-        const json_t *index = json_object_get(p->names, name);
-        const struct anchor *anchor = index ? &p->anchor[json_integer_value(index)] : NULL;
-        if (!anchor || !anchor->node.value) {
-                if (anchor)
-                        ADD(p, event, "*%s stands inside the value that it repeats", name);
-                else
-                        ADD(p, event, "*%s: there is no anchor &%s before it; put the text in quotes if none is meant",
-                                name, name);
-                *ret = (struct node){.value = json_null(),
-                        .place = place_new(mark_line(&event->start_mark), mark_column(&event->start_mark))};
-                ret->place->suspect = true;
-                return count(p, event, depth, ret->place);
-        }
-        if (count(p, event, depth, anchor->node.place) < 0)
-                return -1;
-        ret->value = copy_containers(anchor->node.value);
-        ret->place = place_use(anchor->node.place);
-        return 0;
-}
-
-static bool holds_nul(const yaml_event_t *event)
-{
-        return strlen((const char *)event->data.scalar.value) != event->data.scalar.length;
-}
-
-static void refuse_tag(struct parse *p, const yaml_event_t *event, const yaml_char_t *tag)
-{
-        static const char core[] = "tag:yaml.org,2002:"; /* what !! stands for */
-        const char *name = (const char *)tag;
-        bool short_form = str_starts(name, core);
-        CLEANUP_FREE char *written = str_format("%s%s", short_form ? "!!" : "", name + (short_form ? strlen(core) : 0));
-        CLEANUP_FREE char *quoted = diag_quote(written);
-        ADD(p, event, "a tag (%.*s): tags are not allowed here", (int)strlen(quoted) - 2, quoted + 1);
-}
-
-static int read_scalar(struct parse *p, const yaml_event_t *event, size_t depth, struct node *ret)
-{
-        const char *text = (const char *)event->data.scalar.value;
-        size_t length = event->data.scalar.length;
-        json_t *value = NULL;
-        const char *problem = NULL;
-        bool suspect = false;
-
-        if (event->data.scalar.tag) {
-                refuse_tag(p, event, event->data.scalar.tag);
-                suspect = true;
-        }
-        if (holds_nul(event)) {
-                ADD(p, event, "the text holds a NUL character (\\0), which is not allowed");
-                suspect = true;
-                value = json_null();
-        } else if (event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE) {
-                value = json_stringn_nocheck(text, length);
-        } else if (scalar_resolve(text, length, p->locale, &value, &problem) < 0) {
-                CLEANUP_FREE char *quoted = diag_quote(text);
-                ADD(p, event, "%.*s %s", (int)strlen(quoted) - 2, quoted + 1, problem);
-                suspect = true;
-                value = json_null();
-        }
-        *ret = (struct node){
-                .value = value, .place = place_new(mark_line(&event->start_mark), mark_column(&event->start_mark))};
-        ret->place->suspect = suspect;
-        ret->place->bytes = length;
-        return count(p, event, depth, ret->place);
 }
 
 static int read_node(struct parse *p, const yaml_event_t *event, size_t depth, struct node *ret);
@@ -199,8 +34,11 @@ static int read_list(struct parse *p, size_t depth, struct node *node)
                         return 0;
                 }
                 CLEANUP_NODE struct node item = {0};
+                struct path_frame below = {.above = p->at, .index = node->place->count};
+                p->at = &below;
                 int rc = read_node(p, &event, depth + 1, &item);
-                int line = mark_line(&event.start_mark), column = mark_column(&event.start_mark);
+                p->at = below.above;
+                int line = reader_line(&event.start_mark), column = reader_column(&event.start_mark);
                 yaml_event_delete(&event);
                 if (rc < 0)
                         return -1;
@@ -236,8 +74,8 @@ static int read_scalar_key(struct parse *p, const yaml_event_t *event, struct ke
         CLEANUP_FREE char *quoted = diag_quote(text);
 
         if (event->data.scalar.tag)
-                refuse_tag(p, event, event->data.scalar.tag);
-        if (holds_nul(event)) {
+                reader_refuse_tag(p, event, event->data.scalar.tag);
+        if (reader_holds_nul(event)) {
                 ADD(p, event, "the key holds a NUL character (\\0), which is not allowed");
                 return 0;
         }
@@ -257,8 +95,8 @@ static int read_scalar_key(struct parse *p, const yaml_event_t *event, struct ke
 /* The key of an entry; an anchor on it may be used later. A key that is none is a finding, and reading goes on. */
 static int read_key(struct parse *p, const yaml_event_t *event, size_t depth, struct key *ret)
 {
-        ret->line = mark_line(&event->start_mark);
-        ret->column = mark_column(&event->start_mark);
+        ret->line = reader_line(&event->start_mark);
+        ret->column = reader_column(&event->start_mark);
         if (event->type == YAML_SCALAR_EVENT) {
                 if (event->data.scalar.anchor) {
                         CLEANUP_NODE struct node ignored = {0};
@@ -319,8 +157,8 @@ static void twice(struct parse *p, const struct place *place, const struct key *
         size_t i = 0;
         while (i < place->count && !str_is(place->entry[i].key, key->text))
                 i++;
-        CLEANUP_FREE char *quoted = diag_quote(key->text);
-        diags_add(p->diags, key->line, key->column, "%s stands here twice: the first is in line %d", quoted,
+        CLEANUP_FREE char *at = reader_where(p);
+        diags_add(p->diags, key->line, key->column, "%sstands here twice: the first is in line %d", at,
                 i < place->count ? place->entry[i].line : 0);
 }
 
@@ -338,7 +176,13 @@ static int read_value(struct parse *p, size_t depth, struct node *ret)
 static int read_entry(struct parse *p, size_t depth, struct node *node, struct key *key, struct node *merged)
 {
         CLEANUP_NODE struct node value = {0};
-        if (read_value(p, depth + 1, &value) < 0)
+        struct path_frame below = {.above = p->at, .key = key->text ? key->text : "?"};
+        p->at = &below;
+        int rc = read_value(p, depth + 1, &value);
+        if (rc == 0 && key->text && !key->merge && json_object_get(node->value, key->text))
+                twice(p, node->place, key);
+        p->at = below.above;
+        if (rc < 0)
                 return -1;
         if (!key->text)
                 return 0;
@@ -352,10 +196,8 @@ static int read_entry(struct parse *p, size_t depth, struct node *node, struct k
                 value = (struct node){0};
                 return 0;
         }
-        if (json_object_get(node->value, key->text)) {
-                twice(p, node->place, key);
-                return 0;
-        }
+        if (json_object_get(node->value, key->text))
+                return 0; /* the first one counts */
         place_add(node->place, key->text, key->line, key->column, STEAL(value.place));
         json_object_set_new_nocheck(node->value, key->text, STEAL(value.value));
         return 0;
@@ -394,10 +236,10 @@ static int read_container(struct parse *p, const yaml_event_t *event, size_t dep
         bool list = event->type == YAML_SEQUENCE_START_EVENT;
         const yaml_char_t *tag = list ? event->data.sequence_start.tag : event->data.mapping_start.tag;
         *ret = (struct node){.value = list ? json_array() : json_object(),
-                .place = place_new(mark_line(&event->start_mark), mark_column(&event->start_mark))};
+                .place = place_new(reader_line(&event->start_mark), reader_column(&event->start_mark))};
         if (tag)
-                refuse_tag(p, event, tag);
-        if (count(p, event, depth, ret->place) < 0)
+                reader_refuse_tag(p, event, tag);
+        if (reader_count(p, event, depth, ret->place) < 0)
                 return -1;
         return list ? read_list(p, depth, ret) : read_mapping(p, depth, ret);
 }
@@ -420,10 +262,10 @@ static const char *anchor_of(const yaml_event_t *event)
 static int read_node(struct parse *p, const yaml_event_t *event, size_t depth, struct node *ret)
 {
         if (event->type == YAML_ALIAS_EVENT)
-                return read_alias(p, event, depth, ret);
+                return reader_alias(p, event, depth, ret);
         const char *name = anchor_of(event);
-        size_t index = name ? anchor_add(p, name) : 0;
-        int rc = event->type == YAML_SCALAR_EVENT ? read_scalar(p, event, depth, ret)
+        size_t index = name ? reader_anchor(p, name) : 0;
+        int rc = event->type == YAML_SCALAR_EVENT ? reader_scalar(p, event, depth, ret)
                                                   : read_container(p, event, depth, ret);
         if (rc == 0 && name)
                 p->anchor[index].node = (struct node){.value = json_incref(ret->value), .place = place_use(ret->place)};
@@ -484,7 +326,9 @@ static void parse_clear(struct parse *p)
 
 static int parse_text(const char *text, size_t length, struct node *ret, struct diags *diags)
 {
-        __attribute__((cleanup(parse_clear))) struct parse p = {.diags = diags, .text = text, .length = length};
+        const struct path_frame root = {0};
+        __attribute__((cleanup(parse_clear))) struct parse p = {
+                .diags = diags, .text = text, .length = length, .at = &root};
         p.names = json_object();
         p.locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
         if (!yaml_parser_initialize(&p.yaml) || !p.locale || !p.names)

@@ -7,18 +7,27 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-char *path_key(const char *path, const char *key)
+static void add_key(struct buf *buf, const char *key)
 {
-        if (*key && !strpbrk(key, ".[]\"\\"))
-                return str_format("%s%s%s", path, *path ? "." : "", key);
-        CLEANUP_BUF struct buf buf = BUF_INIT(SIZE_MAX / 2);
-        buf_format(&buf, "%s[\"", path);
+        if (*key && !strpbrk(key, ".[]\"\\")) {
+                buf_str(buf, buf->length ? "." : "");
+                buf_str(buf, key);
+                return;
+        }
+        buf_str(buf, "[\"");
         for (; *key; key++) {
                 if (*key == '"' || *key == '\\')
-                        buf_str(&buf, "\\");
-                buf_add(&buf, key, 1);
+                        buf_str(buf, "\\");
+                buf_add(buf, key, 1);
         }
-        buf_str(&buf, "\"]");
+        buf_str(buf, "\"]");
+}
+
+char *path_key(const char *path, const char *key)
+{
+        CLEANUP_BUF struct buf buf = BUF_INIT(SIZE_MAX / 2);
+        buf_str(&buf, path);
+        add_key(&buf, key);
         return buf_steal(&buf);
 }
 
@@ -27,12 +36,22 @@ char *path_item(const char *path, size_t index)
         return str_format("%s[%zu]", path, index);
 }
 
-char *path_of(const struct path_frame *frame)
+static void add_frame(struct buf *buf, const struct path_frame *frame)
 {
         if (!frame || !frame->above)
-                return str_copy("");
-        CLEANUP_FREE char *above = path_of(frame->above);
-        return frame->key ? path_key(above, frame->key) : path_item(above, frame->index);
+                return;
+        add_frame(buf, frame->above);
+        if (frame->key)
+                add_key(buf, frame->key);
+        else
+                buf_format(buf, "[%zu]", frame->index);
+}
+
+char *path_of(const struct path_frame *frame)
+{
+        CLEANUP_BUF struct buf buf = BUF_INIT(SIZE_MAX / 2);
+        add_frame(&buf, frame);
+        return buf_steal(&buf);
 }
 
 /* `["key"]` with text after the opening quotation mark. Returns what follows the bracket, NULL if malformed. */

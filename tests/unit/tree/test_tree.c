@@ -204,7 +204,7 @@ static void test_load(void **state)
         assert_null(tree);
         assert_null(err->file);
         CLEANUP_FREE char *wanted =
-                str_format("%s:2:1: \"a\" stands here twice: the first is in line 1\n%s:3:4: .nan is no finite number",
+                str_format("%s:2:1: a: stands here twice: the first is in line 1\n%s:3:4: b: .nan is no finite number",
                         path, path);
         assert_string_equal(err->message, wanted);
         assert_int_equal(file_write_atomic(path, "a: [1]\n", 7, 0644, (uid_t)-1, (gid_t)-1, NULL), 0);
