@@ -6,7 +6,7 @@ set -eu
 build="gcc libc6-dev make libjansson-dev libyaml-dev libcurl4-openssl-dev libldap-dev libssl-dev libsqlite3-dev ca-certificates"
 # Python's venv module and the name of the fuzzer's library follow the release.
 clang=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
-test="clang clang-tidy libclang-rt-${clang:-14}-dev shellcheck libcmocka-dev python3-venv git procps iproute2 chromium chromium-driver fonts-dejavu-core"
+test="clang clang-tidy libclang-rt-${clang:-14}-dev shellcheck libcmocka-dev mmdebstrap python3-venv git procps iproute2 chromium chromium-driver fonts-dejavu-core"
 case ${1:-build} in
 build) wanted=$build ;;
 test) wanted="$build $test" ;;

@@ -15,6 +15,7 @@ char **cgroup_scope_command(const struct cgroup_tree *tree, const char *name, co
         words[n++] = str_copy("--scope");
         words[n++] = str_copy("--quiet");
         words[n++] = str_copy("--collect"); /* leaves no failed unit behind that would hold the name */
+        words[n++] = str_format("--description=%s of %s", name, tree->parent); /* else it is the whole command line */
         words[n++] = str_format("--slice=%s", tree->slice);
         words[n++] = str_format("--unit=%s-%s.scope", tree->parent, name);
         words[n++] = str_format("--property=MemoryMax=%" PRId64, limits->memory);

@@ -191,7 +191,8 @@ static void unified_systemd(void **state)
                 buf_format(&line, "%s ", *word);
         cgroup_strv_free(words);
         assert_string_equal(line.data,
-                "systemd-run --scope --quiet --collect --slice=caas-demo.slice --unit=caas-demo-jupyter-alice.scope "
+                "systemd-run --scope --quiet --collect --description=jupyter-alice of caas-demo "
+                "--slice=caas-demo.slice --unit=caas-demo-jupyter-alice.scope "
                 "--property=MemoryMax=67108864 --property=MemorySwapMax=0 --property=CPUQuota=50.0% "
                 "--property=TasksMax=32 "
                 "--property=CPUAccounting=yes --property=Delegate=yes -- ");

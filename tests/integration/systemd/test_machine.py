@@ -1,0 +1,200 @@
+"""What depends on systemd being PID 1, in a machine of namespaces: the machine itself, caas-home and caas-sandbox there."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+BUILD = os.environ.get("BUILD", "build")
+HOME_BYTES = 300_000_000
+LIMITS = shlex.split("--memory 300000000 --cpu 500 --tasks 100")
+
+
+class Machine:
+    def __init__(self, suite: str) -> None:
+        self.suite = suite
+        self.name = f"test-{suite}-{uuid.uuid4().hex[:6]}"
+
+    def script(self, *words: str) -> list[str]:
+        return [str(HERE / "container.sh"), words[0], "--name", self.name, *words[1:]]
+
+    def up(self) -> None:
+        packages = [w for p in ("bubblewrap", "xfsprogs") for w in ("--package", p)]
+        subprocess.run(
+            self.script("up", "--suite", self.suite, *packages, "--bind", f"{ROOT}/{BUILD}:/programs"),
+            check=True,
+            timeout=900,
+        )
+
+    def down(self) -> None:
+        subprocess.run(self.script("down"), check=True, timeout=120)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.script("exec", "--", *words),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def run(self, *words: str, status: int = 0) -> str:
+        process = self.start(*words)
+        out, _ = process.communicate(timeout=120)
+        assert process.returncode == status, f"{' '.join(words)}: {process.returncode}\n{out}"
+        return out
+
+    def shell(self, text: str, status: int = 0) -> str:
+        return self.run("/bin/bash", "-c", text, status=status)
+
+    def sandbox(self, group: str, *command: str) -> list[str]:
+        who = shlex.split("--uid 60001 --gid 60001 --user alice --home /var/homes/mounts/alice")
+        return [
+            "/programs/caas-sandbox",
+            "run",
+            "--parent",
+            "caas-my-lab",
+            "--group",
+            group,
+            *LIMITS,
+            *who,
+            "--",
+            *command,
+        ]
+
+    def groups(self) -> list[dict]:
+        return json.loads(self.run("/programs/caas-sandbox", "show", "--parent", "caas-my-lab", "--json"))
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    machine = Machine(request.param)
+    try:
+        machine.up()
+        machine.run(
+            *shlex.split(
+                "/programs/caas-home mount --images /var/homes/images --mounts /var/homes/mounts --user alice"
+            ),
+            *shlex.split(f"--uid 60001 --gid 60001 --bytes {HOME_BYTES}"),
+        )
+        yield machine
+    finally:
+        machine.down()
+    left = list(Path("/sys/fs/cgroup").glob(f"*/caas-systemd-{machine.name}"))
+    assert not left
+    assert machine.name not in Path("/proc/self/mounts").read_text()
+
+
+def test_systemd_is_first(machine: Machine) -> None:
+    assert machine.run("cat", "/proc/1/comm") == "systemd\n"
+    assert machine.run("systemctl", "is-system-running").strip() == "running"
+    assert machine.run("systemctl", "--failed", "--no-legend", "--plain") == ""
+    machine.run("sh", "-c", "exit 9", status=9)
+
+
+def test_unit_with_limits(machine: Machine) -> None:
+    machine.shell(
+        "systemd-run --quiet --unit=limited -p MemoryMax=100M -p CPUQuota=50% -p Delegate=yes sh -c 'echo here I am; sleep 100'"
+    )
+    show = machine.run(
+        "systemctl",
+        "show",
+        "limited",
+        "-p",
+        "MemoryMax",
+        "-p",
+        "CPUQuotaPerSecUSec",
+        "-p",
+        "Delegate",
+        "-p",
+        "ActiveState",
+    )
+    assert set(show.split()) == {
+        "MemoryMax=104857600",
+        "CPUQuotaPerSecUSec=500ms",
+        "Delegate=yes",
+        "ActiveState=active",
+    }
+    machine.run("systemctl", "stop", "limited")
+    assert "here I am" in machine.run("journalctl", "-u", "limited", "-o", "cat", "--no-pager")
+
+
+def test_scope_is_killed_at_its_limit(machine: Machine) -> None:
+    machine.run(
+        *shlex.split("systemd-run --scope --quiet -p MemoryMax=100M python3 -c 'x = bytearray(300 << 20)'"),
+        status=-signal.SIGKILL,
+    )
+    assert machine.run(*shlex.split("systemd-run --scope --quiet -p MemoryMax=100M echo fits")) == "fits\n"
+
+
+def test_sandbox_in_a_scope(machine: Machine) -> None:
+    out = machine.run(
+        *machine.sandbox(
+            "jupyter-alice",
+            "sh",
+            "-c",
+            "id -un; cat /sys/fs/cgroup/memory*/memory.limit* /sys/fs/cgroup/memory.max; exit 3",
+        ),
+        status=3,
+    )
+    assert out.splitlines()[0] == "alice"
+    assert "299999232" in out
+    wait_until(lambda: machine.groups() == [])
+
+
+def test_sandbox_survives_and_stops(machine: Machine) -> None:
+    script = "trap 'echo bye; exit 4' TERM; python3 -c 'x = bytearray(400 << 20)'; echo killed $?; while :; do sleep 0.05; done"
+    server = machine.start(*machine.sandbox("jupyter-alice", "bash", "-c", script))
+    assert server.stdout is not None
+    while "killed 137" not in (line := server.stdout.readline()):  # one process is killed, the scope goes on
+        assert line, "the sandbox ended"
+    (group,) = machine.groups()
+    assert group["name"] == "jupyter-alice"
+    assert group["memory_limit"] == 299999232 and group["cpu_limit"] == 500
+    units = machine.run("systemctl", "list-units", "--no-legend", "--plain", "caas*")
+    assert "caas-my-lab-jupyter-alice.scope" in units and "caas-my_lab.slice" in units
+    machine.shell("kill -TERM $(pgrep -f -o 'caas-sandbox run --entered')")
+    assert server.wait(timeout=20) == 4
+    assert server.stdout.read().strip() == "bye"
+
+
+def test_sandbox_is_ended(machine: Machine) -> None:
+    deaf = machine.start(
+        *machine.sandbox("jupyter-alice", "bash", "-c", "trap '' TERM; echo up; while :; do sleep 1; done")
+    )
+    assert deaf.stdout is not None and deaf.stdout.readline() == "up\n"
+    next_one = machine.run(*machine.sandbox("jupyter-alice", "echo", "second"))  # takes the name over
+    assert next_one == "second\n"
+    assert deaf.wait(timeout=20) in (137, -signal.SIGKILL)
+    third = machine.start(*machine.sandbox("dask-1-worker-2", "bash", "-c", "echo up; sleep 1000"))
+    assert third.stdout is not None and third.stdout.readline() == "up\n"
+    began = time.monotonic()
+    machine.run(*shlex.split("/programs/caas-sandbox stop --parent caas-my-lab --prefix dask-1-"))
+    assert time.monotonic() - began < 5
+    assert third.wait(timeout=20) in (137, -signal.SIGKILL)
+    assert machine.groups() == []
+
+
+def test_home_grows_in_use(machine: Machine) -> None:
+    before = int(machine.run("stat", "-f", "-c", "%b", "/var/homes/mounts/alice"))
+    machine.run(
+        *shlex.split("/programs/caas-home grow --images /var/homes/images --mounts /var/homes/mounts --bytes 600000000")
+    )
+    assert int(machine.run("stat", "-f", "-c", "%b", "/var/homes/mounts/alice")) - before > 290_000_000 // 4096
+    machine.run(*shlex.split("/programs/caas-home unmount --images /var/homes/images --mounts /var/homes/mounts --all"))
+
+
+def wait_until(condition, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
