@@ -77,6 +77,20 @@ static char *joined(const json_t *list)
         return text_safe(raw, false);
 }
 
+/* The hub counts what it ended. */
+static void print_ended(const struct cli *cli, const json_t *ended)
+{
+        static const struct {
+                const char *key, *one, *many;
+        } parts[] = {{"servers", "server", "servers"}, {"clusters", "Dask cluster", "Dask clusters"},
+                {"tokens", "token", "tokens"}};
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+                json_int_t count = json_integer_value(json_object_get(ended, parts[i].key));
+                fprintf(cli->out, "%s%lld %s", i ? ", " : "; ended: ", (long long)count,
+                        count == 1 ? parts[i].one : parts[i].many);
+        }
+}
+
 /* What one user lost; false if something of it could not be ended, or does not hold. */
 static bool report_one(const struct cli *cli, const json_t *user)
 {
@@ -90,13 +104,7 @@ static bool report_one(const struct cli *cli, const json_t *user)
                         json_is_true(json_object_get(user, "changed")) ? "taken out"
                                                                        : "was in no group of this cluster");
                 if (ended)
-                        fprintf(cli->out, "; ended: %zu %s, %zu Dask %s, %lld %s",
-                                json_array_size(json_object_get(ended, "servers")),
-                                json_array_size(json_object_get(ended, "servers")) == 1 ? "server" : "servers",
-                                json_array_size(json_object_get(ended, "clusters")),
-                                json_array_size(json_object_get(ended, "clusters")) == 1 ? "cluster" : "clusters",
-                                (long long)json_integer_value(json_object_get(ended, "tokens")),
-                                json_integer_value(json_object_get(ended, "tokens")) == 1 ? "token" : "tokens");
+                        print_ended(cli, ended);
                 fputc('\n', cli->out);
         }
         if (error) {

@@ -50,6 +50,14 @@ def test_accounts_are_kept_and_private(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["users.json"]
 
 
+def test_who_is_forgotten_is_gone_from_the_disk(tmp_path: Path) -> None:
+    accounts = Accounts(tmp_path / "users.json")
+    accounts.remember("alice", 60001, 60001)
+    accounts.forget("alice")
+    accounts.forget("nobody")
+    assert Accounts(tmp_path / "users.json").get("alice") is None
+
+
 def test_accounts_are_shared_when_traitlets_copies_them(tmp_path: Path) -> None:
     import copy
 

@@ -42,6 +42,11 @@ class Accounts:
         self._ids[name] = ids
         self._write()
 
+    def forget(self, name: str) -> None:
+        """Returns when it is gone from the disk as well; does nothing if it was not known."""
+        if self._ids.pop(name, None) is not None:
+            self._write()
+
     def _write(self) -> None:
         text = json.dumps({name: ids._asdict() for name, ids in sorted(self._ids.items())}, indent=1) + "\n"
         descriptor, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=".accounts-")

@@ -115,6 +115,10 @@ class PangeoAuthenticator(Authenticator):
         extra = {self.settings.directory.admins_group} if account.name in self.settings.admins else set()
         return sorted(account.groups | extra)
 
+    def delete_user(self, user: Any) -> None:
+        """The hub forgets somebody, and so do we; who comes back is looked up again."""
+        self.accounts.forget(user.name)
+
     async def check_allowed(self, username: str, authentication: dict[str, Any] | None = None) -> bool:
         if authentication is None:  # the hub asks for names in its configuration and its database
             return True
