@@ -135,7 +135,13 @@ def _last_lines(text: str) -> str:
 
 
 def main() -> int:
-    health = Health(json.load(sys.stdin))
+    wanted = json.load(sys.stdin)
+    try:
+        health = Health(wanted)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        line = {"check": "reach", "ok": False, "seconds": 0, "message": f"cannot use the CA {wanted.get('ca')}: {error}"}
+        print(json.dumps(line))
+        return 1
     health.run()
     return 0 if health.ok else 1
 
