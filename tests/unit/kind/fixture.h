@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,10 +18,25 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "kind/kind.h"
+#include "kind/net.h"
 #include "tree/digest.h"
 #include "tree/subst.h"
 
 #define SECRET "s3cret-\"quoted\" $HOME `x` \\ end"
+
+/* The first of a hundred ports that nobody uses. */
+static int fixture_ports;
+
+static inline int fixture_find_ports(void)
+{
+        for (int base = 24000 + (int)(getpid() % 60) * 100;; base = base >= 31000 ? 24000 : base + 100) {
+                bool all = true;
+                for (int i = 0; i < 100 && all; i++)
+                        all = net_port_is_free(base + i);
+                if (all)
+                        return base;
+        }
+}
 
 struct fixture {
         char *state, *cluster_dir, *cache;
@@ -87,6 +103,8 @@ static inline void fixture_progress(struct kind_ctx *ctx, const char *text)
 static inline int fixture_setup(void **state)
 {
         struct fixture *f = mem_zero(sizeof *f);
+        if (!fixture_ports)
+                fixture_ports = fixture_find_ports();
         char folder[] = "/tmp/caas-test-XXXXXX";
         assert_non_null(mkdtemp(folder));
         chmod(folder, 0755);
@@ -121,13 +139,16 @@ static inline int fixture_teardown(void **state)
         return 0;
 }
 
-/* A resource "test/it" of the kind; the spec is JSON text in which D stands for the cluster's folder as in "D/file". */
+/* A resource "test/it" of the kind; the spec is JSON text in which D stands for the cluster's folder as in "D/file",
+ * and P07 for the eighth of our ports. */
 static inline struct resource fixture_resource(struct fixture *f, const struct kind *kind, const char *spec)
 {
         CLEANUP_BUF struct buf text = BUF_INIT(65536);
         for (const char *p = spec; *p; p++) {
                 if (p[0] == 'D' && p[1] == '/')
                         buf_str(&text, f->cluster_dir);
+                else if (p[0] == 'P' && strspn(p + 1, "0123456789") == 2)
+                        buf_format(&text, "%d", fixture_ports + atoi(p + 1)), p += 2;
                 else
                         buf_add(&text, p, 1);
         }

@@ -30,34 +30,34 @@ static void claims_are_free_ports_and_stay_the_same(void **state)
 {
         struct fixture *f = *state;
         CLEANUP_REMEMBERED struct remembered m = {0};
-        int taken = listen_on(21041);
-        const char *spec = "{\"scope\": \"port\", \"names\": [\"a\", \"b\"], \"first\": 21040, \"last\": 21049}";
+        int taken = listen_on(fixture_ports + 41);
+        const char *spec = "{\"scope\": \"port\", \"names\": [\"a\", \"b\"], \"first\": P40, \"last\": P49}";
         assert_int_equal(fixture_apply(f, &kind_host_claim, spec, &m), ACTION_CREATE);
-        assert_int_equal(number_of(&m, "a"), 21040);
-        assert_int_equal(number_of(&m, "b"), 21042); /* 21041 is somebody's */
+        assert_int_equal(number_of(&m, "a"), fixture_ports + 40);
+        assert_int_equal(number_of(&m, "b"), fixture_ports + 42); /* fixture_ports + 41 is somebody's */
         close(taken);
         assert_int_equal(fixture_apply(f, &kind_host_claim, spec, &m), ACTION_NONE);
 
         /* a name more, a name less: the others keep theirs, also while our own service listens */
-        int ours = listen_on(21040);
-        spec = "{\"scope\": \"port\", \"names\": [\"c\", \"a\"], \"first\": 21040, \"last\": 21049}";
+        int ours = listen_on(fixture_ports + 40);
+        spec = "{\"scope\": \"port\", \"names\": [\"c\", \"a\"], \"first\": P40, \"last\": P49}";
         assert_int_equal(fixture_apply(f, &kind_host_claim, spec, &m), ACTION_UPDATE);
-        assert_int_equal(number_of(&m, "a"), 21040);
-        assert_int_equal(number_of(&m, "c"), 21041);
+        assert_int_equal(number_of(&m, "a"), fixture_ports + 40);
+        assert_int_equal(number_of(&m, "c"), fixture_ports + 41);
 
         /* killed after the claims were made, before the journal heard of it: the same numbers again */
         CLEANUP_REMEMBERED struct remembered forgotten = {0};
         fixture_apply(f, &kind_host_claim, spec, &forgotten);
-        assert_int_equal(number_of(&forgotten, "c"), 21041);
+        assert_int_equal(number_of(&forgotten, "c"), fixture_ports + 41);
         /* the claims lost, the journal not: the same numbers, too */
         CLEANUP_FREE char *folder = file_join(f->state, "claims");
         MUST(file_remove_tree(folder, err));
         assert_int_equal(fixture_apply(f, &kind_host_claim, spec, &m), ACTION_CREATE);
-        assert_int_equal(number_of(&m, "a"), 21040);
+        assert_int_equal(number_of(&m, "a"), fixture_ports + 40);
         close(ours);
 
         free(fixture_remove(f, &kind_host_claim, &m));
-        CLEANUP_FREE char *file = file_join(folder, "port/21040");
+        CLEANUP_FREE char *file = str_format("%s/port/%d", folder, fixture_ports + 40);
         assert_false(file_exists(file));
         free(fixture_remove(f, &kind_host_claim, &m));
 }
@@ -67,8 +67,10 @@ static void claims_end(void **state)
         struct fixture *f = *state;
         CLEANUP_REMEMBERED struct remembered m = {0};
         CLEANUP_FREE char *message = fixture_refused(f, &kind_host_claim,
-                "{\"scope\": \"port\", \"names\": [\"a\", \"b\", \"c\"], \"first\": 21050, \"last\": 21051}", &m);
-        assert_string_equal(message, "no port from 21050 to 21051 is free for c");
+                "{\"scope\": \"port\", \"names\": [\"a\", \"b\", \"c\"], \"first\": P50, \"last\": P51}", &m);
+        CLEANUP_FREE char *expected =
+                str_format("no port from %d to %d is free for c", fixture_ports + 50, fixture_ports + 51);
+        assert_string_equal(message, expected);
         CLEANUP_FREE char *range = fixture_refused(
                 f, &kind_host_claim, "{\"scope\": \"port\", \"names\": [], \"first\": 5, \"last\": 4}", &m);
         assert_non_null(strstr(range, "no range"));
@@ -103,8 +105,8 @@ static void processes_claim_apart(void **state)
                 f->ctx.cluster = cluster;
                 struct remembered m = {0};
                 fixture_apply(f, &kind_host_claim,
-                        "{\"scope\": \"port\", \"names\": [\"a\", \"b\", \"c\", \"d\", \"e\"], \"first\": 21060, "
-                        "\"last\": 21079}",
+                        "{\"scope\": \"port\", \"names\": [\"a\", \"b\", \"c\", \"d\", \"e\"], \"first\": P60, "
+                        "\"last\": P79}",
                         &m);
                 _exit(json_object_size(m.outputs) == NAMES ? 0 : 1);
         }
@@ -114,7 +116,7 @@ static void processes_claim_apart(void **state)
                 assert_int_equal(status, 0);
         }
         bool seen[PROCESSES * NAMES] = {false};
-        for (int port = 21060; port < 21080; port++) {
+        for (int port = fixture_ports + 60; port < fixture_ports + 80; port++) {
                 CLEANUP_FREE char *path = str_format("%s/claims/port/%d", f->state, port);
                 CLEANUP_FREE char *text = NULL;
                 MUST(file_read(path, 4096, &text, NULL, err)); /* all twenty, each with a whole text */
@@ -183,19 +185,21 @@ static void requirements_name_everything_at_once(void **state)
 {
         struct fixture *f = *state;
         CLEANUP_REMEMBERED struct remembered m = {0};
-        int taken = listen_on(21090);
+        int taken = listen_on(fixture_ports + 90);
         CLEANUP_FREE char *message = fixture_refused(f, &kind_host_requirements,
-                "{\"domain\": \"localhost\", \"address\": \"192.0.2.1\", \"port\": 21090, \"http_port\": 21091,"
+                "{\"domain\": \"localhost\", \"address\": \"192.0.2.1\", \"port\": P90, \"http_port\": P91,"
                 " \"disk_gb\": 100000000, \"memory_gb\": 1000000, \"root\": true, \"programs\": [\"sh\", "
                 "\"no-such-program\"]}",
                 &m);
         static const char *const parts[] = {"domain localhost resolves to ", "not to external_ip 192.0.2.1",
-                "\nport 21090 is in use by another program", "GB are free for the state folder", "GB of memory",
+                " is in use by another program", "GB are free for the state folder", "GB of memory",
                 "the program no-such-program is not installed"};
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
                 if (!strstr(message, parts[i]))
                         fail_msg("%s is missing in:\n%s", parts[i], message);
-        assert_null(strstr(message, "21091"));
+        const char *one = strstr(message, "\nport ");
+        assert_non_null(one);
+        assert_null(strstr(one + 1, "\nport ")); /* the other one is free */
         assert_null(strstr(message, "program sh"));
 
         CLEANUP_FREE char *unknown = fixture_refused(
@@ -204,13 +208,12 @@ static void requirements_name_everything_at_once(void **state)
 
         /* what is right is accepted; once applied, our own service may hold the port */
         close(taken);
-        const char *spec =
-                "{\"domain\": \"localhost\", \"address\": \"127.0.0.1\", \"port\": 21090, \"disk_gb\": 0.001,"
-                " \"memory_gb\": 0.001, \"programs\": [\"sh\", \"/bin/ls\"]}";
+        const char *spec = "{\"domain\": \"localhost\", \"address\": \"127.0.0.1\", \"port\": P90, \"disk_gb\": 0.001,"
+                           " \"memory_gb\": 0.001, \"programs\": [\"sh\", \"/bin/ls\"]}";
         assert_int_equal(fixture_apply(f, &kind_host_requirements, spec, &m), ACTION_CREATE);
         assert_int_equal(fixture_apply(f, &kind_host_requirements, spec, &m), ACTION_NONE);
-        taken = listen_on(21090);
-        spec = "{\"domain\": \"localhost\", \"address\": \"127.0.0.1\", \"port\": 21090, \"disk_gb\": 100000000}";
+        taken = listen_on(fixture_ports + 90);
+        spec = "{\"domain\": \"localhost\", \"address\": \"127.0.0.1\", \"port\": P90, \"disk_gb\": 100000000}";
         assert_int_equal(fixture_apply(f, &kind_host_requirements, spec, &m), ACTION_UPDATE);
         close(taken);
 }
@@ -218,11 +221,11 @@ static void requirements_name_everything_at_once(void **state)
 static void ports_and_names(void **state)
 {
         (void)state;
-        assert_true(net_port_is_free(21095));
-        int fd = listen_on(21095);
-        assert_false(net_port_is_free(21095));
+        assert_true(net_port_is_free(fixture_ports + 95));
+        int fd = listen_on(fixture_ports + 95);
+        assert_false(net_port_is_free(fixture_ports + 95));
         close(fd);
-        assert_true(net_port_is_free(21095));
+        assert_true(net_port_is_free(fixture_ports + 95));
         assert_int_equal(net_check_name("127.0.0.1", "127.0.0.1", NULL), 0);
         assert_int_equal(net_check_name("::1", "0:0::1", NULL), 0);
         CLEANUP_ERR struct err *err = NULL;

@@ -82,10 +82,10 @@ static void service_lives(void **state)
 {
         struct fixture *f = *state;
         CLEANUP_REMEMBERED struct remembered m = {0};
-        const char *spec = "{\"name\": \"web\", \"command\": [" SERVER ", 21001], \"directory\": \"D/\","
+        const char *spec = "{\"name\": \"web\", \"command\": [" SERVER ", P01], \"directory\": \"D/\","
                            " \"environment\": {\"SHOWN\": \"a'b\\\"c $X\"}, \"secrets\": {\"TOKEN\": {\"$secret\": "
                            "\"hub/token\"}},"
-                           " \"ready\": {\"http\": \"http://127.0.0.1:21001/\"}, \"revision\": [\"1\"],"
+                           " \"ready\": {\"http\": \"http://127.0.0.1:P01/\"}, \"revision\": [\"1\"],"
                            " \"limits\": {\"nofile\": 512}, \"stop_seconds\": 3}";
         assert_int_equal(fixture_apply(f, &kind_host_service, spec, &m), ACTION_CREATE);
         pid_t first = pid_of(f, "web");
@@ -113,17 +113,17 @@ static void service_lives(void **state)
         /* nothing to do touches nothing; how we wait and stop is no reason to restart */
         assert_int_equal(fixture_apply(f, &kind_host_service, spec, &m), ACTION_NONE);
         assert_int_equal(pid_of(f, "web"), first);
-        spec = "{\"name\": \"web\", \"command\": [" SERVER ", 21001], \"directory\": \"D/\","
+        spec = "{\"name\": \"web\", \"command\": [" SERVER ", P01], \"directory\": \"D/\","
                " \"environment\": {\"SHOWN\": \"a'b\\\"c $X\"}, \"secrets\": {\"TOKEN\": {\"$secret\": \"hub/token\"}},"
-               " \"ready\": {\"tcp\": \"127.0.0.1:21001\"}, \"revision\": [\"1\"],"
+               " \"ready\": {\"tcp\": \"127.0.0.1:P01\"}, \"revision\": [\"1\"],"
                " \"limits\": {\"nofile\": 512}, \"stop_seconds\": 2}";
         assert_int_equal(fixture_apply(f, &kind_host_service, spec, &m), ACTION_UPDATE);
         assert_int_equal(pid_of(f, "web"), first);
 
         /* another revision restarts */
-        spec = "{\"name\": \"web\", \"command\": [" SERVER ", 21001], \"directory\": \"D/\","
+        spec = "{\"name\": \"web\", \"command\": [" SERVER ", P01], \"directory\": \"D/\","
                " \"environment\": {\"SHOWN\": \"a'b\\\"c $X\"}, \"secrets\": {\"TOKEN\": {\"$secret\": \"hub/token\"}},"
-               " \"ready\": {\"tcp\": \"127.0.0.1:21001\"}, \"revision\": [\"2\"],"
+               " \"ready\": {\"tcp\": \"127.0.0.1:P01\"}, \"revision\": [\"2\"],"
                " \"limits\": {\"nofile\": 512}, \"stop_seconds\": 2}";
         assert_int_equal(fixture_apply(f, &kind_host_service, spec, &m), ACTION_UPDATE);
         pid_t second = pid_of(f, "web");
@@ -194,7 +194,7 @@ static void crash_is_told_at_once_with_the_log(void **state)
         int64_t begun = clock->monotonic_ms(clock);
         CLEANUP_FREE char *message = fixture_refused(f, &kind_host_service,
                 "{\"name\": \"crash\", \"command\": [\"/bin/sh\", \"-c\", \"echo cannot open the thing >&2; exit 3\"],"
-                " \"ready\": {\"tcp\": \"127.0.0.1:21002\"}, \"ready_seconds\": 60}",
+                " \"ready\": {\"tcp\": \"127.0.0.1:P02\"}, \"ready_seconds\": 60}",
                 &m);
         assert_true(clock->monotonic_ms(clock) - begun < 20000);
         assert_non_null(strstr(message, "keeps ending"));
@@ -212,9 +212,9 @@ static void silence_is_told_after_its_time(void **state)
         CLEANUP_REMEMBERED struct remembered m = {0};
         CLEANUP_FREE char *message = fixture_refused(f, &kind_host_service,
                 "{\"name\": \"two\", \"command\": [\"/bin/sh\", \"-c\", \"echo thinking; exec sleep 1000\"],"
-                " \"ready\": {\"tcp\": \"127.0.0.1:21003\"}, \"ready_seconds\": 1.2}",
+                " \"ready\": {\"tcp\": \"127.0.0.1:P03\"}, \"ready_seconds\": 1.2}",
                 &m);
-        assert_non_null(strstr(message, "does not answer at 127.0.0.1:21003"));
+        assert_non_null(strstr(message, "does not answer at 127.0.0.1:"));
         assert_non_null(strstr(message, "  thinking"));
         assert_true(f->progress_lines > 1);
 }
@@ -379,7 +379,7 @@ static void cancel_ends_the_wait(void **state)
         cancel_raise(f->cancel);
         cancel_raise(f->cancel);
         CLEANUP_RESOURCE struct resource r =
-                fixture_resource(f, &kind_host_probe, "{\"tcp\": \"127.0.0.1:21004\", \"seconds\": 60}");
+                fixture_resource(f, &kind_host_probe, "{\"tcp\": \"127.0.0.1:P04\", \"seconds\": 60}");
         CLEANUP_ERR struct err *err = NULL;
         assert_int_equal(fixture_run(f, &kind_host_probe, &r, &m, &err), -ERR_CANCELLED);
 }
@@ -389,18 +389,18 @@ static void probe_says_what_it_got(void **state)
         struct fixture *f = *state;
         CLEANUP_REMEMBERED struct remembered m = {0}, p = {0};
         CLEANUP_FREE char *refused =
-                fixture_refused(f, &kind_host_probe, "{\"tcp\": \"127.0.0.1:21005\", \"seconds\": 0.3}", &m);
-        assert_non_null(strstr(refused, "127.0.0.1:21005 did not answer within"));
+                fixture_refused(f, &kind_host_probe, "{\"tcp\": \"127.0.0.1:P05\", \"seconds\": 0.3}", &m);
+        assert_non_null(strstr(refused, " did not answer within"));
         fixture_apply(f, &kind_host_service,
-                "{\"name\": \"web\", \"command\": [" SERVER ", 21006], \"ready\": {\"tcp\": \"127.0.0.1:21006\"}}", &m);
+                "{\"name\": \"web\", \"command\": [" SERVER ", P06], \"ready\": {\"tcp\": \"127.0.0.1:P06\"}}", &m);
         assert_int_equal(fixture_apply(f, &kind_host_probe,
-                                 "{\"http\": \"http://127.0.0.1:21006/\", \"contains\": \"listing\"}", &p),
+                                 "{\"http\": \"http://127.0.0.1:P06/\", \"contains\": \"listing\"}", &p),
                 ACTION_CREATE);
         assert_int_equal(fixture_apply(f, &kind_host_probe,
-                                 "{\"http\": \"http://127.0.0.1:21006/\", \"contains\": \"listing\"}", &p),
+                                 "{\"http\": \"http://127.0.0.1:P06/\", \"contains\": \"listing\"}", &p),
                 ACTION_NONE);
         CLEANUP_FREE char *status =
-                fixture_refused(f, &kind_host_probe, "{\"http\": \"http://127.0.0.1:21006/no\", \"seconds\": 0.3}", &p);
+                fixture_refused(f, &kind_host_probe, "{\"http\": \"http://127.0.0.1:P06/no\", \"seconds\": 0.3}", &p);
         assert_non_null(strstr(status, "answers with status 404, not 200"));
         free(fixture_remove(f, &kind_host_service, &m));
         remembered_clear(&p);
