@@ -39,8 +39,15 @@ static struct log_line take_apart(const char *name, const char *line, size_t len
 
 /* ---- the end ---- */
 
+/* A line in the order of time: one without a stamp belongs behind the line it came after. */
+struct entry {
+        struct log_line line;
+        const char *stamp; /* its own, or the last one before it; "" if there was none */
+        size_t position;
+};
+
 struct lines {
-        struct log_line *item;
+        struct entry *item;
         size_t count, capacity;
         char **kept; /* the texts they point into */
         size_t kept_count, kept_capacity;
@@ -85,10 +92,15 @@ static void add_lines(struct lines *lines, const char *name, char *text)
 {
         MEM_GROW(lines->kept, lines->kept_count, lines->kept_capacity);
         lines->kept[lines->kept_count++] = text;
+        const char *stamp = "";
         while (*text) {
                 size_t n = strcspn(text, "\n");
+                struct log_line line = take_apart(name, text, n);
+                if (line.stamp_length)
+                        stamp = line.stamp;
                 MEM_GROW(lines->item, lines->count, lines->capacity);
-                lines->item[lines->count++] = take_apart(name, text, n);
+                lines->item[lines->count] = (struct entry){line, stamp, lines->count};
+                lines->count++;
                 text += n + (text[n] == '\n');
         }
 }
@@ -142,13 +154,11 @@ static int add_source(struct lines *lines, const struct log_source *source, size
         return r;
 }
 
-/* By time; lines without one stay behind the line they came after, which a stable sort by position gives. */
 static int by_time(const void *a, const void *b)
 {
-        const struct log_line *x = a, *y = b;
-        size_t n = x->stamp_length < y->stamp_length ? x->stamp_length : y->stamp_length;
-        int order = memcmp(x->stamp, y->stamp, n);
-        return order ? order : x->stamp < y->stamp ? -1 : x->stamp > y->stamp;
+        const struct entry *x = a, *y = b;
+        int order = strncmp(x->stamp, y->stamp, STAMP_LENGTH);
+        return order ? order : x->position < y->position ? -1 : x->position > y->position;
 }
 
 int logs_tail(const struct log_source *sources, size_t count, size_t lines, log_sink sink, void *data, struct err **err)
@@ -162,7 +172,7 @@ int logs_tail(const struct log_source *sources, size_t count, size_t lines, log_
         if (all.count)
                 qsort(all.item, all.count, sizeof *all.item, by_time);
         for (size_t i = all.count > lines ? all.count - lines : 0; i < all.count; i++)
-                sink(data, &all.item[i]);
+                sink(data, &all.item[i].line);
         return 0;
 }
 

@@ -16,7 +16,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+struct peer;
+
 struct server {
+        bool (*custom)(struct peer *peer, const char *request); /* answers instead; NULL = what stands below */
         int fd, port;
         SSL_CTX *tls; /* NULL = plain */
         pthread_t thread;
@@ -83,6 +86,8 @@ static inline void be_huge(struct peer *peer, bool chunked)
 static inline bool serve_one(struct peer *peer, const char *request)
 {
         char path[200] = "";
+        if (peer->server->custom)
+                return peer->server->custom(peer, request);
         sscanf(request, "%*15s %199s", path);
         if (str_is(path, "/close"))
                 return false;

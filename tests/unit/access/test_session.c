@@ -1,0 +1,298 @@
+/* A whole life of a cluster with the real journal, roles, plan, engine and kinds, but for what needs more than files.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "access/access.h"
+#include "access/session.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "kind/kind.h"
+
+static const char ROLE[] =
+        "name: note\n"
+        "secrets: [{name: note/token, bytes: 16}]\n"
+        "targets:\n"
+        "  host:\n"
+        "    - {id: note/dir, kind: host.directory, spec: {path: \"${cluster.dir}/note\", mode: \"0755\"}}\n"
+        "    - id: note/file\n"
+        "      kind: host.file\n"
+        "      spec: {path: \"${note/dir.path}/cpus\", mode: \"0600\", json: {cpus: \"${form.notebook.cpus}\", token: "
+        "\"${secret.note/token}\"}}\n"
+        "    - id: note/access\n"
+        "      kind: value\n"
+        "      spec: {url: \"http://${cluster.name}/\", token: \"${secret.note/token}\", text: \"a "
+        "${secret.note/token} b\"}\n";
+
+struct place {
+        char root[40];
+        char *state, *data, *form;
+        struct session_options options;
+        size_t events;
+};
+
+static void write_text(const char *path, const char *text)
+{
+        assert_int_equal(file_write_atomic(path, text, strlen(text), 0600, (uid_t)-1, (gid_t)-1, NULL), 0);
+}
+
+static void count_event(void *data, const struct event *event)
+{
+        (void)event;
+        ((struct place *)data)->events++;
+}
+
+static int setup(void **state)
+{
+        struct place *p = mem_zero(sizeof *p);
+        strcpy(p->root, "/tmp/caas-session-XXXXXX");
+        assert_non_null(mkdtemp(p->root));
+        p->state = file_join(p->root, "state");
+        p->data = file_join(p->root, "data");
+        p->form = file_join(p->root, "form.yaml");
+        CLEANUP_FREE char *role = str_format("%s/roles/note", p->data);
+        CLEANUP_FREE char *file = str_format("%s/role.yaml", role);
+        assert_int_equal(file_make_dirs(role, 0755, NULL), 0);
+        write_text(file, ROLE);
+        p->options = (struct session_options){.state_dir = p->state,
+                .cache_dir = p->root,
+                .data_dir = p->data,
+                .libexec_dir = p->root,
+                .version = "test",
+                .on_event = count_event,
+                .event_data = p};
+        *state = p;
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        struct place *p = *state;
+        file_remove_tree(p->root, NULL);
+        free(p->state), free(p->data), free(p->form), free(p);
+        return 0;
+}
+
+static void write_form(const struct place *p, const char *cpus, const char *more)
+{
+        CLEANUP_FREE char *text = str_format("cluster: lab\nnotebook: {cpus: %s, ram: 1, storage: 1}\n"
+                                             "domain: localhost\nexternal_ip: 127.0.0.1\n%s",
+                cpus, more);
+        write_text(p->form, text);
+}
+
+static struct session *opened(struct place *p, enum session_mode mode)
+{
+        struct session *session = NULL;
+        CLEANUP_DIAGS struct diags diags = {0};
+        CLEANUP_ERR struct err *err = NULL;
+        if (session_open_form(&p->options, p->form, mode, &session, &diags, &err) < 0)
+                fail_msg("%s; %s", err->message, diags.count ? diags.item[0].message : "no findings");
+        return session;
+}
+
+/* Plans and runs; how many changes there were. */
+static size_t applied(struct place *p)
+{
+        CLEANUP_SESSION struct session *session = opened(p, SESSION_CHANGE);
+        CLEANUP_ERR struct err *err = NULL;
+        const struct plan *plan;
+        if (session_plan(session, false, &plan, &err) < 0 || session_run(session, "apply", &err) < 0)
+                fail_msg("%s", err->message);
+        return session_changes(plan);
+}
+
+static size_t planned(struct place *p)
+{
+        CLEANUP_SESSION struct session *session = opened(p, SESSION_LOOK);
+        const struct plan *plan;
+        assert_int_equal(session_plan(session, false, &plan, NULL), 0);
+        return session_changes(plan);
+}
+
+static void test_plan_leaves_nothing(void **state)
+{
+        struct place *p = *state;
+        write_form(p, "1", "");
+        CLEANUP_SESSION struct session *session = opened(p, SESSION_LOOK);
+        const struct plan *plan;
+        assert_int_equal(session_plan(session, false, &plan, NULL), 0);
+        assert_int_equal(plan->create, 3);
+        assert_true(session_first(session));
+        assert_false(file_exists(p->state));
+}
+
+static void test_life(void **state)
+{
+        struct place *p = *state;
+        write_form(p, "1", "");
+        assert_int_equal(applied(p), 3);
+        CLEANUP_FREE char *file = str_format("%s/clusters/lab/note/cpus", p->state);
+        assert_true(file_exists(file));
+        assert_int_equal(planned(p), 0);
+
+        /* Nothing to do: nothing is written, not even a run. */
+        p->events = 0;
+        assert_int_equal(applied(p), 0);
+        assert_true(p->events <= 2);
+
+        /* What was changed from outside is seen, and put right. */
+        write_text(file, "{}");
+        assert_int_equal(planned(p), 1);
+        assert_int_equal(applied(p), 1);
+        assert_int_equal(planned(p), 0);
+
+        write_form(p, "2", "");
+        assert_int_equal(applied(p), 1);
+        CLEANUP_FREE char *text = NULL;
+        assert_int_equal(file_read(file, 1000, &text, NULL, NULL), 0);
+        assert_non_null(strstr(text, "2"));
+
+        CLEANUP_SESSION struct session *session = NULL;
+        const struct plan *plan;
+        assert_int_equal(session_open_cluster(&p->options, "lab", SESSION_CHANGE, &session, NULL), 0);
+        assert_int_equal(session_plan(session, true, &plan, NULL), 0);
+        assert_int_equal(plan->remove, 3);
+        assert_int_equal(session_run(session, "destroy", NULL), 0);
+        assert_false(file_exists(file));
+        session = session_close(session);
+
+        /* Gone, but for what kept data would need; and it can come back, even with another fixed field. */
+        write_form(p, "1", "port: 8443\n");
+        assert_int_equal(applied(p), 3);
+}
+
+static void test_destroy_with_data_after_destroy(void **state)
+{
+        struct place *p = *state;
+        write_form(p, "1", "");
+        applied(p);
+        CLEANUP_FREE char *home = str_format("%s/clusters/lab/homes/images", p->state);
+        assert_int_equal(file_make_dirs(home, 0700, NULL), 0);
+        for (int data = 0; data < 2; data++) {
+                CLEANUP_SESSION struct session *session = NULL;
+                const struct plan *plan;
+                p->options.delete_data = data;
+                assert_int_equal(session_open_cluster(&p->options, "lab", SESSION_CHANGE, &session, NULL), 0);
+                assert_int_equal(session_plan(session, true, &plan, NULL), 0);
+                assert_int_equal(session_run(session, "destroy", NULL), 0);
+                assert_int_equal(file_exists(home), !data);
+        }
+        CLEANUP_SESSION struct session *session = NULL;
+        CLEANUP_ERR struct err *err = NULL;
+        assert_int_equal(session_open_cluster(&p->options, "lab", SESSION_CHANGE, &session, &err), -ERR_NOT_FOUND);
+        assert_string_equal(err->message, "there is no cluster 'lab', and no other");
+}
+
+static int open_result(struct place *p, enum session_mode mode, char **ret_finding, struct err **err)
+{
+        CLEANUP_SESSION struct session *session = NULL;
+        CLEANUP_DIAGS struct diags diags = {0};
+        int r = session_open_form(&p->options, p->form, mode, &session, &diags, err);
+        *ret_finding = diags.count ? str_format("%d: %s", diags.item[0].line, diags.item[0].message) : NULL;
+        return r;
+}
+
+static void test_refused_forms_change_nothing(void **state)
+{
+        struct place *p = *state;
+        CLEANUP_FREE char *finding = NULL, *fixed = NULL, *shrunk = NULL;
+        CLEANUP_ERR struct err *err = NULL, *late = NULL;
+        write_form(p, "many", "");
+        assert_int_equal(open_result(p, SESSION_CHANGE, &finding, &err), -ERR_INVALID);
+        assert_true(str_starts(finding, "2: notebook.cpus: "));
+        assert_true(str_ends(err->message, "form.yaml: 1 error; nothing was touched"));
+        assert_false(file_exists(p->state));
+
+        write_form(p, "1", "");
+        applied(p);
+        write_form(p, "1", "identity: {provider: embedded, admins: [admin]}\nwildcard_dns: example.org\n");
+        assert_int_equal(open_result(p, SESSION_CHANGE, &fixed, &late), -ERR_REFUSED);
+        assert_non_null(strstr(fixed, "wildcard_dns"));
+        write_form(p, "1", "");
+        assert_int_equal(planned(p), 0);
+        (void)shrunk;
+}
+
+static void test_lock(void **state)
+{
+        struct place *p = *state;
+        write_form(p, "1", "");
+        CLEANUP_SESSION struct session *first = opened(p, SESSION_CHANGE);
+        CLEANUP_FREE char *finding = NULL;
+        CLEANUP_ERR struct err *err = NULL, *waited = NULL;
+        assert_int_equal(open_result(p, SESSION_CHANGE, &finding, &err), -ERR_BUSY);
+        assert_non_null(strstr(err->message, "apply"));
+        assert_int_equal(planned(p), 3); /* looking is always possible */
+
+        struct cancel *cancel = cancel_new();
+        cancel_raise(cancel);
+        p->options.wait = true;
+        p->options.cancel = cancel;
+        CLEANUP_FREE char *other = NULL;
+        assert_int_equal(open_result(p, SESSION_CHANGE, &other, &waited), -ERR_CANCELLED);
+        cancel_free(cancel);
+}
+
+static void test_access_resolves_secrets(void **state)
+{
+        struct place *p = *state;
+        write_form(p, "1", "");
+        applied(p);
+        struct journal *journal = NULL;
+        assert_int_equal(journal_open(p->state, false, &journal, NULL), 0);
+        char *token = NULL;
+        assert_int_equal(journal_secret(journal, "lab", "note/token", &token, NULL), 0);
+        json_t *shown = NULL, *full = NULL, *none = NULL;
+        assert_int_equal(access_peek(journal, "lab", "note", &shown, NULL), 0);
+        CLEANUP_FREE char *text = json_dumps(shown, 0);
+        assert_null(strstr(text, token));
+        assert_int_equal(access_read(journal, "lab", "note", &full, NULL), 0);
+        assert_string_equal(json_string_value(json_object_get(full, "token")), token);
+        CLEANUP_FREE char *joined = str_format("a %s b", token);
+        assert_string_equal(json_string_value(json_object_get(full, "text")), joined);
+        CLEANUP_ERR struct err *err = NULL;
+        assert_int_equal(access_read(journal, "lab", "hub", &none, &err), -ERR_NOT_FOUND);
+        assert_string_equal(err->message, "the hub of lab is not ready: apply its form first");
+        json_decref(shown);
+        kind_forget(full);
+        mem_wipe_free(token, strlen(token));
+        journal_close(journal);
+}
+
+static void test_somebody_elses_folder(void **state)
+{
+        struct place *p = *state;
+        write_form(p, "1", "");
+        assert_int_equal(file_make_dirs(p->state, 0755, NULL), 0);
+        CLEANUP_FREE char *precious = file_join(p->state, "precious");
+        write_text(precious, "x");
+        CLEANUP_FREE char *finding = NULL, *again = NULL;
+        assert_int_equal(open_result(p, SESSION_CHANGE, &finding, NULL), -ERR_REFUSED);
+        assert_int_equal(open_result(p, SESSION_LOOK, &again, NULL), -ERR_REFUSED);
+        assert_true(file_exists(precious));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        const struct CMUnitTest tests[] = {
+                T(test_plan_leaves_nothing),
+                T(test_life),
+                T(test_destroy_with_data_after_destroy),
+                T(test_refused_forms_change_nothing),
+                T(test_lock),
+                T(test_access_resolves_secrets),
+                T(test_somebody_elses_folder),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
