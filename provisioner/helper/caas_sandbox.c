@@ -145,8 +145,11 @@ static int own_path(char *buffer, size_t size, struct err **err)
 static int enter_by_systemd(const struct cgroup_tree *tree, const struct options *o, char **argv, struct err **err)
 {
         char self[4096];
-        if (own_path(self, sizeof self, err) < 0)
-                return -ERR_IO;
+        int r = cgroup_check(o->group, &o->limits, err);
+        if (r == 0)
+                r = own_path(self, sizeof self, err);
+        if (r < 0)
+                return r;
         char **front = cgroup_scope_command(tree, o->group, &o->limits);
         size_t n = 0, rest = 0;
         while (front[n])

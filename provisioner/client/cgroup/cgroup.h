@@ -70,7 +70,8 @@ bool cgroup_name_valid(const char *name);
  * what that starts is in the group already. */
 bool cgroup_by_systemd(const struct cgroup_tree *tree);
 
-/* The words to put in front of a command so that systemd runs it in the group. NULL-terminated; strv_free() it. */
+/* The words to put in front of a command so that systemd runs it in the group; after cgroup_check(). NULL-terminated;
+ * cgroup_strv_free() it. */
 char **cgroup_scope_command(const struct cgroup_tree *tree, const char *name, const struct cgroup_limits *limits);
 char **cgroup_strv_free(char **list);
 
@@ -80,6 +81,9 @@ int cgroup_create(struct cgroup_tree *tree, const char *name, const struct cgrou
 
 /* Puts a process in the group, with every controller. */
 int cgroup_enter(struct cgroup_tree *tree, const char *name, pid_t pid, struct err **err);
+
+/* Are name and limits such that a group can be made of them? Pure. -ERR_INVALID. */
+int cgroup_check(const char *name, const struct cgroup_limits *limits, struct err **err);
 
 /* Do memory and processor limits of the kernel hold what was asked? -ERR_REFUSED if not. */
 int cgroup_verify(

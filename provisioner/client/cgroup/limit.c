@@ -205,7 +205,7 @@ static int limit_unified(
         return 0;
 }
 
-static int check_limits(const char *name, const struct cgroup_limits *limits, struct err **err)
+int cgroup_check(const char *name, const struct cgroup_limits *limits, struct err **err)
 {
         if (!cgroup_name_valid(name))
                 return err_set(err, ERR_INVALID, "not a name for a group");
@@ -223,7 +223,7 @@ static int check_limits(const char *name, const struct cgroup_limits *limits, st
 
 int cgroup_create(struct cgroup_tree *tree, const char *name, const struct cgroup_limits *limits, struct err **err)
 {
-        int r = check_limits(name, limits, err);
+        int r = cgroup_check(name, limits, err);
         if (r < 0)
                 return r;
         if (tree->placement == PLACE_SYSTEMD)
@@ -238,7 +238,7 @@ int cgroup_create(struct cgroup_tree *tree, const char *name, const struct cgrou
 int cgroup_verify(
         const struct cgroup_tree *tree, const char *name, const struct cgroup_limits *limits, struct err **err)
 {
-        int r = check_limits(name, limits, err);
+        int r = cgroup_check(name, limits, err);
         if (r < 0)
                 return r;
         struct cgroup_usage now;

@@ -19,7 +19,7 @@
 #define GROUPS           2           /* two let two writers work side by side; growing adds more of the same size */
 #define SUPPORTED_MIN    (300 * MIB) /* mkfs.xfs makes smaller ones only when told that it is meant */
 #define LOG_LARGE        (64 * MIB)
-#define LOG_SMALL        (4 * MIB)
+#define LOG_SMALL        (24 * MIB)   /* mkfs.xfs 6.13 wants 16 MiB or so */
 #define RESERVE_MAX      (32 * MIB)   /* the kernel keeps 5 %, at most this, so that deleting works when it is full */
 #define GROUP_OVERHEAD   (160 * 1024) /* headers, roots of trees, lists of free blocks */
 #define INODES_PER_MILLE 1            /* the kernel sets this aside for the tree of free inodes */
