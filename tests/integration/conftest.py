@@ -117,14 +117,9 @@ class Cluster:
         subprocess.run([python, "-c", script], input=given, text=True, check=True, timeout=30)
 
     def directory(self) -> dict[str, str]:
-        outputs = self.caas.json("status", self.name)
+        hub = json.loads((self.folder / "hub" / "hub.json").read_text())["directory"]
         root = self.caas.run("password", self.name, "--directory").stdout.strip()
-        return {
-            "uri": outputs["directory"]["uri"],
-            "ca": outputs["directory"]["ca"],
-            "dn": "cn=Directory Manager",
-            "password": root,
-        }
+        return {"uri": hub["uri"], "ca": hub["ca"], "dn": "cn=Directory Manager", "password": root}
 
     def dn(self, kind: str, name: str) -> str:
         attribute = "uid" if kind == "users" else "cn"

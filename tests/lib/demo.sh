@@ -10,7 +10,7 @@ fi
 began=$SECONDS
 "$caas" apply "$form" --yes
 took=$((SECONDS - began))
-address=$("$caas" status demo --json | /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["address"])')
+address=$("$caas" status demo --json | /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["access"]["url"])')
 cat <<TEXT
 
 The demo runs (set up in $((took / 60)) min $((took % 60)) s).
