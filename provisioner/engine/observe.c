@@ -22,12 +22,15 @@ struct recorded engine_recorded(const struct journal_resource *resource)
 {
         if (!resource)
                 return (struct recorded){0};
+        bool moved = resource->pending && !json_equal(resource->pending, resource->resource.spec);
         return (struct recorded){.kind = resource->resource.kind,
                 .spec = resource->resource.spec,
                 .digest = resource->digest,
                 .state = resource->state,
                 .outputs = resource->outputs,
-                .complete = resource->complete};
+                .complete = resource->complete,
+                .pending_kind = moved ? resource->pending_kind : NULL,
+                .pending = moved ? resource->pending : NULL};
 }
 
 static json_t *recorded_outputs(const struct engine *engine)

@@ -81,11 +81,43 @@ static int apply_with_retries(struct runner *run, const struct kind *kind, struc
         }
 }
 
+/* Takes away what a run that was cut off may have left under another name. */
+static int remove_pending(
+        struct runner *run, struct kind_ctx *ctx, const char *id, const struct recorded *recorded, struct err **err)
+{
+        const struct kind *kind = engine_kind(run->engine, recorded->pending_kind);
+        const struct resource left = {(char *)id, (char *)recorded->pending_kind, (json_t *)recorded->pending, NULL};
+        const struct recorded as = {.kind = recorded->pending_kind, .spec = recorded->pending};
+        CLEANUP_FREE char *kept = NULL;
+        if (!kind)
+                return err_set(err, ERR_VERSION, "there is no kind of resource %s", recorded->pending_kind);
+        int result = kind->remove(ctx, &left, &as, &kept, err);
+        return result < 0 ? err_prefix(err, "removing what the last run left") : 0;
+}
+
+/* Would what is pending be replaced by r, and not just changed? Then it lies somewhere else. */
+static bool pending_lies_elsewhere(
+        struct runner *run, const struct resource *r, const struct recorded *recorded, const json_t *state)
+{
+        const struct recorded as = {.kind = recorded->pending_kind, .spec = recorded->pending, .digest = ""};
+        struct change change = {0};
+        json_auto_t *there = state ? json_incref((json_t *)state) : json_object();
+        int result = engine_compare(run->engine, r, &as, there, &change, NULL);
+        bool elsewhere = result == 0 && change.action == ACTION_REPLACE;
+        change_clear(&change);
+        return elsewhere;
+}
+
 /* Everything between the intent and the outcome. */
 static int carry_out(struct runner *run, const struct kind *kind, struct kind_ctx *ctx, const struct resource *r,
         const struct plan_step *step, enum action action, json_t **state, json_t **ret_outputs, struct err **err)
 {
         const struct recorded *recorded = step->recorded.kind ? &step->recorded : NULL;
+        if (recorded && recorded->pending && pending_lies_elsewhere(run, r, recorded, *state)) {
+                int result = remove_pending(run, ctx, r->id, recorded, err);
+                if (result < 0)
+                        return result;
+        }
         if (action == ACTION_REPLACE && recorded) {
                 const struct kind *old_kind = engine_kind(run->engine, recorded->kind);
                 const struct resource old = {r->id, (char *)recorded->kind, (json_t *)recorded->spec, r->needs};
@@ -191,6 +223,8 @@ static int remove_step(struct runner *run, const struct plan_step *step, struct 
         const struct kind *kind = engine_kind(engine, r->kind);
         int result = journal_step_intent(engine->o.journal, run->run, engine->o.cluster, r, "remove", wall(run), err);
         CLEANUP_FREE char *kept = NULL;
+        if (result == 0 && step->recorded.pending)
+                result = remove_pending(run, ctx, r->id, &step->recorded, err);
         if (result == 0)
                 result = kind->remove(ctx, r, &step->recorded, &kept, err);
         if (result == 0)

@@ -19,6 +19,8 @@ struct recorded {
         const json_t *state;   /* what observe said after the last apply; NULL if that apply did not end */
         const json_t *outputs; /* NULL = none */
         bool complete;         /* false: a run was cut off inside it */
+        const char *pending_kind;
+        const json_t *pending; /* what that run was about to apply, where it differs from spec; NULL = it does not */
 };
 
 struct change {

@@ -191,8 +191,7 @@ static int make_step(struct maker *m, const struct resource *r, struct plan_step
 }
 
 /* Removals of known[i] for i in which[]: in that order, but what needs others before them. */
-static int add_removals(
-        struct plan *plan, const struct plan_known *known, const size_t *which, size_t count, struct err **err)
+static void add_removals(struct plan *plan, const struct plan_known *known, const size_t *which, size_t count)
 {
         json_t *index = json_object();
         struct graph_node *nodes = mem_zero_array(count, sizeof *nodes);
@@ -211,11 +210,17 @@ static int add_removals(
                         nodes[other].needs[nodes[other].count++] = i;
                 }
         size_t *order = mem_zero_array(count, sizeof *order), *place = mem_zero_array(count, sizeof *place);
-        int r = graph_sort(nodes, count, order, err);
+        /* Rows of several releases may need each other in a circle: then the order in which they were made has to do.
+         */
+        bool sorted = graph_sort(nodes, count, order, NULL) == 0;
+        for (size_t i = 0; !sorted && i < count; i++) {
+                order[i] = i;
+                nodes[i].count = 0;
+        }
         size_t base = plan->count;
         for (size_t k = 0; k < count; k++)
                 place[order[k]] = base + k;
-        for (size_t k = 0; r == 0 && k < count; k++) {
+        for (size_t k = 0; k < count; k++) {
                 const struct plan_known *old = &known[which[order[k]]];
                 struct plan_step *step = &plan->step[plan->count++];
                 *step = (struct plan_step){.recorded = old->recorded, .state = old->state};
@@ -234,7 +239,6 @@ static int add_removals(
         free(capacity);
         free(order);
         free(place);
-        return r;
 }
 
 static json_t *index_known(const struct plan_known *known, size_t count)
@@ -284,7 +288,7 @@ int plan_make(const struct resources *desired, const struct plan_known *known, s
                 if (known[i].recorded.kind && !json_object_get(index, known[i].id))
                         gone[gone_count++] = i;
         if (r == 0)
-                r = add_removals(&plan, known, gone, gone_count, err);
+                add_removals(&plan, known, gone, gone_count);
         json_decref(m.known_index);
         json_decref(m.outputs);
         json_decref(index);

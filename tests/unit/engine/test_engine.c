@@ -336,6 +336,29 @@ static void test_killed_at_every_write_of_the_journal(void **state)
         }
 }
 
+static void version_three(struct resources *list)
+{
+        add(list, "r/a", "fake", thing("a-third", "one"), NULL);
+}
+
+/* Cut off while something moves, and then the form says a third place: the second must not be left behind. */
+static void test_killed_while_moving_then_moved_again(void **state)
+{
+        (void)state;
+        for (long n = 1; n <= 8; n++) {
+                begin_phase(&phases[1]);
+                pid_t pid = fork();
+                if (pid == 0) {
+                        fake_kill_at = n;
+                        _exit(run(&(struct call_options){.desired = version_two}, NULL) < 0 ? 1 : 0);
+                }
+                assert_int_equal(waitpid(pid, NULL, 0), pid);
+                must(version_three);
+                expect("a-third", "one");
+                assert_int_equal(things(), 1);
+        }
+}
+
 static void frozen(struct resources *list)
 {
         json_t *spec = thing("f", "f");
@@ -500,6 +523,7 @@ int main(void)
                 T(test_drift_is_repaired_and_only_that),
                 T(test_killed_inside_every_kind_call),
                 T(test_killed_at_every_write_of_the_journal),
+                T(test_killed_while_moving_then_moved_again),
                 T(test_a_refused_change_touches_nothing),
                 T(test_what_is_worth_it_is_tried_again),
                 T(test_it_gives_up_at_last),
