@@ -86,6 +86,19 @@ static int write_all_of(
 
 static int finish_removal(const struct service_host *host, const char *name, struct err **err);
 
+/* An empty folder out of runsvdir's sight. Under the lock, so that the last service that goes does not take it along.
+ */
+static int make_fresh(const struct service_host *host, const char *name, const char *fresh, struct err **err)
+{
+        CLEANUP_CLOSE int lock = runsvdir_lock(host, err);
+        if (lock < 0)
+                return lock;
+        int result = finish_removal(host, name, err);
+        if (result == 0)
+                result = file_remove_tree(fresh, err);
+        return result < 0 ? result : file_make_dirs(fresh, 0700, err);
+}
+
 static int runit_install(const struct service_host *host, const struct service *service, struct err **err)
 {
         CLEANUP_FREE char *folder = folder_of(host, service->name);
@@ -93,14 +106,7 @@ static int runit_install(const struct service_host *host, const struct service *
                 return write_all_of(host, service, folder, err);
         CLEANUP_FREE char *hidden = str_format(".new-%s", service->name);
         CLEANUP_FREE char *fresh = folder_of(host, hidden);
-        CLEANUP_FREE char *services = file_join(host->cluster_dir, "service");
-        int result = finish_removal(host, service->name, err);
-        if (result == 0)
-                result = file_remove_tree(fresh, err);
-        if (result == 0)
-                result = file_make_dirs(services, 0755, err);
-        if (result == 0)
-                result = file_make_dirs(fresh, 0700, err);
+        int result = make_fresh(host, service->name, fresh, err);
         return result < 0 ? result : write_all_of(host, service, fresh, err);
 }
 

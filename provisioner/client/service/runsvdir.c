@@ -28,29 +28,38 @@ static char *services_of(const struct service_host *host)
         return file_join(host->cluster_dir, "service");
 }
 
+/* Is the file that we locked still the one of that name? The last one out removes it. */
+static bool is_current(int fd, const char *path)
+{
+        struct stat ours, there;
+        return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino &&
+               ours.st_dev == there.st_dev;
+}
+
 int runsvdir_lock(const struct service_host *host, struct err **err)
 {
-        CLEANUP_FREE char *folder = file_join(host->cluster_dir, "run");
-        CLEANUP_FREE char *path = file_join(folder, "runsvdir.lock");
-        int result = file_make_dirs(folder, 0755, err);
-        if (result < 0)
-                return result;
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (fd < 0)
-                return err_set_errno(err, errno, "cannot open %s", path);
-        while (flock(fd, LOCK_EX) < 0) {
-                if (errno == EINTR)
+        CLEANUP_FREE char *services = services_of(host);
+        CLEANUP_FREE char *path = file_join(services, ".runsvdir.lock");
+        for (;;) {
+                int result = file_make_dirs(services, 0755, err);
+                if (result < 0)
+                        return result;
+                int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+                if (fd < 0 && errno == ENOENT) /* somebody removed the folder just now */
                         continue;
-                result = err_set_errno(err, errno, "cannot lock %s", path);
+                if (fd < 0)
+                        return err_set_errno(err, errno, "cannot open %s", path);
+                while (flock(fd, LOCK_EX) < 0 && errno == EINTR)
+                        ;
+                if (is_current(fd, path))
+                        return fd;
                 close(fd);
-                return result;
         }
-        return fd;
 }
 
 static char *pid_path(const struct service_host *host)
 {
-        return file_join(host->cluster_dir, "run/runsvdir.pid");
+        return file_join(host->cluster_dir, "service/.runsvdir.pid");
 }
 
 /* The living one by its pid file, or 0. */
@@ -155,7 +164,7 @@ static int start(const struct service_host *host, const char *services, struct e
         /* A clean environment: services get what their definition says, not what the shell of the operator had. */
         const char *argv[] = {"/usr/bin/env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                 "LANG=C.UTF-8", "HOME=/root", "/usr/bin/runsvdir", "-P", services, LOG_FIELD, NULL};
-        CLEANUP_FREE char *log = file_join(host->cluster_dir, "run/runsvdir.log");
+        CLEANUP_FREE char *log = file_join(host->cluster_dir, "service/.runsvdir.log");
         pid_t pid = 0;
         age(services);
         result = proc_daemon(argv, NULL, "/", log, &pid, err);
@@ -200,7 +209,7 @@ static bool has_services(const char *services)
         bool found = false;
         struct dirent *entry;
         while (dir && !found && (entry = readdir(dir)))
-                found = entry->d_name[0] != '.';
+                found = entry->d_name[0] != '.' || str_starts(entry->d_name, ".new-"); /* about to be shown */
         if (dir)
                 closedir(dir);
         return found;
@@ -225,10 +234,5 @@ int runsvdir_end_if_idle(const struct service_host *host, struct err **err)
                 if (host->clock->monotonic_ms(host->clock) > end)
                         return err_set(err, ERR_TIMEOUT, "runsvdir (process %d) does not end", (int)pid);
         }
-        CLEANUP_FREE char *path = pid_path(host);
-        CLEANUP_FREE char *log = file_join(host->cluster_dir, "run/runsvdir.log");
-        int result = file_remove(path, err);
-        if (result == 0)
-                result = file_remove(log, err);
-        return result < 0 ? result : file_remove_tree(services, err);
+        return file_remove_tree(services, err);
 }

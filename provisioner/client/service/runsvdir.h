@@ -1,4 +1,5 @@
-/* The one runsvdir of a cluster: it watches <cluster>/service and keeps a runsv alive for each folder there. */
+/* The one runsvdir of a cluster: it watches <cluster>/service and keeps a runsv alive for each folder there. What we
+ * note about it stands in the same folder, in names with a dot, which it does not look at. */
 #ifndef CAAS_CLIENT_SERVICE_RUNSVDIR_H
 #define CAAS_CLIENT_SERVICE_RUNSVDIR_H
 

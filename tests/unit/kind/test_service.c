@@ -146,7 +146,7 @@ static void service_lives(void **state)
         free(fixture_remove(f, &kind_host_service, &m));
         assert_false(is_there(f, "service"));
         assert_false(is_there(f, "log/web"));
-        assert_false(is_there(f, "run/runsvdir.pid"));
+        assert_false(is_there(f, "service/.runsvdir.pid"));
         assert_false(runsvdir_alive(&host));
         free(fixture_remove(f, &kind_host_service, &m)); /* again */
 }
@@ -323,7 +323,7 @@ static void lost_supervisor_is_replaced(void **state)
         CLEANUP_REMEMBERED struct remembered m = {0};
         const char *spec = "{\"name\": \"web\", \"command\": [\"/bin/sleep\", \"1000\"], \"stop_seconds\": 2}";
         fixture_apply(f, &kind_host_service, spec, &m);
-        CLEANUP_FREE char *text = read_path(f, "run/runsvdir.pid");
+        CLEANUP_FREE char *text = read_path(f, "service/.runsvdir.pid");
         uint64_t begun = family_start_time(atoi(text));
         assert_int_equal(kill(atoi(text), SIGKILL), 0);
         for (int i = 0; i < 100 && family_start_time(atoi(text)) == begun; i++)
@@ -332,7 +332,7 @@ static void lost_supervisor_is_replaced(void **state)
         assert_int_equal(fixture_apply(f, &kind_host_service, spec, &m), ACTION_NONE);
 
         /* killed between starting it and writing its pid down: it is found, there is no second one */
-        CLEANUP_FREE char *path = fixture_path(f, "run/runsvdir.pid");
+        CLEANUP_FREE char *path = fixture_path(f, "service/.runsvdir.pid");
         unlink(path);
         fixture_apply(f, &kind_host_service, spec, &m);
         assert_int_equal(count_runsvdirs(f), 1);
