@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -40,12 +41,12 @@ struct display {
         size_t count, capacity;
         struct buf pending; /* lines that stay, to be written above the next picture */
         int64_t last;       /* when the last picture was made */
-        size_t *drawn;      /* widths of the lines of the last picture */
+        char *picture;      /* the last live part, to leave it alone while it says the same */
+        struct size {
+                size_t columns, rows;
+        } size;        /* for which it was made */
+        size_t *drawn; /* widths of the lines of the last picture */
         size_t drawn_count, drawn_capacity;
-};
-
-struct size {
-        size_t columns, rows;
 };
 
 static struct size terminal_size(int fd)
@@ -60,6 +61,15 @@ static struct size terminal_size(int fd)
 static int64_t now(const struct display *d)
 {
         return d->clock->monotonic_ms(d->clock);
+}
+
+/* Whole seconds: figures that flicker say no more. */
+static const char *elapsed_text(int64_t ms, char text[32])
+{
+        if (ms >= 60000)
+                return clock_duration(ms, text);
+        snprintf(text, 32, "%d s", (int)(ms / 1000));
+        return text;
 }
 
 static void write_all(int fd, const char *data, size_t length)
@@ -88,7 +98,6 @@ static void rewind_frame(struct display *d, struct buf *out, size_t columns)
                 buf_format(out, "\r\x1b[%zuA\x1b[J", rows);
         else
                 buf_str(out, "\r\x1b[J");
-        d->drawn_count = 0;
 }
 
 static void add_line(struct display *d, struct buf *out, const char *text, size_t columns, enum style style)
@@ -103,7 +112,7 @@ static void add_line(struct display *d, struct buf *out, const char *text, size_
 static void add_task(struct display *d, struct buf *out, const struct task *task, size_t columns)
 {
         char elapsed[32];
-        clock_duration(now(d) - task->began, elapsed);
+        elapsed_text(now(d) - task->began, elapsed);
         CLEANUP_FREE char *name = text_cut(task->id, NAME_WIDTH);
         int gap = columns >= 80 ? (int)(NAME_WIDTH - text_width(name)) : 0;
         CLEANUP_FREE char *line =
@@ -114,7 +123,7 @@ static void add_task(struct display *d, struct buf *out, const struct task *task
 static void add_heading(struct display *d, struct buf *out, size_t columns)
 {
         char elapsed[32];
-        clock_duration(now(d) - d->began, elapsed);
+        elapsed_text(now(d) - d->began, elapsed);
         int level = cancel_level(d->cancel);
         const char *stop = level == 1 ? "  stopping: finishing what runs (again: at once)" : "  stopping at once";
         CLEANUP_FREE char *line =
@@ -123,16 +132,11 @@ static void add_heading(struct display *d, struct buf *out, size_t columns)
         add_line(d, out, line, columns, level ? STYLE_YELLOW : STYLE_BOLD);
 }
 
-/* Everything in one write. */
-static void draw(struct display *d)
+/* The live part; the widths of its lines go to d->drawn. The caller frees. */
+static char *make_picture(struct display *d, struct size size)
 {
-        struct size size = terminal_size(d->fd);
-        CLEANUP_BUF struct buf out = BUF_INIT(FRAME_MAX);
-        buf_str(&out, "\x1b[?25l");
-        rewind_frame(d, &out, size.columns);
-        if (d->pending.length)
-                buf_str(&out, d->pending.data);
-        buf_clear(&d->pending);
+        struct buf out = BUF_INIT(FRAME_MAX);
+        d->drawn_count = 0;
         if (d->active) {
                 size_t room = size.rows > 4 ? size.rows - 3 : 1, shown = d->count < room ? d->count : room - 1;
                 add_heading(d, &out, size.columns);
@@ -143,6 +147,27 @@ static void draw(struct display *d)
                         add_line(d, &out, rest, size.columns, STYLE_DIM);
                 }
         }
+        return buf_steal(&out);
+}
+
+/* Everything in one write; nothing if nothing is new. */
+static void draw(struct display *d)
+{
+        struct size size = terminal_size(d->fd);
+        CLEANUP_BUF struct buf out = BUF_INIT(FRAME_MAX + PENDING_MAX);
+        buf_str(&out, "\x1b[?25l");
+        rewind_frame(d, &out, size.columns);
+        char *picture = make_picture(d, size);
+        bool same = str_is(picture, d->picture) && size.columns == d->size.columns && size.rows == d->size.rows;
+        free(d->picture);
+        d->picture = picture;
+        d->size = size;
+        if (same && !d->pending.length)
+                return;
+        if (d->pending.length)
+                buf_str(&out, d->pending.data);
+        buf_clear(&d->pending);
+        buf_str(&out, picture);
         buf_str(&out, "\x1b[?25h");
         write_all(d->fd, out.data, out.length);
         d->last = now(d);
@@ -311,6 +336,7 @@ struct display *display_free(struct display *d)
                 task_clear(&d->task[i]);
         free(d->task);
         free(d->drawn);
+        free(d->picture);
         free(d->phase);
         pthread_cond_destroy(&d->changed);
         pthread_mutex_destroy(&d->mutex);

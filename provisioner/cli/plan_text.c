@@ -68,6 +68,11 @@ static void print_field(struct printer *p, const json_t *field)
         }
         CLEANUP_FREE char *before = old ? value_text(p, old) : NULL;
         CLEANUP_FREE char *after = new_ ? value_text(p, new_) : NULL;
+        if (json_is_true(json_object_get(field, "drift"))) { /* how it was left, and how it was found */
+                fprintf(p->out, "        %s: found %s instead of %s\n", path, after ? after : "nothing",
+                        before ? before : "nothing");
+                return;
+        }
         if (!before)
                 fprintf(p->out, "        %s%s: %s%s\n", style(p, STYLE_GREEN), path, after ? after : "",
                         style(p, STYLE_NONE));

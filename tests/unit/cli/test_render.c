@@ -179,7 +179,7 @@ static struct plan sample(void)
                         "content", "old", "one\ntwo\n", "new", "one\n\x1b[2Jtwo\n"),
                 "running servers keep their size until they are started again");
         plan.step[2] = step("hub/drifted", ACTION_UPDATE, "drift",
-                json_pack("[{s:s, s:s, s:s}]", "path", "mode", "old", "0644", "new", "(secret)"), NULL);
+                json_pack("[{s:s, s:s, s:s, s:b}]", "path", "mode", "old", "0644", "new", "0600", "drift", 1), NULL);
         plan.step[3] = step("hub/kind", ACTION_REPLACE, "another kind", NULL, NULL);
         plan.step[4] = step("hub/gone", ACTION_REMOVE, NULL, NULL, NULL);
         plan.step[5] = step("hub/volume", ACTION_REFUSE, "it cannot shrink", NULL, NULL);
@@ -205,7 +205,7 @@ static void test_plan(void **state)
                                   "          - two\n"
                                   "          + \\x1b[2Jtwo\n"
                                   "    ~ hub/drifted  host.file  (it was changed from outside)\n"
-                                  "        mode: \"0644\" -> \"(secret)\"\n"
+                                  "        mode: found \"0600\" instead of \"0644\"\n"
                                   "  +/- hub/kind  host.file  (it becomes another kind of thing)\n"
                                   "    - hub/gone  host.file\n"
                                   "    ! hub/volume  host.file  (it cannot shrink)\n"
