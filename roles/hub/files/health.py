@@ -139,7 +139,12 @@ def main() -> int:
     try:
         health = Health(wanted)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        line = {"check": "reach", "ok": False, "seconds": 0, "message": f"cannot use the CA {wanted.get('ca')}: {error}"}
+        line = {
+            "check": "reach",
+            "ok": False,
+            "seconds": 0,
+            "message": f"cannot use the CA {wanted.get('ca')}: {error}",
+        }
         print(json.dumps(line))
         return 1
     health.run()

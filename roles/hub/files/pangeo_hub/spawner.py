@@ -287,7 +287,6 @@ class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
 
     async def start(self) -> tuple[str, int]:
         ids = await self.prepare()
-        await self._helper("stop", "--group", self.group)  # what a crash may have left behind
         sandbox = self.settings["sandbox"]
         size = self._choice.size
         limits = ["--parent", sandbox["parent"], "--group", self.group, "--memory", str(size.memory_bytes)]
@@ -332,24 +331,18 @@ class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
             await self._signal(signal.SIGTERM)
             await self.wait_for_death(self.stop_seconds)
         # Terminals, background jobs, and a server that did not listen: all that is left in the group.
-        await self._helper("stop", "--group", self.group)
+        await self._end_group()
         await self.wait_for_death(self.kill_timeout)
 
-    async def _helper(self, verb: str, *arguments: str) -> None:
+    async def _end_group(self) -> None:
         sandbox = self.settings["sandbox"]
+        command = [sandbox["helper"], "stop", "--parent", sandbox["parent"], "--group", self.group]
         process = await asyncio.create_subprocess_exec(
-            sandbox["helper"],
-            verb,
-            "--parent",
-            sandbox["parent"],
-            *arguments,
-            stdin=DEVNULL,
-            stdout=DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+            *command, stdin=DEVNULL, stdout=DEVNULL, stderr=asyncio.subprocess.PIPE
         )
         _, errors = await process.communicate()
         if process.returncode != 0:
-            self.log.error("caas-sandbox %s %s: %s", verb, self.group, errors.decode(errors="replace").strip())
+            self.log.error("ending what is left of %s: %s", self.group, errors.decode(errors="replace").strip())
 
 
 def counted(number: int, what: str) -> str:
