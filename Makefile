@@ -5,6 +5,7 @@
 # V=1          show the commands
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
+.SECONDARY:
 SHELL := /bin/bash
 
 ifeq ($(origin CC),default)
