@@ -1,9 +1,9 @@
 /* An LDAP directory, over verified TLS or not at all.
  *
- * A connection is not thread-safe; each thread has its own. Every call has a time-out. The process has to ignore SIGPIPE. Errors are said in words a
- * person can act on; their codes: -ERR_UNREACHABLE, -ERR_TIMEOUT, -ERR_BUSY (worth trying again), -ERR_DENIED (password
- * refused, account locked, rights missing), -ERR_NOT_FOUND, -ERR_EXISTS, -ERR_INVALID (the server's rules),
- * -ERR_REFUSED, -ERR_FAILED. */
+ * A connection is not thread-safe; each thread has its own. Every call has a time-out. The process has to ignore
+ * SIGPIPE. Errors are said in words a person can act on; their codes: -ERR_UNREACHABLE, -ERR_TIMEOUT, -ERR_BUSY (worth
+ * trying again), -ERR_DENIED (password refused, account locked, rights missing), -ERR_NOT_FOUND, -ERR_EXISTS,
+ * -ERR_INVALID (the server's rules), -ERR_REFUSED, -ERR_FAILED. */
 #ifndef CAAS_CLIENT_LDAP_DIRECTORY_H
 #define CAAS_CLIENT_LDAP_DIRECTORY_H
 

@@ -1,0 +1,27 @@
+/* The "server" of ldap.entry and ldap.group: {uri, ca, bind_dn, password, embedded}. */
+#ifndef CAAS_KIND_LDAP_SERVER_H
+#define CAAS_KIND_LDAP_SERVER_H
+
+#include "client/ldap/directory.h"
+#include "kind/kind.h"
+#include "kind/spec.h"
+
+/* Pure. -ERR_INVALID. */
+int ldap_server_check(const json_t *spec, struct err **err);
+
+/* Opens a connection; server's secrets are resolved on the way and forgotten again. */
+int ldap_server_open(struct kind_ctx *ctx, const json_t *spec, struct directory **ret, struct err **err);
+
+/* Is it a directory that this cluster runs itself? Then it may be down before an apply, and that is no reason to stop.
+ */
+bool ldap_server_is_ours(const json_t *spec);
+
+/* What observe says when the directory cannot be asked: a form that repairs that must not fail for it. New reference.
+ */
+json_t *ldap_server_unreachable(void);
+
+/* The common rule; not recorded and not reachable means that it is to be made. */
+int ldap_server_compare(const struct resource *r, const struct recorded *recorded, const json_t *state,
+        struct change *ret_change, struct err **err);
+
+#endif
