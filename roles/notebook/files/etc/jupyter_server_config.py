@@ -44,9 +44,6 @@ c.ServerApp.jpserver_extensions = {"pangeo_notebook": True, "jupyter_server_prox
 c.ServerApp.root_dir = home
 c.ServerApp.allow_remote_access = True  # the proxy names another host; the hub's cookie is what protects it
 
-# Kernels talk over sockets in the server's own /tmp: TCP ports of this host are open to its other users.
-c.ConnectionFileMixin.transport = "ipc"
-
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"  # the environment is the administrator's
