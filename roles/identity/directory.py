@@ -132,7 +132,7 @@ def settings(config):
         "passwordStorageScheme": "PBKDF2-SHA512",
         "nsslapd-rootpwstoragescheme": "SSHA512",
         "nsslapd-rootpw": read_file(folder + "/config/root"),
-        "nsslapd-scheme-list-no-upgrade-hash": "CRYPT,CLEAR,SSHA512",
+        "nsslapd-enable-upgrade-hash": "off",
         "passwordCheckSyntax": "on",
         "passwordMinLength": 8,
         "passwordMinCategories": 1,

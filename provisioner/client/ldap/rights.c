@@ -31,7 +31,10 @@ static int ask(
         int result = ldap_search_ext_s(directory->ld, base, LDAP_SCOPE_BASE, "(objectClass=*)", attributes, 0, controls,
                 NULL, NULL, LDAP_NO_LIMIT, &message);
         if (result == LDAP_SUCCESS) {
-                LDAPMessage *entry = ldap_first_entry(directory->ld, message);
+                LDAPMessage *entry = NULL; /* the last one: an entry that could be comes after its parent */
+                for (LDAPMessage *m = ldap_first_entry(directory->ld, message); m;
+                        m = ldap_next_entry(directory->ld, m))
+                        entry = m;
                 *ret_entry = value_of(directory->ld, entry, "entryLevelRights");
                 *ret_attributes = value_of(directory->ld, entry, "attributeLevelRights");
         }

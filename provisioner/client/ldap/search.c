@@ -60,7 +60,7 @@ static int page(LDAP *ld, const char *base, int scope, const char *filter, char 
         ldap_control_free(control);
         ber_memfree(cookie->bv_val);
         *cookie = (struct berval){0};
-        for (LDAPMessage *m = ldap_first_entry(ld, message); m; m = ldap_next_entry(ld, m)) {
+        for (LDAPMessage *m = message ? ldap_first_entry(ld, message) : NULL; m; m = ldap_next_entry(ld, m)) {
                 json_t *entry = entry_json(ld, m);
                 if (entry)
                         json_array_append_new(entries, entry);
@@ -76,6 +76,13 @@ static int page(LDAP *ld, const char *base, int scope, const char *filter, char 
         }
         ldap_msgfree(message);
         return result;
+}
+
+static int is_there(LDAP *ld, const char *base)
+{
+        struct berval none = {0};
+        json_auto_t *ignored = json_array();
+        return page(ld, base, LDAP_SCOPE_BASE, "(objectClass=*)", NULL, 1, &none, ignored);
 }
 
 /* ldap_search_ext_s wants the list writable; it does not write. */
@@ -102,6 +109,9 @@ int directory_search(struct directory *directory, const char *base, enum directo
                 result = page(directory->ld, base, scopes[scope], filter, borrowed(attributes), size, &cookie, entries);
         } while (result == LDAP_SUCCESS && cookie.bv_len > 0 && json_array_size(entries) <= max);
         ber_memfree(cookie.bv_val);
+        if (result == LDAP_SUCCESS && scope != DIRECTORY_BASE &&
+                json_array_size(entries) == 0) /* 389 says so in no page */
+                result = is_there(directory->ld, base);
         bool more = json_array_size(entries) > max || result == LDAP_SIZELIMIT_EXCEEDED;
         if (result != LDAP_SUCCESS && result != LDAP_SIZELIMIT_EXCEEDED)
                 return directory_fail(directory->ld, result, err, "cannot search %s in %s", base, directory->uri);
