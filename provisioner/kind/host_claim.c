@@ -1,5 +1,8 @@
 /* host.claim: numbers (ports, ranges of ids) that no other cluster on this host has.
  *
+ * Ports are looked through from a place that depends on the state folder, so that clusters of two state folders, which
+ * know nothing of each other, rarely want the same ones.
+ *
  * A claim is the file <state>/claims/<scope>/<number> holding "<cluster> <resource> <name>". It comes into being whole,
  * by a link to a finished file, so there is never an empty one, and of two claimants exactly one wins. */
 #include <dirent.h>
@@ -15,6 +18,7 @@
 #include "kind/kind.h"
 #include "kind/net.h"
 #include "kind/spec.h"
+#include "tree/digest.h"
 
 #define CLAIM_BYTES_MAX 4096
 
@@ -48,7 +52,7 @@ struct claims {
         const char *scope;
         char *folder;
         char *owner; /* "<cluster> <resource> " */
-        int64_t first, last, step;
+        int64_t first, last, step, offset;
 };
 
 static void claims_cleanup(struct claims *c)
@@ -64,6 +68,10 @@ static struct claims claims_of(const struct kind_ctx *ctx, const struct resource
                 .first = spec_whole(r->spec, "first", 1),
                 .last = spec_whole(r->spec, "last", 0),
                 .step = spec_whole(r->spec, "step", 1)};
+        char digest[DIGEST_SIZE];
+        digest_bytes(ctx->state_dir, strlen(ctx->state_dir), digest);
+        digest[8] = '\0';
+        c.offset = str_is(c.scope, "port") ? (int64_t)strtoul(digest, NULL, 16) : 0;
         c.folder = str_format("%s/claims/%s", ctx->state_dir, c.scope);
         c.owner = str_format("%s %s ", ctx->cluster, r->id);
         return c;
@@ -161,7 +169,9 @@ static int claim_one(const struct claims *c, const char *name, int64_t preferred
                 result = try_claim(c, preferred, finished, err);
         if (result == 1)
                 got = preferred;
-        for (int64_t n = c->first; result == 0 && n <= c->last; n += c->step) {
+        int64_t count = (c->last - c->first) / c->step + 1;
+        for (int64_t i = 0; result == 0 && i < count; i++) {
+                int64_t n = c->first + (c->offset + i) % count * c->step;
                 CLEANUP_FREE char *path = str_format("%s/%lld", c->folder, (long long)n);
                 if (file_exists(path) || !really_free(c, n))
                         continue;

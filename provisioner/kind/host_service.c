@@ -210,7 +210,7 @@ static int reload(struct kind_ctx *ctx, const struct service *service, char **co
 
 /* Takes the step. *begun is set to when the new program can have begun to write to its log. */
 static int take(struct kind_ctx *ctx, const struct service_driver *driver, const struct service *service,
-        char **reload_command, enum step step, int64_t *begun, struct err **err)
+        char **reload_command, const json_t *ready, enum step step, int64_t *begun, struct err **err)
 {
         struct service_host host = host_of(ctx);
         *begun = ctx->clock->wall_ms(ctx->clock);
@@ -222,6 +222,8 @@ static int take(struct kind_ctx *ctx, const struct service_driver *driver, const
                 return reload(ctx, service, reload_command, err);
         /* to start means to stop first as well: it may be one that keeps ending and coming back with what it had */
         int result = driver->stop(&host, service, err);
+        if (result == 0 && ready)
+                result = service_check_place(&host, service->name, ready, err);
         *begun = ctx->clock->wall_ms(ctx->clock);
         return result < 0 ? result : driver->start(&host, service, err);
 }
@@ -243,7 +245,7 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         int64_t begun = 0;
         result = driver->install(&host, &service, err);
         if (result == 0)
-                result = take(ctx, driver, &service, parts.reload, step, &begun, err);
+                result = take(ctx, driver, &service, parts.reload, ready, step, &begun, err);
         if (result == 0 && (ready || step == STEP_START || step == STEP_RESTART))
                 result = service_wait_ready(ctx, driver, &host, service.name, ready,
                         spec_number(resolved, "ready_seconds", READY_SECONDS), begun, err);

@@ -6,10 +6,11 @@
 #include "base/str.h"
 #include "kind/spec.h"
 
-#define POLL_MS    100
-#define STEADY_MS  1500 /* without a question to ask: up for so long counts as ready */
-#define DEATHS_MAX 3    /* once may be bad luck (an address still in use); three times is a fault */
-#define LOG_LINES  15
+#define POLL_MS      100
+#define STEADY_MS    1500 /* without a question to ask: up for so long counts as ready */
+#define DEATHS_MAX   3    /* once may be bad luck (an address still in use); three times is a fault */
+#define LOG_LINES    15
+#define LET_GO_TRIES 20
 
 static const struct spec_field fields[] = {
         {"http", SPEC_TEXT, false},
@@ -136,4 +137,25 @@ int service_wait_ready(struct kind_ctx *ctx, const struct service_driver *driver
                 if (result < 0)
                         return result;
         }
+}
+
+int service_check_place(const struct service_host *host, const char *name, const json_t *spec, struct err **err)
+{
+        struct ready ready = service_ready_of(spec);
+        CLEANUP_HTTP struct http_client *client = ready_client(&ready, host->cancel);
+        for (int i = 0; ready_target(&ready); i++) {
+                int result = ready_ask(&ready, client, host->cancel, NULL);
+                if (result == -ERR_CANCELLED)
+                        return cancel_check(host->cancel, 2, err);
+                if (result < 0)
+                        return 0;
+                if (i == LET_GO_TRIES)
+                        return err_set(err, ERR_BUSY,
+                                "another program answers at %s, where service %s is to listen: end that one first",
+                                ready_target(&ready), name);
+                result = service_pause(host, POLL_MS, err);
+                if (result < 0)
+                        return result;
+        }
+        return 0;
 }

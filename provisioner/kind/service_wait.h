@@ -20,4 +20,8 @@ struct ready service_ready_of(const json_t *spec);
 int service_wait_ready(struct kind_ctx *ctx, const struct service_driver *driver, const struct service_host *host,
         const char *name, const json_t *spec, double seconds, int64_t begun_wall_ms, struct err **err);
 
+/* Called while the service is down: does somebody else answer where it would? Such a stranger would pass for it.
+ * -ERR_BUSY. Gives what was just stopped a moment to let go. */
+int service_check_place(const struct service_host *host, const char *name, const json_t *ready, struct err **err);
+
 #endif

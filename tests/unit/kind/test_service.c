@@ -219,6 +219,23 @@ static void silence_is_told_after_its_time(void **state)
         assert_true(f->progress_lines > 1);
 }
 
+static void stranger_does_not_pass_for_it(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_REMEMBERED struct remembered web = {0}, two = {0};
+        fixture_apply(f, &kind_host_service,
+                "{\"name\": \"web\", \"command\": [" SERVER ", P07], \"ready\": {\"tcp\": \"127.0.0.1:P07\"}}", &web);
+        CLEANUP_FREE char *message = fixture_refused(f, &kind_host_service,
+                "{\"name\": \"two\", \"command\": [" SERVER ", P07], \"ready\": {\"tcp\": \"127.0.0.1:P07\"}}", &two);
+        assert_non_null(strstr(message, "another program answers at 127.0.0.1:"));
+        assert_int_equal(pid_of(f, "two"), 0);
+        free(fixture_remove(f, &kind_host_service, &web));
+        fixture_apply(f, &kind_host_service,
+                "{\"name\": \"two\", \"command\": [" SERVER ", P07], \"ready\": {\"tcp\": \"127.0.0.1:P07\"}}", &two);
+        free(fixture_remove(f, &kind_host_service, &two));
+        remembered_clear(&two);
+}
+
 static bool lives(const char *text)
 {
         long pid;
@@ -443,6 +460,7 @@ int main(void)
                 T(service_reloads),
                 T(crash_is_told_at_once_with_the_log),
                 T(silence_is_told_after_its_time),
+                T(stranger_does_not_pass_for_it),
                 T(stopping_a_process_leaves_its_children),
                 T(stopping_a_group_leaves_nobody),
                 T(stubborn_service_is_killed),
