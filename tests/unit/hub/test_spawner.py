@@ -1,16 +1,27 @@
 import asyncio
 import datetime
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from subprocess import Popen
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from jupyterhub.utils import utcnow
-from pangeo_hub.accounts import Accounts
+from pangeo_hub.accounts import Accounts, Ids
 from pangeo_hub.choices import Choices
 from pangeo_hub.settings import Settings
-from pangeo_hub.spawner import LOG_NAME, PangeoSpawner, SandboxSpawner, StartFailed, home_bytes, start_ticks
+from pangeo_hub.spawner import (
+    LOG_NAME,
+    PangeoSpawner,
+    SandboxSpawner,
+    StartFailed,
+    home_bytes,
+    listener_uid,
+    start_ticks,
+)
 from pangeo_hub.systemd import PangeoSystemdSpawner
 
 
@@ -126,9 +137,39 @@ def test_a_server_is_found_again_but_not_taken_for_another_process(spawner: Sand
 
 def test_a_start_that_is_broken_off_ends_at_once(spawner: SandboxSpawner, monkeypatch: Any) -> None:
     monkeypatch.setattr(SandboxSpawner, "server", SimpleNamespace(base_url="/user/alice/"))
-    spawner.stopped_because = "access was withdrawn"
-    with pytest.raises(StartFailed, match="access was withdrawn"):
-        asyncio.run(spawner.wait_until_answers())
+    spawner.withdrawn = "access was withdrawn"
+    for start in (spawner.wait_until_answers(spawner._ids()), spawner.prepare()):
+        with pytest.raises(StartFailed, match="access was withdrawn"):
+            asyncio.run(start)
+
+
+def test_an_answer_from_somebody_elses_port_is_no_answer(spawner: SandboxSpawner, monkeypatch: Any) -> None:
+    class Quick(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    monkeypatch.setattr(SandboxSpawner, "server", SimpleNamespace(base_url="/user/alice/"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Quick) as quick:
+        threading.Thread(target=quick.serve_forever, daemon=True).start()
+        assert listener_uid(quick.server_port) == os.getuid()
+        spawner.port = quick.server_port
+        spawner.load_state({"pid": os.getpid(), "started_ticks": start_ticks(os.getpid())})
+        with pytest.raises(StartFailed, match="Another program"):
+            asyncio.run(spawner.wait_until_answers(Ids(60001, 60001)))
+        asyncio.run(spawner.wait_until_answers(Ids(os.getuid(), 60001)))
+        quick.shutdown()
+
+
+def test_why_it_ended_is_known_before_the_hub_forgets_the_server(spawner: SandboxSpawner) -> None:
+    seen: list[str] = []
+    spawner.add_poll_callback(lambda: seen.append(spawner.stopped_because))
+    spawner.proc = Popen(["/bin/sh", "-c", "exit 137"])
+    spawner.proc.wait()
+    asyncio.run(spawner.poll_and_notify())
+    assert "memory" in seen[0]
 
 
 def test_limits_of_a_unit(spawner: SandboxSpawner) -> None:

@@ -132,7 +132,7 @@ class Membership:
             if not spawner.active:
                 continue
             label = server_name or "default"
-            spawner.stopped_because = reason
+            spawner.stopped_because = spawner.withdrawn = reason
             spawner.stop_seconds = STOP_SECONDS / 2
             try:
                 await asyncio.wait_for(self._stop(user, server_name, spawner), 2 * STOP_SECONDS)
@@ -140,6 +140,8 @@ class Membership:
             except Exception as error:  # the other servers and the clusters have to end all the same
                 self._log.exception("stopping the server %r of %s", label, user.name)
                 ended["errors"].append(f"server {label}: {error or type(error).__name__}")
+            finally:
+                spawner.withdrawn = ""
 
     async def _stop(self, user: Any, server_name: str, spawner: Any) -> None:
         if spawner.pending == "stop":

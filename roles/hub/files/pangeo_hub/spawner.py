@@ -54,6 +54,7 @@ class PangeoSpawner(LoggingConfigurable):
     stopped_because = Unicode(
         "", help="Why the last server ended, in words for its owner; kept over restarts of the hub"
     )
+    withdrawn = Unicode("", help="Set while access is being withdrawn: a start that is under way fails with it")
     stop_seconds = Float(10.0, help="How long a server may take to stop by itself")
 
     def __init__(self, **kwargs: Any) -> None:
@@ -110,6 +111,7 @@ class PangeoSpawner(LoggingConfigurable):
 
     async def prepare(self) -> Ids:
         """All that comes before the process: choice, account, home. Sets the limits that get_env() tells the server."""
+        self._fail_if_withdrawn()
         self._steps.clear()
         self._began = time.time()
         self.stopped_because = ""
@@ -123,6 +125,10 @@ class PangeoSpawner(LoggingConfigurable):
         await self._mount_home(ids)
         self._steps.append(f"Starting JupyterLab, environment {self._choice.environment.name}")
         return ids
+
+    def _fail_if_withdrawn(self) -> None:
+        if self.withdrawn:
+            raise StartFailed(f"The start was broken off: {self.withdrawn}.", 403)
 
     async def _mount_home(self, ids: Ids) -> None:
         homes = self.settings["homes"]
@@ -178,20 +184,24 @@ class PangeoSpawner(LoggingConfigurable):
         env["JUPYTER_RUNTIME_DIR"] = "/tmp/jupyter"
         return env
 
-    async def wait_until_answers(self) -> None:
-        """Returns as soon as the server answers HTTP. The hub's own waiting backs off to seconds between its looks."""
+    async def wait_until_answers(self, ids: Ids) -> None:
+        """Returns as soon as the server answers HTTP. The hub's own waiting backs off to seconds between its looks.
+
+        Ports are shared with everybody on this host: an answer counts only if the user's own uid holds the port, or
+        somebody quicker could be sent what is meant for this user."""
         client = AsyncHTTPClient()
         url = f"http://127.0.0.1:{self.port}{self.server.base_url}api"
         end = time.monotonic() + self.start_timeout - 1
         while time.monotonic() < end:
-            if self.stopped_because:
-                raise StartFailed(f"The start was broken off: {self.stopped_because}.", 403)
+            self._fail_if_withdrawn()
             status = await self.poll()
             if status is not None:
                 raise StartFailed(f"The server ended while it was starting (exit status {status}). {self.last_words()}")
             try:
                 response = await client.fetch(url, raise_error=False, request_timeout=5, follow_redirects=False)
                 if response.code < 500:
+                    if listener_uid(self.port) != ids.uid:
+                        raise StartFailed("Another program took the server's port. Please try again.")
                     return
             except OSError:
                 pass  # not listening yet
@@ -255,10 +265,11 @@ class PangeoSpawner(LoggingConfigurable):
         return f"it ended by itself (exit status {status}); the last lines of its log are in ~/{LOG_NAME}"
 
     async def poll_and_notify(self) -> int | None:
-        status = await super().poll_and_notify()
+        # Before the hub hears of it, because what it does then is to save the state and to forget this object.
+        status = await self.poll()
         if status is not None and not self.stopped_because:
             self.stopped_because = self.explain_end(status)
-        return status
+        return await super().poll_and_notify()
 
 
 class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
@@ -306,7 +317,7 @@ class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
             )
         self.pid = self.proc.pid
         self.started_ticks = start_ticks(self.pid)
-        await self.wait_until_answers()
+        await self.wait_until_answers(ids)
         return ("127.0.0.1", self.port)
 
     def last_words(self) -> str:
@@ -343,6 +354,16 @@ class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
         _, errors = await process.communicate()
         if process.returncode != 0:
             self.log.error("ending what is left of %s: %s", self.group, errors.decode(errors="replace").strip())
+
+
+def listener_uid(port: int) -> int | None:
+    """The uid that listens on the TCP port of 127.0.0.1; None if nobody does."""
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        for line in file.readlines()[1:]:
+            words = line.split()
+            if words[1] == f"0100007F:{port:04X}" and words[3] == "0A":  # listening
+                return int(words[7])
+    return None
 
 
 def counted(number: int, what: str) -> str:

@@ -45,7 +45,7 @@ class PangeoSystemdSpawner(PangeoSpawner, SystemdSpawner):
         )
         if status != 0:
             raise StartFailed("systemd could not start the server. Please tell an administrator.")
-        await self.wait_until_answers()
+        await self.wait_until_answers(ids)
         return ("127.0.0.1", self.port)
 
     async def stop(self, now: bool = False) -> None:
