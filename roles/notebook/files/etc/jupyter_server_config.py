@@ -59,6 +59,7 @@ c.TerminalManager.cull_interval = c.MappingKernelManager.cull_interval
 # The limits that the control group really has: the hub says them in MEM_LIMIT and CPU_LIMIT.
 c.ResourceUseDisplay.track_cpu_percent = True
 c.ResourceUseDisplay.mem_warning_threshold = 0.1
+c.ResourceUseDisplay.cpu_warning_threshold = 0  # it compares per cent with cores
 c.ResourceUseDisplay.enable_prometheus_metrics = True
 if os.environ.get("MEM_LIMIT"):
     c.ResourceUseDisplay.mem_limit = int(float(os.environ["MEM_LIMIT"]))
