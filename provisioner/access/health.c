@@ -194,6 +194,10 @@ static int run_program(struct health *health, struct err **err)
         CLEANUP_PROC struct proc_result result = {0};
         int r = proc_run(&spec, &result, err);
         mem_wipe_free(input, strlen(input));
+        if (r == -ERR_CANCELLED && err) {
+                *err = err_free(*err);
+                return err_set(err, ERR_CANCELLED, "the test was stopped");
+        }
         if (r < 0)
                 return r;
         if (result.status != 0 && !health->failed)

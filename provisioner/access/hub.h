@@ -19,9 +19,9 @@ int hub_info(const json_t *access, struct cancel *cancel, json_t **ret, struct e
 /* Stops the user's server and waits at most `seconds` until it is gone. A user or server that is not there is fine. */
 int hub_stop_server(const json_t *access, struct cancel *cancel, const char *user, int seconds, struct err **err);
 
-/* Ends the user's servers, Dask clusters, sessions and tokens. *ret is the hub's report: {"user", "servers": [names],
- * "clusters": [names], "tokens": number, "sessions": bool, "errors": [texts], "complete": bool}; complete is false
- * where something could not be ended, and errors say what. */
+/* Ends the user's servers, Dask clusters, sessions and tokens. *ret is the hub's report: {"user", "servers",
+ * "clusters", "tokens" (how many of each), "errors": [texts], "complete": bool, …}; complete is false where something
+ * could not be ended, and errors say what. */
 int hub_revoke(const json_t *access, struct cancel *cancel, const char *user, json_t **ret, struct err **err);
 
 /* Forgets the user (not the home). Not being there is fine. */

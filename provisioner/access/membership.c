@@ -90,14 +90,37 @@ static int find_all(
         return 0;
 }
 
-static int refuse_unknown(const json_t *access, const json_t *entries, const char *const *names, struct err **err)
+#define NEAREST_MAX 5000
+
+/* Who may have been meant, or NULL. The caller frees. */
+static char *nearest(struct directory *directory, const json_t *access, const char *name)
+{
+        static const char *const wanted[] = {"uid", NULL};
+        json_auto_t *entries = NULL;
+        if (directory_search(directory, membership_text(access, "users_base"), DIRECTORY_ONE, "(uid=*)", wanted,
+                    NEAREST_MAX, &entries, NULL, NULL) < 0)
+                return NULL;
+        CLEANUP_FREE const char **names = mem_zero_array(json_array_size(entries) + 1, sizeof *names);
+        size_t i, count = 0;
+        const json_t *entry;
+        json_array_foreach (entries, i, entry)
+                if (directory_value(entry, "uid"))
+                        names[count++] = directory_value(entry, "uid");
+        const char *found = str_nearest(name, names);
+        return found ? str_copy(found) : NULL;
+}
+
+static int refuse_unknown(struct directory *directory, const json_t *access, const json_t *entries,
+        const char *const *names, struct err **err)
 {
         CLEANUP_BUF struct buf unknown = BUF_INIT(2000);
         size_t i, count = 0;
         const json_t *entry;
         json_array_foreach (entries, i, entry)
                 if (json_is_null(entry)) {
-                        buf_format(&unknown, "%s%s", unknown.length ? ", " : "", names[i]);
+                        CLEANUP_FREE char *near = nearest(directory, access, names[i]);
+                        buf_format(&unknown, "%s%s%s%s%s", unknown.length ? ", " : "", names[i],
+                                near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
                         count++;
                 }
         if (!unknown.length)
@@ -116,7 +139,7 @@ int membership_grant(const json_t *access, const char *const *names, bool admins
         if (r == 0)
                 r = find_all(directory, access, names, &entries, err);
         if (r == 0)
-                r = refuse_unknown(access, entries, names, err);
+                r = refuse_unknown(directory, access, entries, names, err);
         const char *group = membership_text(access, admins ? "admins_group" : "users_group");
         size_t i;
         const json_t *entry;

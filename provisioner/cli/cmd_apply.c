@@ -25,7 +25,7 @@ static void show_plan(const struct cli *cli, const struct session *session, cons
                         "plan", plan_to_json(plan, false));
                 print_line(cli, line);
         } else if (!cli->quiet) {
-                struct plan_text_options options = {.color = cli->color, .grouped = true};
+                struct plan_text_options options = {.color = cli->color, .brief = true, .grouped = true};
                 plan_text(cli->out, plan, session_cluster(session), &options);
                 if (session_changes(plan))
                         fputc('\n', cli->out);

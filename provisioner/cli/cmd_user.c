@@ -3,6 +3,7 @@
 
 #include "access/hub.h"
 #include "access/membership.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
@@ -189,12 +190,12 @@ static int run_remove(struct cli *cli, struct err **err)
         if (r < 0)
                 return r;
         CLEANUP_FREE char *image = str_format("%s/homes/images/%s.xfs", dir, name);
+        bool kept = file_exists(image); /* who never had a server has no home */
         if (cli->json) {
-                json_auto_t *document = json_pack("{s:s, s:s?}", "name", name, "home", data ? NULL : image);
+                json_auto_t *document = json_pack("{s:s, s:s?}", "name", name, "home", kept ? image : NULL);
                 cli_json(cli, document);
         } else if (!cli->quiet) {
-                fprintf(cli->out, data ? "%s is gone, with home%s%s\n" : "%s is gone; a home is kept: %s%s\n", name,
-                        data ? "" : image, "");
+                fprintf(cli->out, "%s is gone%s%s\n", name, kept ? "; the home is kept: " : "", kept ? image : "");
         }
         return EXIT_FINE;
 }

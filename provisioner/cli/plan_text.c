@@ -10,13 +10,15 @@
 #include "cli/text_diff.h"
 
 #define VALUE_COLUMNS 72
-#define FIELDS_MAX    20
-#define LINES_MAX     20
+#define LINES_MAX     20 /* of one text */
+#define STEP_MAX      60 /* of one step */
+#define STEP_BRIEF    10
 #define WIDTH         100
 
 struct printer {
         FILE *out;
         const struct plan_text_options *options;
+        size_t room; /* lines that the step at hand may still take */
 };
 
 static const char *style(const struct printer *p, enum style s)
@@ -35,7 +37,8 @@ static char *value_text(const struct printer *p, const json_t *value)
 
 static void diff_line(void *data, char sign, const char *text, size_t length)
 {
-        const struct printer *p = data;
+        struct printer *p = data;
+        p->room -= p->room > 0;
         CLEANUP_FREE char *raw = str_copy_n(text, length);
         CLEANUP_FREE char *safe = text_safe(raw, false);
         CLEANUP_FREE char *shown = p->options->full ? STEAL(safe) : text_cut(safe, WIDTH);
@@ -59,11 +62,12 @@ static void print_field(struct printer *p, const json_t *field)
         CLEANUP_FREE char *path = text_safe(json_string_value(json_object_get(field, "path")), false);
         if (json_is_string(old) && json_is_string(new_) && (has_lines(old) || has_lines(new_))) {
                 fprintf(p->out, "        %s:\n", path);
+                size_t limit = p->room < LINES_MAX ? p->room : LINES_MAX;
                 size_t more = text_diff(json_string_value(old), json_string_value(new_),
-                        p->options->full ? SIZE_MAX : LINES_MAX, diff_line, p);
+                        p->options->full ? SIZE_MAX : limit, diff_line, p);
                 if (more)
-                        fprintf(p->out, "          %s... %zu more %s (--full shows them)%s\n", style(p, STYLE_DIM),
-                                more, more == 1 ? "line" : "lines", style(p, STYLE_NONE));
+                        fprintf(p->out, "          %s... %zu more %s (caas plan --full shows them)%s\n",
+                                style(p, STYLE_DIM), more, more == 1 ? "line" : "lines", style(p, STYLE_NONE));
                 return;
         }
         CLEANUP_FREE char *before = old ? value_text(p, old) : NULL;
@@ -84,15 +88,20 @@ static void print_field(struct printer *p, const json_t *field)
 
 static void print_fields(struct printer *p, const json_t *fields)
 {
-        size_t i, count = json_array_size(fields), limit = p->options->full ? SIZE_MAX : FIELDS_MAX;
+        size_t i, more = 0;
         json_t *field;
+        p->room = p->options->full ? SIZE_MAX : p->options->brief ? STEP_BRIEF : STEP_MAX;
         json_array_foreach (fields, i, field) {
-                if (i < limit)
-                        print_field(p, field);
+                if (p->room == 0) {
+                        more++;
+                        continue;
+                }
+                p->room--;
+                print_field(p, field);
         }
-        if (count > limit)
-                fprintf(p->out, "        %s... %zu more fields (--full shows them)%s\n", style(p, STYLE_DIM),
-                        count - limit, style(p, STYLE_NONE));
+        if (more)
+                fprintf(p->out, "        %s... %zu more %s (caas plan --full shows them)%s\n", style(p, STYLE_DIM),
+                        more, more == 1 ? "field" : "fields", style(p, STYLE_NONE));
 }
 
 /* ---- steps ---- */
@@ -255,7 +264,7 @@ bool plan_has_notices(const struct plan *plan)
 
 void plan_text(FILE *out, const struct plan *plan, const char *cluster, const struct plan_text_options *options)
 {
-        struct printer p = {out, options};
+        struct printer p = {.out = out, .options = options};
         for (size_t i = 0; i < plan->count; i++) {
                 enum action action = plan->step[i].change.action;
                 if (action != ACTION_NONE && !(options->grouped && action == ACTION_CREATE))

@@ -10,6 +10,7 @@
 struct plan_text_options {
         bool color;
         bool full;    /* also the fields of what is made, and texts without limit */
+        bool brief;   /* a few lines a step: what is known before a run begins anyway */
         bool grouped; /* what is made, by role on one line: for a first apply */
 };
 

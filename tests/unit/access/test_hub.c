@@ -49,8 +49,8 @@ static bool hub(struct peer *peer, const char *request)
                 return strstr(request, "jupyterhub-pagination") ? page(peer, limit, offset)
                                                                 : answer(peer, "200 OK", "", "[]");
         if (str_starts(request, "POST /hub/api/caas/revoke/alice "))
-                return answer(peer, "200 OK", "",
-                        "{\"complete\": true, \"servers\": [\"default\"], \"tokens\": 2, \"errors\": []}");
+                return answer(
+                        peer, "200 OK", "", "{\"complete\": true, \"servers\": 1, \"tokens\": 2, \"errors\": []}");
         if (str_starts(request, "POST /hub/api/caas/revoke/stuck "))
                 return answer(peer, "502 Bad Gateway", "",
                         "{\"complete\": false, \"errors\": [\"server default: it hangs\"]}");

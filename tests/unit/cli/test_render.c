@@ -255,7 +255,7 @@ static void test_plan_long_text_is_cut(void **state)
         shown.plan.step[0] = step("hub/config", ACTION_UPDATE, "changed",
                 json_pack("[{s:s, s:s, s:s}]", "path", "content", "old", "", "new", b.data), NULL);
         CLEANUP_FREE char *text = printed(print_plan, &shown);
-        assert_non_null(strstr(text, "... 80 more lines (--full shows them)"));
+        assert_non_null(strstr(text, "... 80 more lines (caas plan --full shows them)"));
         assert_null(strstr(text, "line 20\n"));
         plan_clear(&shown.plan);
         buf_clear(&b);
