@@ -71,12 +71,25 @@ static bool is_group(const json_t *entry)
         return false;
 }
 
+static const char *account_of(const json_t *spec)
+{
+        return spec_text(json_object_get(spec, "server"), "bind_dn", "the account");
+}
+
 static char *how_to_make(const json_t *spec)
 {
         return str_format(
-                "make it there (ipa group-add %s --nonposix), or let the account make groups: a privilege with "
-                "\"System: Add Groups\" and \"System: Modify Group Membership\" in a role of %s",
-                spec_text(spec, "name", ""), spec_text(json_object_get(spec, "server"), "bind_dn", ""));
+                "%s may not make the group %s: make it there (ipa group-add %s --nonposix), or put the account in a "
+                "role with the permission \"System: Add Groups\"",
+                account_of(spec), spec_text(spec, "name", ""), spec_text(spec, "name", ""));
+}
+
+static char *how_to_change(const json_t *spec)
+{
+        return str_format("%s may not change who is in the group %s: put the account in a role with the permission "
+                          "\"System: Modify Group Membership\", or make it the group's member manager (ipa "
+                          "group-add-member-manager %s)",
+                account_of(spec), spec_text(spec, "name", ""), spec_text(spec, "name", ""));
 }
 
 /* The suffix is right, the account is let in, and the name is free or is a group. */
@@ -93,8 +106,7 @@ static int preflight(struct kind_ctx *ctx, const struct resource *r, const struc
         json_auto_t *container = NULL, *group = NULL;
         result = directory_read(directory, base, brief, &container, err);
         if (result == -ERR_NOT_FOUND)
-                return err_prefix(err, "identity.suffix is wrong, or %s sees nothing there",
-                        spec_text(json_object_get(r->spec, "server"), "bind_dn", "the account"));
+                return err_prefix(err, "identity.suffix is wrong, or %s sees nothing there", account_of(r->spec));
         if (result == 0)
                 result = find(directory, r->spec, &group, err);
         if (result < 0)
@@ -106,9 +118,8 @@ static int preflight(struct kind_ctx *ctx, const struct resource *r, const struc
         result = group ? directory_may_write(directory, dn, "member", &may, err)
                        : directory_may_add(directory, base, "ipausergroup", "cn", &may, err);
         if (result == 0 && !may) {
-                CLEANUP_FREE char *how = how_to_make(r->spec);
-                return err_set(err, ERR_DENIED, "the account may not %s %s: %s",
-                        group ? "change the members of" : "make the group", dn, how);
+                CLEANUP_FREE char *how = group ? how_to_change(r->spec) : how_to_make(r->spec);
+                return err_set(err, ERR_DENIED, "%s", how);
         }
         return result;
 }
