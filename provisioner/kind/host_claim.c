@@ -28,6 +28,7 @@ static const struct spec_field fields[] = {
         {"first", SPEC_WHOLE, true},
         {"last", SPEC_WHOLE, true},
         {"step", SPEC_WHOLE, false},
+        {"keep", SPEC_BOOL, false}, /* numbers that user data carry: only `--delete-data` gives them back */
         {NULL, SPEC_ANY, false},
 };
 
@@ -243,6 +244,8 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
         struct err **err)
 {
         (void)recorded, (void)ret_kept, (void)err;
+        if (spec_bool(r->spec, "keep", false) && !ctx->delete_data)
+                return 0;
         CLEANUP_CLAIMS struct claims c = claims_of(ctx, r);
         c.first = 1; /* whatever the range is now: nothing is in range, so all of ours is surplus */
         c.last = 0;
