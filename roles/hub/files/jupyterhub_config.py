@@ -85,6 +85,8 @@ if settings["systemd"]:
 
     c.JupyterHub.spawner_class = PangeoSystemdSpawner
     c.SystemdSpawner.unit_name_template = f"caas-{settings.cluster}-jupyter-{{USERNAME}}"
+    # The slice of caas-sandbox ("-" would mean "child of"): all that is in it ends with the cluster.
+    c.SystemdSpawner.slice = f"caas-{settings.cluster.replace('-', '_')}.slice"
 else:
     from pangeo_hub.spawner import SandboxSpawner
 

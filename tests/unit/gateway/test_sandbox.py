@@ -38,6 +38,7 @@ def test_caas_sandbox_makes_the_group(settings):
 def test_systemd_makes_the_group(settings):
     line = command(settings, systemd=True)
     assert line[0] == "systemd-run" and "--unit=caas-unit-dask-x-scheduler.scope" in line
+    assert "--slice=caas-unit.slice" in line
     assert {"MemoryMax=1000000000", "MemorySwapMax=0", "CPUQuota=150%"} <= set(line)
     assert line.index("--no-cgroup") > line.index("/opt/caas-sandbox")
 

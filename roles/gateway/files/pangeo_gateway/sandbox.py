@@ -39,6 +39,11 @@ class Sandbox:
             "--uid", str(account.uid), "--gid", str(account.gid), "--bytes", str(self._home_bytes),
         ]  # fmt: skip
 
+    def _slice(self) -> str:
+        """caas-sandbox's slice of the cluster ("-" would mean "child of"): all that is in it ends with the cluster."""
+        prefix, _, cluster = self._parent.partition("-")
+        return f"{prefix}-{cluster.replace('-', '_')}.slice"
+
     def _unit(self, group: str) -> str:
         return f"{self._parent}-{group}.scope"
 
@@ -47,7 +52,7 @@ class Sandbox:
         if self._systemd:
             out += [
                 "systemd-run", "--scope", "--quiet", "--collect", f"--unit={self._unit(group)}",
-                f"--description=Dask of {user}",
+                f"--slice={self._slice()}", f"--description=Dask of {user}",
                 "-p", f"MemoryMax={limits.memory}", "-p", "MemorySwapMax=0",
                 "-p", f"CPUQuota={max(1, limits.millicores // 10)}%", "-p", f"TasksMax={TASKS}", "--",
             ]  # fmt: skip
