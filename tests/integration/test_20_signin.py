@@ -45,4 +45,4 @@ def test_users_lists_who_is_in(cluster: Cluster, alice: HubClient) -> None:
     assert {"alice", "carol", "dora", "admin"} <= set(users)
     assert "bob" not in users
     assert users["admin"]["admin"] and not users["alice"]["admin"]
-    assert users["alice"]["servers"]
+    assert users["alice"]["server"] and not users["carol"]["server"]

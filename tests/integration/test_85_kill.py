@@ -36,7 +36,7 @@ def test_killed_again_and_again_it_converges(second: Cluster) -> None:
     assert sum(killed) >= 3, killed
     second.apply()
     second.caas.run("plan", str(second.form))
-    outcomes = [run["outcome"] for run in second.caas.json("history", second.name)["runs"]]
+    outcomes = [run["outcome"] for run in second.caas.json("history", second.name)]
     assert outcomes[0] == "done" and "interrupted" in outcomes
 
 

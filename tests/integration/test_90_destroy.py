@@ -46,8 +46,8 @@ def test_destroy_keeps_user_data_and_says_where(cluster: Cluster) -> None:
     )
 
 
-def test_destroy_again_says_so(cluster: Cluster) -> None:
-    cluster.caas.run("destroy", cluster.name, "--yes", status=1)
+def test_destroy_of_what_never_was_is_refused(cluster: Cluster) -> None:
+    assert "never-was" in cluster.caas.run("destroy", "never-was", "--yes", status=1).stderr
 
 
 def test_apply_gives_users_their_accounts_and_homes_back(cluster: Cluster) -> None:
