@@ -8,6 +8,7 @@ panel of JupyterLab opens links below "proxy/" itself and tries to reach all oth
 
 import os
 import re
+import socket
 
 from jupyter_server.utils import url_path_join
 from jupyter_server_proxy.handlers import ProxyHandler
@@ -16,6 +17,17 @@ from tornado import web
 FOLDER = os.path.join(os.path.expanduser("~"), ".local", "share", "dask-gateway")
 CLUSTER = r"([0-9a-f]{32})"
 GONE = "There is no running Dask cluster %s of yours: it was closed, or its scheduler has ended."
+
+
+def is_served(path: str) -> bool:
+    """Does a scheduler listen there? One that was killed leaves its socket behind."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(1)
+        try:
+            s.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 class DashboardHandler(ProxyHandler):
@@ -27,7 +39,7 @@ class DashboardHandler(ProxyHandler):
 
     def _target(self, cluster):
         path = os.path.join(FOLDER, f"{cluster}.sock")
-        if not re.fullmatch(CLUSTER, cluster) or not os.path.exists(path):
+        if not re.fullmatch(CLUSTER, cluster) or not is_served(path):
             raise web.HTTPError(404, GONE % cluster[:32])
         self.unix_socket = path
         self.proxy_base = url_path_join("proxy", "dask-gateway", "clusters", cluster)
@@ -41,10 +53,7 @@ class DashboardHandler(ProxyHandler):
 
     async def _pass(self, cluster, path):
         self._target(cluster)
-        try:
-            return await self.proxy("localhost", 80, path)
-        except (ConnectionRefusedError, FileNotFoundError) as e:
-            raise web.HTTPError(404, GONE % cluster) from e
+        return await self.proxy("localhost", 80, path)
 
     async def http_get(self, cluster, path):
         return await self._pass(cluster, path)
