@@ -3,6 +3,7 @@
 health.py acts through it, and so do the integration tests, which run with any python3. Calls block; every one is bounded."""
 
 import base64
+import html
 import http.cookiejar
 import json
 import os
@@ -21,6 +22,7 @@ from http.client import HTTPConnection, HTTPSConnection
 from typing import Any
 
 SECONDS = 30.0
+START_FAILED = re.compile(r'class="pg-box pg-words">\s*(.+?)\s*</div>', re.S)
 LOGIN_ERROR = re.compile(r'class="login_error"[^>]*>\s*([^<]+?)\s*<', re.S)
 
 
@@ -164,7 +166,7 @@ class HubClient:
             self.request("GET", "/hub/home")  # the XSRF token belongs to the session: the old one is not good any more
             return 302, answer.headers.get("Location", "")
         found = LOGIN_ERROR.search(answer.text)
-        return answer.status, found.group(1) if found else answer.text
+        return answer.status, html.unescape(found.group(1)) if found else answer.text
 
     # --- server ---
 
@@ -190,7 +192,14 @@ class HubClient:
                         raise HubError(" | ".join(str(item.get("message")) for item in events[-4:]))
                 if time.monotonic() - began > seconds:
                     break
-        raise HubError(f"the server was not ready after {seconds:g} s; last: {events[-1:] or 'nothing'}")
+        if time.monotonic() - began > seconds:
+            raise HubError(f"the server was not ready after {seconds:g} s; last: {events[-1:] or 'nothing'}")
+        raise HubError(f"the start failed: {self._why_not_started()}")
+
+    def _why_not_started(self) -> str:
+        """What the hub's page says of a start that failed before its progress could be asked for."""
+        found = START_FAILED.search(self.request("GET", f"/hub/spawn-pending/{self.user}").text)
+        return html.unescape(found.group(1)) if found else "the hub does not say why"
 
     def enter(self) -> None:
         """Opens the server's page: the way through the hub that gives this session the server's own cookies."""

@@ -196,7 +196,9 @@ class PangeoSpawner(LoggingConfigurable):
             self._fail_if_withdrawn()
             status = await self.poll()
             if status is not None:
-                raise StartFailed(f"The server ended while it was starting (exit status {status}). {self.last_words()}")
+                raise StartFailed(
+                    f"The server ended while it was starting (exit status {status}). {await self.last_words()}"
+                )
             try:
                 response = await client.fetch(url, raise_error=False, request_timeout=5, follow_redirects=False)
                 if response.code < 500:
@@ -206,7 +208,7 @@ class PangeoSpawner(LoggingConfigurable):
             except OSError:
                 pass  # not listening yet
             await asyncio.sleep(POLL_SECONDS)
-        raise StartFailed(f"The server did not answer within {self.start_timeout} seconds. {self.last_words()}")
+        raise StartFailed(f"The server did not answer within {self.start_timeout} seconds. {await self.last_words()}")
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Steps and then the server's own new log lines, until the hub stops asking."""
@@ -238,7 +240,7 @@ class PangeoSpawner(LoggingConfigurable):
             os.close(descriptor)
         return [line.rstrip()[:300] for line in text.splitlines() if line.strip()][-count:]
 
-    def last_words(self) -> str:
+    async def last_words(self) -> str:
         """What the server said last, for the page that says that it failed."""
         lines = self.log_lines(4)
         return "Its last words were: " + " / ".join(lines) if lines else "It said nothing."
@@ -320,7 +322,7 @@ class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
         await self.wait_until_answers(ids)
         return ("127.0.0.1", self.port)
 
-    def last_words(self) -> str:
+    async def last_words(self) -> str:
         try:
             with open(
                 f"{self.settings['sandbox']['logs']}/{self.group}.log", encoding="utf-8", errors="replace"
@@ -328,7 +330,7 @@ class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
                 said = file.read(4096).strip()
         except OSError:
             said = ""
-        return f"{said.splitlines()[-1]}." if said else super().last_words()
+        return f"{said.splitlines()[-1]}." if said else await super().last_words()
 
     async def _signal(self, sig: int) -> bool:
         if self.proc is None and start_ticks(self.pid) != self.started_ticks:

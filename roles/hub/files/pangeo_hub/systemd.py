@@ -1,5 +1,7 @@
 """Servers on hosts with systemd: a transient unit holds the limits, caas-sandbox inside of it hides the rest of the host."""
 
+import asyncio
+
 from systemdspawner import SystemdSpawner, systemd
 
 from .spawner import PangeoSpawner, StartFailed
@@ -18,11 +20,10 @@ class PangeoSystemdSpawner(PangeoSpawner, SystemdSpawner):
             "CPUQuota": f"{size.millicores / 10:g}%",
             "TasksMax": str(self.settings["sandbox"]["tasks"]),
             "NoNewPrivileges": "yes",
-            "PrivateTmp": "yes",
             "UMask": "0027",
             # The first signal goes to caas-sandbox, which passes it on to the server and to nobody else.
             "KillMode": "mixed",
-            "TimeoutStopSec": "5",
+            "TimeoutStopSec": "20",
             "SuccessExitStatus": "143",
         }
 
@@ -48,7 +49,26 @@ class PangeoSystemdSpawner(PangeoSpawner, SystemdSpawner):
         await self.wait_until_answers(ids)
         return ("127.0.0.1", self.port)
 
+    async def last_words(self) -> str:
+        """Of caas-sandbox, if the server itself came to say nothing."""
+        if self.log_lines(1):
+            return await super().last_words()
+        process = await asyncio.create_subprocess_exec(
+            *["journalctl", "--unit", self.unit_name, "--lines", "20", "--output", "cat", "--no-pager"],
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        output, _ = await process.communicate()
+        said = [line for line in output.decode(errors="replace").splitlines() if line.startswith("caas-sandbox: ")]
+        return f"{said[-1]}." if said else await super().last_words()
+
     async def stop(self, now: bool = False) -> None:
         if not self.stopped_because:
             self.stopped_because = self.explain_stop()
-        await super().stop(now=now)
+        stopping = asyncio.ensure_future(systemd.stop_service(self.unit_name))
+        done, _ = await asyncio.wait({stopping}, timeout=0 if now else self.stop_seconds)
+        if not done:
+            kill = await asyncio.create_subprocess_exec("systemctl", "kill", "--signal=KILL", self.unit_name)
+            await kill.wait()
+        await stopping
