@@ -55,7 +55,7 @@ static int resolve_each(const struct resolver *in, const json_t *value, json_t *
         json_t *copy = json_is_object(value) ? json_object() : json_array();
         const char *key;
         size_t i;
-        json_t *item, *done;
+        json_t *item, *done = NULL;
         int r = 0;
         if (json_is_object(value)) {
                 json_object_foreach ((json_t *)value, key, item) {

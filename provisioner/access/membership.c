@@ -265,10 +265,10 @@ static int by_name(const void *a, const void *b)
 static json_t *sorted(const json_t *list)
 {
         size_t count = json_array_size(list);
-        CLEANUP_FREE json_t **items = mem_zero_array(count + 1, sizeof *items);
+        CLEANUP_FREE json_t **items = mem_zero_array(count + 1, sizeof(json_t *));
         for (size_t i = 0; i < count; i++)
                 items[i] = json_array_get(list, i);
-        qsort(items, count, sizeof *items, by_name);
+        qsort(items, count, sizeof(json_t *), by_name);
         json_t *result = json_array();
         for (size_t i = 0; i < count; i++)
                 json_array_append(result, items[i]);

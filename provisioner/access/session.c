@@ -99,8 +99,10 @@ int session_read_form(const char *path, const char *address, json_t **ret_form, 
         int r = file_read(path, TREE_BYTES_MAX, &text, &length, err);
         if (r < 0)
                 return r;
-        if (!address)
-                address = found = facts_address();
+        if (!address) {
+                found = facts_address();
+                address = found;
+        }
         json_t *form = NULL;
         r = form_read(text, length, &(struct form_facts){.address = address}, &form, ret_tree, diags);
         if (r < 0)

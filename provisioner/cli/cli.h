@@ -41,6 +41,9 @@ bool cli_confirm(const struct cli *cli, const char *question);
  * bytes. The caller frees it with mem_wipe_free. -ERR_INVALID, -ERR_CANCELLED. */
 int cli_password(const struct cli *cli, const char *prompt, bool twice, char **ret, struct err **err);
 
+/* Wipes and frees a secret. Accepts NULL. */
+void cli_forget(char *secret);
+
 /* ---- colours: "" where there are none ---- */
 enum style { STYLE_NONE, STYLE_BOLD, STYLE_DIM, STYLE_GREEN, STYLE_YELLOW, STYLE_RED, STYLE_CYAN };
 const char *cli_style(bool color, enum style style); /* STYLE_NONE ends what went before */

@@ -86,7 +86,7 @@ static int apply(struct cli *cli, struct progress *progress, struct err **err)
         const struct plan *plan = NULL;
         if (r == 0)
                 r = session_plan(session, false, &plan, err);
-        if (r < 0)
+        if (r < 0 || !plan)
                 return r;
         progress_pause(progress);
         show_plan(cli, session, plan);

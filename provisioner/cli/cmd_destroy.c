@@ -54,7 +54,7 @@ static int destroy(struct cli *cli, struct progress *progress, struct err **err)
         const struct plan *plan = NULL;
         if (r == 0)
                 r = session_plan(session, true, &plan, err);
-        if (r < 0)
+        if (r < 0 || !plan)
                 return r;
         progress_pause(progress);
         bool go;

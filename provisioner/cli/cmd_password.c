@@ -63,7 +63,7 @@ static int run(struct cli *cli, struct err **err)
         } else {
                 fprintf(cli->out, "%s\n", password);
         }
-        mem_wipe_free(password, strlen(password));
+        cli_forget(password);
         return EXIT_FINE;
 }
 

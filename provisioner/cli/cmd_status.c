@@ -22,11 +22,11 @@ static json_t *drift(const struct cli *cli, const char *cluster)
         CLEANUP_SESSION struct session *session = NULL;
         CLEANUP_ERR struct err *err = NULL;
         struct session_options options = change_options(cli, NULL);
-        const struct plan *plan;
+        const struct plan *plan = NULL;
         int r = session_open_cluster(&options, cluster, SESSION_LOOK, &session, &err);
         if (r == 0)
                 r = session_plan(session, false, &plan, &err);
-        if (r < 0)
+        if (r < 0 || !plan)
                 return json_pack("{s:s}", "error", err ? err->message : "cannot be looked at");
         json_t *ids = json_array();
         for (size_t i = 0; i < plan->count; i++)

@@ -60,7 +60,7 @@ static int test(struct cli *cli, struct cluster *cluster, bool *ret_ok, struct e
         options.workers = (int)workers;
         if (r == 0)
                 r = health_run(&options, ret_ok, err);
-        mem_wipe_free(password, password ? strlen(password) : 0);
+        cli_forget(password);
         return r;
 }
 

@@ -69,7 +69,7 @@ static int run_add(struct cli *cli, struct err **err)
                 .mail = args_value(&cli->args, "mail"),
                 .password = password};
         r = membership_user_add(cluster.identity, &user, &made, err);
-        mem_wipe_free(password, strlen(password));
+        cli_forget(password);
         if (r == 0 && (grant || admin))
                 r = grant_new(&cluster, name, admin, err);
         if (r < 0)
@@ -120,7 +120,7 @@ static int run_passwd(struct cli *cli, struct err **err)
         if (r < 0)
                 return r;
         r = membership_user_passwd(cluster.identity, name, password, err);
-        mem_wipe_free(password, strlen(password));
+        cli_forget(password);
         if (r < 0)
                 return r;
         if (cli->json) {

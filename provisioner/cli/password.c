@@ -98,18 +98,23 @@ static int ask(const struct cli *cli, int tty, const char *prompt, char **ret, s
         return r;
 }
 
+void cli_forget(char *secret)
+{
+        mem_wipe_free(secret, secret ? strlen(secret) : 0);
+}
+
 static int ask_twice(const struct cli *cli, int tty, const char *prompt, char **ret, struct err **err)
 {
         char *first = NULL, *second = NULL;
         int r = ask(cli, tty, prompt, &first, err);
         if (r == 0)
                 r = ask(cli, tty, "once more", &second, err);
-        if (r == 0 && strcmp(first, second) != 0)
+        if (r == 0 && !str_is(first, second))
                 r = err_set(err, ERR_INVALID, "the two passwords differ");
         if (r == 0)
                 *ret = STEAL(first);
-        mem_wipe_free(first, first ? strlen(first) : 0);
-        mem_wipe_free(second, second ? strlen(second) : 0);
+        cli_forget(first);
+        cli_forget(second);
         return r;
 }
 

@@ -314,8 +314,10 @@ static bool is_redirect(const struct http_response *response)
 int http_send(
         struct http_client *client, const struct http_request *request, struct http_response *ret, struct err **err)
 {
+        if (!request->url)
+                return err_set(err, ERR_INVALID, "a request without an address");
         bool safe = !request->method || str_is(request->method, "GET") || str_is(request->method, "HEAD");
-        CLEANUP_FREE char *url = request->url ? str_copy(request->url) : NULL;
+        CLEANUP_FREE char *url = str_copy(request->url);
         for (int i = 0;; i++) {
                 CLEANUP_RESPONSE struct http_response response = {0};
                 int r = send_once(client, request, url, &response, err);
