@@ -17,6 +17,7 @@
 #define SNAPSHOT_MS   200 /* one question serves all services that are looked at in a row */
 #define SYSTEMCTL_MS  (3 * 60 * 1000)
 #define UNITS_PER_ASK 64
+#define START_LINES   5
 
 /* ---- systemctl ---- */
 
@@ -170,13 +171,58 @@ static int systemd_install(const struct service_host *host, const struct service
         return result;
 }
 
+/* The last lines of the journal that match; indented by two. */
+static char *journal_tail(const struct service_host *host, const char *match, int lines, int64_t since_wall_ms)
+{
+        CLEANUP_FREE char *count = str_format("--lines=%d", lines);
+        CLEANUP_FREE char *since = str_format("--since=@%lld", (long long)(since_wall_ms / 1000));
+        const char *argv[] = {"journalctl", "--quiet", "--no-pager", "--output=cat", count, since, match, NULL};
+        struct proc_spec spec = {.argv = argv, .timeout_ms = 10000, .cancel = host->cancel, .new_session = true};
+        CLEANUP_PROC struct proc_result result = {0};
+        if (proc_run(&spec, &result, NULL) < 0 || result.status != 0)
+                return str_copy("");
+        CLEANUP_BUF struct buf out = BUF_INIT(16 * 1024);
+        for (const char *line = result.output; *line;) {
+                size_t n = strcspn(line, "\n");
+                buf_format(&out, "%s  %.*s", out.length ? "\n" : "", (int)n, line);
+                line += n + (line[n] == '\n');
+        }
+        return buf_steal(&out);
+}
+
+static char *systemd_log_tail(const struct service_host *host, const char *name, int lines, int64_t since_wall_ms)
+{
+        CLEANUP_FREE char *unit = systemd_unit_name(host->cluster, name);
+        CLEANUP_FREE char *own = str_format("_SYSTEMD_UNIT=%s", unit);
+        CLEANUP_FREE char *about = str_format("--unit=%s", unit);
+        CLEANUP_FREE char *text = journal_tail(host, own, lines, since_wall_ms);
+        /* one that wrote nothing, or was never entered: what systemd says of it */
+        return *text ? STEAL(text) : journal_tail(host, about, lines, since_wall_ms);
+}
+
+/* systemctl only says where to look: say what stands there. */
+static int explain(const struct service_host *host, const char *name, int64_t begun, int result, struct err **err)
+{
+        if (result != -ERR_FAILED || !err)
+                return result;
+        CLEANUP_FREE char *log = systemd_log_tail(host, name, START_LINES, begun);
+        if (*log) {
+                *err = err_free(*err);
+                result = err_set(err, ERR_FAILED, "service %s does not start:\n%s", name, log);
+        }
+        return result;
+}
+
 static int systemd_start(const struct service_host *host, const struct service *service, struct err **err)
 {
         CLEANUP_FREE char *unit = systemd_unit_name(host->cluster, service->name);
         const char *reset[] = {"reset-failed", unit, NULL}; /* an earlier failure does not count */
         systemctl(host, reset, NULL, NULL);
         int result = act(host, "enable", unit, err);
-        return result < 0 ? result : act(host, "start", unit, err);
+        if (result < 0)
+                return result;
+        int64_t begun = host->clock->wall_ms(host->clock);
+        return explain(host, service->name, begun, act(host, "start", unit, err), err);
 }
 
 static int systemd_stop(const struct service_host *host, const struct service *service, struct err **err)
@@ -249,26 +295,6 @@ static void systemd_definition(const struct service_host *host, const char *name
         ret[0] = '\0';
         if (file_read(path, UNIT_MAX, &text, &length, NULL) == 0)
                 digest_bytes(text, length, ret);
-}
-
-static char *systemd_log_tail(const struct service_host *host, const char *name, int lines, int64_t since_wall_ms)
-{
-        CLEANUP_FREE char *unit = systemd_unit_name(host->cluster, name);
-        CLEANUP_FREE char *count = str_format("--lines=%d", lines);
-        CLEANUP_FREE char *since = str_format("--since=@%lld", (long long)(since_wall_ms / 1000));
-        const char *argv[] = {
-                "journalctl", "--quiet", "--no-pager", "--output=cat", count, since, "--unit", unit, NULL};
-        struct proc_spec spec = {.argv = argv, .timeout_ms = 10000, .cancel = host->cancel, .new_session = true};
-        CLEANUP_PROC struct proc_result result = {0};
-        if (proc_run(&spec, &result, NULL) < 0 || result.status != 0)
-                return str_copy("");
-        CLEANUP_BUF struct buf out = BUF_INIT(16 * 1024);
-        for (const char *line = result.output; *line;) {
-                size_t n = strcspn(line, "\n");
-                buf_format(&out, "%s  %.*s", out.length ? "\n" : "", (int)n, line);
-                line += n + (line[n] == '\n');
-        }
-        return buf_steal(&out);
 }
 
 const struct service_driver service_systemd = {

@@ -17,6 +17,10 @@ static void add_quoted(struct buf *text, const char *word)
 {
         buf_str(text, "\"");
         for (const char *p = word; *p; p++) {
+                if (*p == '\n' || *p == '\r') { /* a line break would begin another setting */
+                        buf_str(text, *p == '\n' ? "\\n" : "\\r");
+                        continue;
+                }
                 if (*p == '"' || *p == '\\')
                         buf_str(text, "\\");
                 if (*p == '%')
@@ -98,9 +102,11 @@ static void add_service(struct buf *text, const struct service *service, const c
 int systemd_unit_text(
         const char *cluster, const struct service *service, const char *secrets, char **ret, struct err **err)
 {
-        if (has_line_break(service->command) || has_line_break(service->env))
-                return err_set(
-                        err, ERR_INVALID, "a line break in the command or environment of service %s", service->name);
+        const char *plain[] = {service->directory ? service->directory : "", service->user ? service->user : "",
+                service->group ? service->group : "", secrets ? secrets : "", NULL};
+        if (has_line_break(plain) || has_line_break(service->capabilities))
+                return err_set(err, ERR_INVALID, "a line break in the folder, user or capabilities of service %s",
+                        service->name);
         CLEANUP_BUF struct buf text = BUF_INIT(UNIT_BYTES_MAX);
         buf_format(&text,
                 "# Service %s of cluster %s. Written by caas; changes do not last.\n"

@@ -7,7 +7,7 @@
 
 char *systemd_unit_name(const char *cluster, const char *name); /* "caas-demo-hub.service" */
 
-/* secrets: path of its environment file, or NULL. -ERR_INVALID for a line break in a value. */
+/* secrets: path of its environment file, or NULL. -ERR_INVALID for a line break in folder, user or capabilities. */
 int systemd_unit_text(
         const char *cluster, const struct service *service, const char *secrets, char **ret, struct err **err);
 

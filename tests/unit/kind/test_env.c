@@ -36,7 +36,7 @@ static int setup(void **state)
 #define NEED_REGISTRY()                                                                                                \
         do {                                                                                                           \
                 if (!online) {                                                                                         \
-                        printf("SKIP: the package registries cannot be reached\n");                                    \
+                        printf("skip: the package registries cannot be reached\n");                                    \
                         skip();                                                                                        \
                 }                                                                                                      \
         } while (0)
@@ -140,7 +140,7 @@ static void npm_installs_what_the_lock_says(void **state)
         CLEANUP_REMEMBERED struct remembered m = {0};
         const char *node = "/usr/bin/node";
         if (!file_exists(node) || !file_exists("/usr/bin/npm")) {
-                printf("SKIP: there is no Node on this machine\n");
+                printf("skip: there is no Node on this machine\n");
                 skip();
         }
         CLEANUP_FREE char *spec = str_format(NPM(""), node);

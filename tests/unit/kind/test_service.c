@@ -450,7 +450,7 @@ static void bad_specs(void **state)
 int main(void)
 {
         if (file_exists("/run/systemd/system") || !file_exists("/usr/bin/runsvdir")) {
-                printf("SKIP: runit services: systemd is the first process here, or runit is not installed\n");
+                printf("skip: runit services: systemd is the first process here, or runit is not installed\n");
                 return 0;
         }
         setenv("TEST_LEAK", "an operator's environment", 1);
