@@ -23,7 +23,7 @@ static const char USAGE[] = "usage: caas-sandbox run --parent P --group NAME --m
                             "                        --home DIR [--read-only PATH]... [--bind SOURCE:TARGET]... "
                             "[--env-file FILE|-] [--chdir DIR]\n"
                             "                        [--no-cgroup] -- COMMAND [ARGUMENT]...\n"
-                            "       caas-sandbox stop --parent P --group NAME | --prefix PREFIX\n"
+                            "       caas-sandbox stop --parent P --group NAME | --prefix PREFIX | --all\n"
                             "       caas-sandbox show --parent P [--group NAME | --prefix PREFIX] --json\n"
                             "An environment file holds NAME=value entries, each ended by a NUL byte. Variables that a "
                             "user chose belong there.\n";
@@ -34,7 +34,7 @@ struct options {
         long uid, gid;
         struct sandbox_mount *mounts;
         size_t mount_count, mount_capacity;
-        bool no_cgroup, json;
+        bool no_cgroup, json, all;
         bool entered; /* systemd started us inside the group */
         char **command;
 };
@@ -120,6 +120,8 @@ static int parse(struct options *o, int argc, char **argv, struct err **err)
                         o->no_cgroup = true;
                 else if (str_is(argv[i], "--json"))
                         o->json = true;
+                else if (str_is(argv[i], "--all"))
+                        o->all = true;
                 else if (str_is(argv[i], "--entered"))
                         o->entered = true;
                 else if (i + 1 == argc)
@@ -289,13 +291,15 @@ static int command_run(struct options *o, char **argv, int *ret_status, struct e
 static int command_stop(const struct options *o, struct err **err)
 {
         CLEANUP_CGROUP struct cgroup_tree *tree = NULL;
-        if (!o->group == !o->prefix)
-                return err_set(err, ERR_USAGE, "stop needs --group NAME or --prefix PREFIX");
+        if (!!o->group + !!o->prefix + o->all != 1)
+                return err_set(err, ERR_USAGE, "stop needs --group NAME, --prefix PREFIX or --all");
         int r = cgroup_open(NULL, o->parent, &tree, err);
         if (r < 0)
                 return r;
         if (o->group)
                 return cgroup_stop(tree, o->group, STOP_MS, err);
+        if (o->all)
+                return cgroup_stop_all(tree, STOP_MS, err);
         char **names;
         r = cgroup_list(tree, o->prefix, &names, err);
         if (r < 0)

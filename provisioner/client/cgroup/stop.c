@@ -1,6 +1,7 @@
 /* Ends groups: every process killed, the group removed. */
 #include "client/cgroup/cgroup_impl.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -97,18 +98,52 @@ int cgroup_stop(struct cgroup_tree *tree, const char *name, int timeout_ms, stru
         return 0;
 }
 
+static int systemctl(const char *const *argv, int timeout_ms, bool must, struct err **err)
+{
+        struct proc_spec spec = {.argv = argv, .timeout_ms = timeout_ms, .new_session = true};
+        if (must)
+                return proc_must(&spec, NULL, err);
+        CLEANUP_PROC struct proc_result ignored = {0};
+        return proc_run(&spec, &ignored, err);
+}
+
+/* "systemctl reset-failed UNIT…" for the units of the slice, to be run once they have been killed: systemd would keep
+ * those that are services as failed for ever. */
+static const char **reset_command(const struct cgroup_tree *tree)
+{
+        size_t count = 2, capacity = 8;
+        const char **words = mem_zero_array(capacity, sizeof *words);
+        words[0] = str_copy("systemctl");
+        words[1] = str_copy("reset-failed");
+        DIR *dir = opendir(tree->folder[CONTROLLER_MEMORY]);
+        for (struct dirent *entry; dir && (entry = readdir(dir));) {
+                if (!str_ends(entry->d_name, ".service"))
+                        continue;
+                MEM_GROW(words, count, capacity);
+                words[count++] = str_copy(entry->d_name);
+        }
+        if (dir)
+                closedir(dir);
+        MEM_GROW(words, count, capacity);
+        words[count] = NULL;
+        return words;
+}
+
 /* A slice that does not exist is stopped at once. */
 static int stop_slice(const struct cgroup_tree *tree, int timeout_ms, struct err **err)
 {
-        const char *kill_all[] = {"systemctl", "kill", "--signal=SIGKILL", tree->slice, NULL};
-        const char *stop[] = {"systemctl", "stop", tree->slice, NULL};
-        struct proc_spec spec = {.argv = kill_all, .timeout_ms = timeout_ms, .new_session = true};
-        CLEANUP_PROC struct proc_result ignored = {0};
-        int r = proc_run(&spec, &ignored, err); /* fails when there is none */
-        if (r < 0)
-                return r;
-        spec.argv = stop;
-        return proc_must(&spec, NULL, err);
+        const char *const kill_all[] = {"systemctl", "kill", "--signal=SIGKILL", tree->slice, NULL};
+        const char *const stop[] = {"systemctl", "stop", tree->slice, NULL};
+        const char **reset = reset_command(tree);
+        int r = systemctl(kill_all, timeout_ms, false, err); /* fails when there is none */
+        if (r == 0)
+                r = systemctl(stop, timeout_ms, true, err);
+        if (r == 0 && reset[2])
+                r = systemctl(reset, timeout_ms, false, err); /* and when it did not fail */
+        for (const char **word = reset; *word; word++)
+                free((char *)*word);
+        free(reset);
+        return r;
 }
 
 int cgroup_stop_all(struct cgroup_tree *tree, int timeout_ms, struct err **err)

@@ -184,6 +184,17 @@ def test_sandbox_is_ended(machine: Machine) -> None:
     assert machine.groups() == []
 
 
+def test_the_whole_slice_is_ended(machine: Machine) -> None:
+    scope = machine.start(*machine.sandbox("jupyter-alice", "bash", "-c", "echo up; sleep 1000"))
+    assert scope.stdout is not None and scope.stdout.readline() == "up\n"
+    unit = "--unit=caas-my-lab-jupyter-bob --slice=caas-my_lab.slice -p MemoryMax=50M"  # as the hub starts servers
+    machine.run(*shlex.split(f"systemd-run --quiet {unit} sleep 1000"))
+    machine.run(*shlex.split("/programs/caas-sandbox stop --parent caas-my-lab --all"))
+    assert scope.wait(timeout=20) in (137, -signal.SIGKILL)
+    wait_until(lambda: machine.run("systemctl", "list-units", "--all", "--no-legend", "--plain", "caas-my-lab*") == "")
+    machine.run(*shlex.split("/programs/caas-sandbox stop --parent caas-my-lab --all"))  # again: nothing to do
+
+
 def test_home_grows_in_use(machine: Machine) -> None:
     before = int(machine.run("stat", "-f", "-c", "%b", "/var/homes/mounts/alice"))
     machine.run(
