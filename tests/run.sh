@@ -24,6 +24,7 @@ bash tests/lib/deps.sh test || exit 1
 stage "lint" counted bash tests/lint/run.sh
 stage "unit, -O2" counted make --no-print-directory -j2 unit
 stage "unit, sanitizers" counted make --no-print-directory -j2 unit SAN=1
+stage "unit, the hub's Python" counted bash tests/unit/hub/run.sh
 stage "fuzz" counted make --no-print-directory -j2 fuzz
 stage "integration" counted make --no-print-directory -j2 integration
 echo
