@@ -1,0 +1,173 @@
+/* The program as people and scripts see it: exit statuses, where things are printed, bad input. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "base/str.h"
+
+static char root[40];
+static char *program, *state_env;
+
+static int setup(void **state)
+{
+        (void)state;
+        const char *build = getenv("BUILD");
+        program = str_format("%s/caas", build && *build ? build : "build");
+        strcpy(root, "/tmp/caas-program-XXXXXX");
+        assert_non_null(mkdtemp(root));
+        state_env = str_format("CAAS_STATE=%s/state", root);
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        (void)state;
+        file_remove_tree(root, NULL);
+        free(program);
+        free(state_env);
+        return 0;
+}
+
+/* Runs `caas words…`; its status. The result is the caller's to clear. */
+static int run(struct proc_result *ret, const char *words)
+{
+        CLEANUP_FREE char *command = str_format("exec %s %s", program, words);
+        const char *const argv[] = {"/bin/sh", "-c", command, NULL}, *const env[] = {state_env, NULL};
+        struct proc_spec spec = {.argv = argv, .env = env, .timeout_ms = 60000, .output_max = 1 << 20};
+        CLEANUP_ERR struct err *err = NULL;
+        if (proc_run(&spec, ret, &err) < 0)
+                fail_msg("%s", err->message);
+        return ret->status;
+}
+
+/* `part` has to stand in what was printed; "" = nothing was printed. */
+static void expect(const char *words, int status, const char *out, const char *notes)
+{
+        CLEANUP_PROC struct proc_result result = {0};
+        if (run(&result, words) != status)
+                fail_msg("caas %s: status %d and not %d: %s%s", words, result.status, status, result.output,
+                        result.error);
+        if (*out ? !strstr(result.output, out) : *result.output)
+                fail_msg("caas %s: printed '%s'", words, result.output);
+        if (*notes ? !strstr(result.error, notes) : *result.error)
+                fail_msg("caas %s: noted '%s'", words, result.error);
+}
+
+static void put(const char *name, const char *text)
+{
+        CLEANUP_FREE char *path = file_join(root, name);
+        assert_int_equal(file_write_atomic(path, text, strlen(text), 0600, (uid_t)-1, (gid_t)-1, NULL), 0);
+}
+
+static void test_statuses(void **state)
+{
+        (void)state;
+        expect("version", 0, "caas ", "");
+        expect("--version", 0, "caas ", "");
+        expect("help", 0, "usage: caas COMMAND", "");
+        expect("", 64, "", "usage: caas COMMAND");
+        expect("apply --help", 0, "caas apply - ", "");
+        expect("help user", 0, "caas user remove - ", "");
+        expect("help user add", 0, "caas user add - ", "");
+        expect("help aply", 64, "", "did you mean 'apply'?");
+        expect("aply x", 64, "", "caas: there is no command 'aply'; did you mean 'apply'?\n");
+        expect("--json aply", 64, "{\"error\":{\"code\":\"USAGE\"", "did you mean");
+        expect("completion powershell", 64, "", "one of: bash, man");
+        expect("schema", 0, "\"$schema\"", "");
+        expect("list", 0, "no clusters in ", "");
+        expect("list --json", 0, "[]\n", "");
+        expect("status lab", 1, "", "no cluster was made here yet");
+        expect("new Lab_1", 1, "", "cluster: ");
+        expect("new lab", 0, "cluster: lab\n", "");
+}
+
+static void test_no_state_is_made_by_looking(void **state)
+{
+        (void)state;
+        static const char *const words[] = {"list", "status", "history lab", "logs lab", "users lab",
+                "destroy lab --yes", "password lab", "grant lab bob", "test lab"};
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+                CLEANUP_PROC struct proc_result result = {0};
+                run(&result, words[i]);
+        }
+        CLEANUP_FREE char *path = file_join(root, "state");
+        assert_false(file_exists(path));
+}
+
+static void test_new_passes_check(void **state)
+{
+        (void)state;
+        CLEANUP_PROC struct proc_result result = {0};
+        CLEANUP_FREE char *words = str_format("new lab > %s/form.yaml", root);
+        assert_int_equal(run(&result, words), 0);
+        CLEANUP_FREE char *check = str_format("check %s/form.yaml", root);
+        expect(check, 0, "form.yaml: ok (cluster lab)\n", "");
+}
+
+static void test_check(void **state)
+{
+        (void)state;
+        put("good.yaml", "cluster: lab\nnotebook: {cpus: 1, ram: 1, storage: 1}\n");
+        put("bad.yaml", "cluster: lab\nnotebook: {cpus: \"\\x1b[2J\", ram: 1, storage: 1}\nnotebok: 1\n");
+        CLEANUP_FREE char *bad = str_format("check %s/bad.yaml %s/good.yaml /nonexistent", root, root);
+        CLEANUP_PROC struct proc_result result = {0};
+        assert_int_equal(run(&result, bad), 1);
+        assert_non_null(strstr(result.output, "bad.yaml:2:18: notebook.cpus: "));
+        assert_non_null(strstr(result.output, "bad.yaml:3:1: notebok: "));
+        assert_non_null(strstr(result.output, "good.yaml: ok"));
+        assert_non_null(strstr(result.output, "\ncannot open /nonexistent: No such file"));
+        assert_null(strchr(result.output, '\x1b'));
+
+        CLEANUP_PROC struct proc_result as_json = {0};
+        CLEANUP_FREE char *json = str_format("check --json %s/bad.yaml", root);
+        assert_int_equal(run(&as_json, json), 1);
+        json_auto_t *report = json_loads(as_json.output, 0, NULL);
+        const json_t *findings = json_object_get(json_array_get(report, 0), "findings");
+        assert_int_equal(json_array_size(findings), 2);
+        assert_int_equal(json_integer_value(json_object_get(json_array_get(findings, 1), "line")), 3);
+
+        CLEANUP_FREE char *plan = str_format("plan %s/bad.yaml", root);
+        expect(plan, 1, "", "bad.yaml: 2 errors; nothing was touched\n");
+        CLEANUP_FREE char *plan_json = str_format("plan --json %s/bad.yaml", root);
+        expect(plan_json, 1, "\"findings\":[{\"line\":2", "2 errors");
+        CLEANUP_FREE char *apply = str_format("apply %s/bad.yaml", root);
+        expect(apply, 1, "", "2 errors");
+}
+
+static void test_output_that_cannot_be_written(void **state)
+{
+        (void)state;
+        expect("new lab > /dev/full", 1, "", "cannot write the output: No space left on device");
+        expect("list --json > /dev/full", 1, "", "cannot write the output");
+}
+
+static void test_colours(void **state)
+{
+        (void)state;
+        CLEANUP_PROC struct proc_result result = {0};
+        run(&result, "status"); /* no terminal: none */
+        assert_null(strchr(result.error, '\x1b'));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        const struct CMUnitTest tests[] = {
+                T(test_statuses),
+                T(test_no_state_is_made_by_looking),
+                T(test_new_passes_check),
+                T(test_check),
+                T(test_output_that_cannot_be_written),
+                T(test_colours),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
