@@ -35,7 +35,6 @@ def settings(tmp_path: Path) -> Settings:
         "proxy_token": "secret-of-the-proxy",
         "clusters": str(tmp_path / "clusters"),
         "accounts": str(tmp_path / "users.json"),
-        "systemd": False,
         "parent": "caas-unit",
         "sandbox": "/opt/caas-sandbox",
         "home": "/opt/caas-home",

@@ -9,12 +9,12 @@ from pangeo_gateway.settings import Account, Settings, account
 ALICE = Account(70001, 70002)
 
 
-def command(settings, **changes):
-    sandbox = Sandbox({**settings, **changes})
+def command(settings):
+    sandbox = Sandbox(settings)
     return sandbox.run_command("dask-x-scheduler", "alice", ALICE, Limits(1500, 10**9), ["/c"], ["/a:/b"], ["python"])
 
 
-def test_caas_sandbox_makes_the_group(settings):
+def test_what_a_process_gets(settings):
     line = command(settings)
     assert line[:2] == ["/opt/caas-sandbox", "run"] and line[-2:] == ["--", "python"]
     pairs = list(zip(line, line[1:], strict=False))
@@ -32,15 +32,25 @@ def test_caas_sandbox_makes_the_group(settings):
         ("--chdir", "/home/alice"),
     ]:
         assert pair in pairs
-    assert "--no-cgroup" not in line
+    assert "--no-cgroup" not in line  # it would run without limits
 
 
-def test_systemd_makes_the_group(settings):
-    line = command(settings, systemd=True)
-    assert line[0] == "systemd-run" and "--unit=caas-unit-dask-x-scheduler.scope" in line
-    assert "--slice=caas-unit.slice" in line
-    assert {"MemoryMax=1000000000", "MemorySwapMax=0", "CPUQuota=150%"} <= set(line)
-    assert line.index("--no-cgroup") > line.index("/opt/caas-sandbox")
+def test_groups_are_listed_and_stopped(settings, tmp_path):
+    program = tmp_path / "caas-sandbox"
+    program.write_text(
+        """#!/bin/sh
+echo "$@" >>"$0.log"
+[ "$1" = stop ] || echo '[{"name": "dask-a-scheduler", "tasks": 3}, {"name": "dask-b-scheduler", "tasks": 0}]'
+"""
+    )
+    program.chmod(0o755)
+    sandbox = Sandbox({**settings, "sandbox": str(program)})
+    assert asyncio.run(sandbox.groups("dask-")) == ["dask-a-scheduler", "dask-b-scheduler"]
+    asyncio.run(sandbox.stop("dask-a-scheduler"))
+    assert (tmp_path / "caas-sandbox.log").read_text().splitlines() == [
+        "show --parent caas-unit --prefix dask- --json",
+        "stop --parent caas-unit --group dask-a-scheduler",
+    ]
 
 
 def test_no_secret_in_a_command_line(settings):

@@ -1,6 +1,6 @@
 """The command lines of caas-home and caas-sandbox: a process of a user in its sandbox and control group.
 
-Where systemd is PID 1 it makes the group (a scope with the same limits); otherwise caas-sandbox does.
+caas-sandbox knows how groups are made on this host: by systemd where it is PID 1, by itself otherwise.
 """
 
 import asyncio
@@ -24,7 +24,6 @@ class Sandbox:
         self._program = settings["sandbox"]
         self._home_program = settings["home"]
         self._parent = settings["parent"]
-        self._systemd = bool(settings["systemd"])
         self._images = settings["images"]
         self._mounts = settings["mounts"]
         self._home_bytes = int(float(settings["storage"]) * 10**9)
@@ -39,67 +38,30 @@ class Sandbox:
             "--uid", str(account.uid), "--gid", str(account.gid), "--bytes", str(self._home_bytes),
         ]  # fmt: skip
 
-    def _slice(self) -> str:
-        """caas-sandbox's slice of the cluster ("-" would mean "child of"): all that is in it ends with the cluster."""
-        prefix, _, cluster = self._parent.partition("-")
-        return f"{prefix}-{cluster.replace('-', '_')}.slice"
-
-    def _unit(self, group: str) -> str:
-        return f"{self._parent}-{group}.scope"
+    def _group_command(self, verb: str, *words: str) -> list[str]:
+        return [self._program, verb, "--parent", self._parent, *words]
 
     def run_command(self, group: str, user: str, account, limits: Limits, read_only, binds, command):
-        out = []
-        if self._systemd:
-            out += [
-                "systemd-run", "--scope", "--quiet", "--collect", f"--unit={self._unit(group)}",
-                f"--slice={self._slice()}", f"--description=Dask of {user}",
-                "-p", f"MemoryMax={limits.memory}", "-p", "MemorySwapMax=0",
-                "-p", f"CPUQuota={max(1, limits.millicores // 10)}%", "-p", f"TasksMax={TASKS}", "--",
-            ]  # fmt: skip
-        out += [
-            self._program, "run", "--parent", self._parent, "--group", group, "--memory", str(limits.memory),
-            "--cpu", str(limits.millicores), "--tasks", str(TASKS), "--uid", str(account.uid),
-            "--gid", str(account.gid), "--user", user, "--home", self.home(user),
-        ]  # fmt: skip
+        out = self._group_command("run", "--group", group, "--memory", str(limits.memory))
+        out += ["--cpu", str(limits.millicores), "--tasks", str(TASKS), "--uid", str(account.uid)]
+        out += ["--gid", str(account.gid), "--user", user, "--home", self.home(user)]
         for path in [*self._read_only, *read_only]:
             out += ["--read-only", path]
         for bind in binds:
             out += ["--bind", bind]
-        if self._systemd:
-            out.append("--no-cgroup")
         return [*out, "--chdir", f"/home/{user}", "--", *command]
-
-    def stop_commands(self, group: str) -> list[list[str]]:
-        """To be run one after another; that there is nothing to stop is no failure."""
-        if self._systemd:
-            unit = self._unit(group)
-            return [["systemctl", "kill", "--signal=SIGKILL", unit], ["systemctl", "stop", unit]]
-        return [[self._program, "stop", "--parent", self._parent, "--group", group]]
 
     async def mount(self, user: str, account) -> None:
         await run(self.mount_command(user, account))
 
     async def stop(self, group: str) -> None:
-        commands = self.stop_commands(group)
-        for command in commands:
-            try:
-                await run(command)
-            except HelperError:
-                if not self._systemd:  # systemctl fails for a scope that has gone, which is what was wanted
-                    raise
+        """Kills what is in the group; fine if it is not there."""
+        await run(self._group_command("stop", "--group", group))
 
     async def groups(self, prefix: str) -> list[str]:
         """Names of the groups that there are."""
-        if self._systemd:
-            unit = f"{self._parent}-{prefix}*.scope"
-            text = await run(["systemctl", "list-units", "--type=scope", "--all", "--plain", "--no-legend", unit])
-            names = [line.split()[0] for line in text.splitlines() if line.strip()]
-            return [n.removeprefix(f"{self._parent}-").removesuffix(".scope") for n in names]
-        text = await run([self._program, "show", "--parent", self._parent, "--prefix", prefix, "--json"])
-        tree = json.loads(text or "[]")
-        if isinstance(tree, dict):
-            tree = tree.get("groups", [])
-        return [g["name"] if isinstance(g, dict) else g for g in tree]
+        text = await run(self._group_command("show", "--prefix", prefix, "--json"))
+        return [group["name"] for group in json.loads(text)]
 
 
 async def run(command: list[str], seconds: float = 60) -> str:
