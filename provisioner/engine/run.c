@@ -423,6 +423,7 @@ static int outcome(struct runner *run, struct err **err)
                         const struct err *fault = run->fault[i];
                         if (fault && fault->code == ERR_CANCELLED) {
                                 cancelled = true;
+                                skipped++;
                                 continue;
                         }
                         failures++;
