@@ -36,7 +36,9 @@ static void print_steps(const struct cli *cli, const json_t *run)
         json_t *step;
         json_array_foreach (json_object_get(run, "steps"), i, step) {
                 char duration[32];
-                const char *message = json_string_value(json_object_get(step, "message"));
+                const char *text = json_string_value(json_object_get(step, "message"));
+                CLEANUP_FREE char *message =
+                        text ? str_copy_n(text, strcspn(text, "\n")) : NULL; /* all of it: --json */
                 CLEANUP_FREE char *id = str_format("    %s", text_of(step, "resource"));
                 text_row(&table, (const char *const[]){id, text_of(step, "action"), text_of(step, "state"),
                                          took(step, duration), message ? message : ""});
