@@ -45,6 +45,9 @@ c.HostBackend.cluster_options = cluster_options(settings)
 c.HostBackend.db_url = "sqlite:///" + settings["database"]
 c.HostBackend.db_encrypt_keys = [base64.urlsafe_b64encode(bytes.fromhex(settings["db_key"])).decode()]
 c.HostBackend.stop_clusters_on_shutdown = False
+# A scheduler or worker is there after 2 seconds; on a host that is busy it may take far longer.
+c.HostBackend.cluster_start_timeout = 180
+c.HostBackend.worker_start_timeout = 180
 c.HostBackend.cluster_status_period = 5
 c.HostBackend.worker_status_period = 10
 c.HostBackend.cluster_heartbeat_period = 10

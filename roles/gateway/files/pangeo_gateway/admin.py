@@ -1,6 +1,6 @@
 """Routes for the provisioner: what runs, and ending all clusters of one user.
 
-They want `Authorization: token …` with the admin_token of gateway.json."""
+Those want `Authorization: token …` with the admin_token of gateway.json."""
 
 import asyncio
 import hmac
@@ -64,4 +64,12 @@ def routes(backend, token: str):
         left = sum(c.status < JobStatus.STOPPED for c in alive)
         return web.json_response({"stopped": len(alive) - left, "stopping": left}, status=202 if left else 200)
 
-    return [web.get("/api/v1/caas/clusters", clusters), web.delete("/api/v1/caas/users/{user}/clusters", stop_user)]
+    async def here(request):
+        """The hub looks here from time to time whether the service is there."""
+        return web.json_response({"service": "dask-gateway"})
+
+    return [
+        web.get("/", here),
+        web.get("/api/v1/caas/clusters", clusters),
+        web.delete("/api/v1/caas/users/{user}/clusters", stop_user),
+    ]

@@ -11,6 +11,7 @@ import shutil
 import socket
 import time
 
+from distributed import Scheduler
 from distributed.http.routing import RoutingApplication
 from distributed.node import ServerNode
 from tornado.httpserver import HTTPServer
@@ -30,7 +31,7 @@ def _serve(self, routes, dashboard_address=None, default_port=0, ssl_options=Non
     self.http_server = HTTPServer(self.http_application)
     self.http_server.address, self.http_server.port = "", 0
     cluster = os.environ.get("DASK_GATEWAY_CLUSTER_NAME")
-    if default_port != 8787 or not cluster:  # only a scheduler has a port by default
+    if not isinstance(self, Scheduler) or not cluster:
         return
     try:
         os.makedirs(FOLDER, 0o700, exist_ok=True)
@@ -71,13 +72,13 @@ def _tidy(cluster: str) -> None:
 
 def dask_setup(server) -> None:
     cluster = os.environ.get("DASK_GATEWAY_CLUSTER_NAME", "")
-    if hasattr(server, "transition_log") and cluster:
+    if isinstance(server, Scheduler) and cluster:
         with contextlib.suppress(OSError):
             _tidy(cluster)
 
 
 def dask_teardown(server) -> None:
     cluster = os.environ.get("DASK_GATEWAY_CLUSTER_NAME", "")
-    if hasattr(server, "transition_log") and cluster:
+    if isinstance(server, Scheduler) and cluster:
         with contextlib.suppress(OSError):
             os.unlink(socket_path(cluster))

@@ -37,6 +37,8 @@ os.environ["PATH"] = os.pathsep.join(
 os.environ.setdefault("SHELL", "/bin/bash")
 # A new Dask cluster has the same packages as the notebook it is made from.
 os.environ.setdefault("DASK_GATEWAY__CLUSTER__OPTIONS__ENVIRONMENT", environment)
+# The gateway is on this host, whatever proxy the user's programs need for the world outside.
+os.environ.setdefault("DASK_GATEWAY__HTTP_CLIENT__PROXY", "False")
 
 c.ServerApp.terminals_enabled = True
 c.ServerApp.terminado_settings = {"shell_command": ["/bin/bash", "-l"]}
