@@ -82,7 +82,7 @@ static void digest_of_file(const char *path, char ret[DIGEST_SIZE])
         CLEANUP_FREE char *text = NULL;
         size_t length = 0;
         if (file_read(path, CONFIG_MAX, &text, &length, NULL) < 0)
-                strcpy(ret, "");
+                ret[0] = '\0';
         else
                 digest_bytes(text, length, ret);
 }

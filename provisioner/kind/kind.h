@@ -27,7 +27,8 @@ struct kind_ctx {
         void (*progress)(struct kind_ctx *ctx, const char *text);
 };
 
-/* A copy of spec with every secret in it; the caller frees it with kind_forget(). -ERR_NOT_FOUND for an unknown secret. */
+/* A copy of spec with every secret in it; the caller frees it with kind_forget(). -ERR_NOT_FOUND for an unknown secret.
+ */
 int kind_resolve(struct kind_ctx *ctx, const json_t *spec, json_t **ret, struct err **err);
 void kind_forget(json_t *resolved); /* wipes the strings, then frees. Accepts NULL */
 
@@ -42,8 +43,8 @@ struct kind {
         /* Is spec of the right form? Pure. Called with markers in it. NULL = anything goes. */
         int (*check)(const json_t *spec, struct err **err);
 
-        /* What is there: *ret_state is NULL for "not there", else a small tree of what can drift (digests, modes, sizes,
-         * "running": true), without secrets and without what changes by itself (pids, times). */
+        /* What is there: *ret_state is NULL for "not there", else a small tree of what can drift (digests, modes,
+         * sizes, "running": true), without secrets and without what changes by itself (pids, times). */
         int (*observe)(struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, struct err **err);
 
         /* Pure. NULL = the common rule (plan/change.h). recorded is NULL when the journal does not know the resource;
@@ -54,16 +55,18 @@ struct kind {
         /* Everything that can be found wrong before the first change of a run: a port in use, a wrong password. Changes
          * nothing. Called for resources that will be created, updated or replaced and whose outputs are all known.
          * NULL = nothing to look at. */
-        int (*preflight)(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, struct err **err);
+        int (*preflight)(
+                struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, struct err **err);
 
         /* Idempotent: run twice, or again after being killed anywhere inside, it ends in the same place. state is what
          * observe said. *ret_outputs (an object, or NULL for none) feeds later resources as ${id.name}.
          * recorded as for compare: an update may want to know how it was. */
-        int (*apply)(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, const json_t *state,
-                json_t **ret_outputs, struct err **err);
+        int (*apply)(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded,
+                const json_t *state, json_t **ret_outputs, struct err **err);
 
         /* Idempotent. r->spec is the recorded one. Never touches what somebody else made; keeps user data unless
-         * ctx->delete_data. A thing kept on purpose is said in *ret_kept (a sentence with its path; NULL = nothing kept). */
+         * ctx->delete_data. A thing kept on purpose is said in *ret_kept (a sentence with its path; NULL = nothing
+         * kept). */
         int (*remove)(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
                 struct err **err);
 };

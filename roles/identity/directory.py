@@ -112,111 +112,138 @@ def settings(config):
     accounts = "cn=accounts," + suffix
     people = "cn=users," + accounts
     plugin = {"objectClass": ["top", "nsSlapdPlugin", "extensibleObject"]}
-    yield "cn=config", {
-        # TLS only, and only on this machine.
-        "nsslapd-port": 0,
-        "nsslapd-security": "on",
-        "nsslapd-securePort": config["port"],
-        "nsslapd-listenhost": config["address"],
-        "nsslapd-securelistenhost": config["address"],
-        "nsslapd-ldapilisten": "off",
-        "nsslapd-ldapiautobind": "off",
-        "nsslapd-ldapifilepath": folder + "/run/socket",
-        "nsslapd-require-secure-binds": "on",
-        "nsslapd-certdir": folder + "/keys/" + config["keys"],
-        "nsslapd-extract-pemfiles": "off",
-        # Without a bind there is the root DSE and nothing else.
-        "nsslapd-allow-anonymous-access": "rootdse",
-        "nsslapd-allow-unauthenticated-binds": "off",
-        # Passwords.
-        "passwordStorageScheme": "PBKDF2-SHA512",
-        "nsslapd-rootpwstoragescheme": "SSHA512",
-        "nsslapd-rootpw": read_file(folder + "/config/root"),
-        "nsslapd-enable-upgrade-hash": "off",
-        "passwordCheckSyntax": "on",
-        "passwordMinLength": 8,
-        "passwordMinCategories": 1,
-        # Hostile clients.
-        "nsslapd-maxbersize": 1048576,
-        "nsslapd-ioblocktimeout": 10000,
-        "nsslapd-idletimeout": 300,
-        # Small: one house, not a company.
-        "nsslapd-threadnumber": 8,
-        "nsslapd-maxdescriptors": 1024,
-        "nsslapd-ndn-cache-max-size": 2097152,
-        # Logs with a bound; nothing that would hold passwords.
-        "nsslapd-accesslog-maxlogsize": 10,
-        "nsslapd-accesslog-maxlogsperdir": 2,
-        "nsslapd-errorlog-maxlogsize": 5,
-        "nsslapd-errorlog-maxlogsperdir": 2,
-        "nsslapd-securitylog-maxlogsize": 5,
-        "nsslapd-securitylog-maxlogsperdir": 2,
-        "nsslapd-auditlog-logging-enabled": "off",
-        "nsslapd-auditfaillog-logging-enabled": "off",
-    }
-    yield "cn=encryption,cn=config", {
-        "sslVersionMin": "TLS1.2",
-        "nsSSLClientAuth": "off",
-        "allowWeakCipher": "off",
-    }
-    yield "cn=RSA,cn=encryption,cn=config", {
-        "objectClass": ["top", "nsEncryptionModule"],
-        "cn": "RSA",
-        "nsSSLPersonalitySSL": "Server-Cert",
-        "nsSSLToken": "internal (software)",
-        "nsSSLActivation": "on",
-    }
-    yield "cn=MemberOf Plugin," + PLUGINS, {
-        "nsslapd-pluginenabled": "on",
-        "memberOfGroupAttr": "member",
-        "memberOfAttr": "memberOf",
-        "memberOfAutoAddOC": "nsMemberOf",
-        "memberOfEntryScope": suffix,
-    }
-    yield "cn=referential integrity postoperation," + PLUGINS, {
-        "nsslapd-pluginenabled": "on",
-        "referint-update-delay": 0,
-        "referint-membership-attr": "member",
-        "nsslapd-pluginContainerScope": suffix,
-    }
-    yield "cn=attribute uniqueness," + PLUGINS, {
-        "nsslapd-pluginenabled": "on",
-        "uniqueness-attribute-name": "uid",
-        "uniqueness-subtrees": accounts,
-    }
-    yield "cn=uidNumber uniqueness," + PLUGINS, dict(
-        plugin,
-        **{
-            "cn": "uidNumber uniqueness",
-            "nsslapd-pluginpath": "libattr-unique-plugin",
-            "nsslapd-plugininitfunc": "NSUniqueAttr_Init",
-            "nsslapd-plugintype": "betxnpreoperation",
-            "nsslapd-pluginenabled": "on",
-            "nsslapd-plugin-depends-on-type": "database",
-            "uniqueness-attribute-name": "uidNumber",
-            "uniqueness-subtrees": people,
-            "nsslapd-pluginId": "none",
-            "nsslapd-pluginVersion": "none",
-            "nsslapd-pluginVendor": "none",
-            "nsslapd-pluginDescription": "none",
+    yield (
+        "cn=config",
+        {
+            # TLS only, and only on this machine.
+            "nsslapd-port": 0,
+            "nsslapd-security": "on",
+            "nsslapd-securePort": config["port"],
+            "nsslapd-listenhost": config["address"],
+            "nsslapd-securelistenhost": config["address"],
+            "nsslapd-ldapilisten": "off",
+            "nsslapd-ldapiautobind": "off",
+            "nsslapd-ldapifilepath": folder + "/run/socket",
+            "nsslapd-require-secure-binds": "on",
+            "nsslapd-certdir": folder + "/keys/" + config["keys"],
+            "nsslapd-extract-pemfiles": "off",
+            # Without a bind there is the root DSE and nothing else.
+            "nsslapd-allow-anonymous-access": "rootdse",
+            "nsslapd-allow-unauthenticated-binds": "off",
+            # Passwords.
+            "passwordStorageScheme": "PBKDF2-SHA512",
+            "nsslapd-rootpwstoragescheme": "SSHA512",
+            "nsslapd-rootpw": read_file(folder + "/config/root"),
+            "nsslapd-enable-upgrade-hash": "off",
+            "passwordCheckSyntax": "on",
+            "passwordMinLength": 8,
+            "passwordMinCategories": 1,
+            # Hostile clients.
+            "nsslapd-maxbersize": 1048576,
+            "nsslapd-ioblocktimeout": 10000,
+            "nsslapd-idletimeout": 300,
+            # Small: one house, not a company.
+            "nsslapd-threadnumber": 8,
+            "nsslapd-maxdescriptors": 1024,
+            "nsslapd-ndn-cache-max-size": 2097152,
+            # Logs with a bound; nothing that would hold passwords.
+            "nsslapd-accesslog-maxlogsize": 10,
+            "nsslapd-accesslog-maxlogsperdir": 2,
+            "nsslapd-errorlog-maxlogsize": 5,
+            "nsslapd-errorlog-maxlogsperdir": 2,
+            "nsslapd-securitylog-maxlogsize": 5,
+            "nsslapd-securitylog-maxlogsperdir": 2,
+            "nsslapd-auditlog-logging-enabled": "off",
+            "nsslapd-auditfaillog-logging-enabled": "off",
         },
     )
+    yield (
+        "cn=encryption,cn=config",
+        {
+            "sslVersionMin": "TLS1.2",
+            "nsSSLClientAuth": "off",
+            "allowWeakCipher": "off",
+        },
+    )
+    yield (
+        "cn=RSA,cn=encryption,cn=config",
+        {
+            "objectClass": ["top", "nsEncryptionModule"],
+            "cn": "RSA",
+            "nsSSLPersonalitySSL": "Server-Cert",
+            "nsSSLToken": "internal (software)",
+            "nsSSLActivation": "on",
+        },
+    )
+    yield (
+        "cn=MemberOf Plugin," + PLUGINS,
+        {
+            "nsslapd-pluginenabled": "on",
+            "memberOfGroupAttr": "member",
+            "memberOfAttr": "memberOf",
+            "memberOfAutoAddOC": "nsMemberOf",
+            "memberOfEntryScope": suffix,
+        },
+    )
+    yield (
+        "cn=referential integrity postoperation," + PLUGINS,
+        {
+            "nsslapd-pluginenabled": "on",
+            "referint-update-delay": 0,
+            "referint-membership-attr": "member",
+            "nsslapd-pluginContainerScope": suffix,
+        },
+    )
+    yield (
+        "cn=attribute uniqueness," + PLUGINS,
+        {
+            "nsslapd-pluginenabled": "on",
+            "uniqueness-attribute-name": "uid",
+            "uniqueness-subtrees": accounts,
+        },
+    )
+    yield (
+        "cn=uidNumber uniqueness," + PLUGINS,
+        dict(
+            plugin,
+            **{
+                "cn": "uidNumber uniqueness",
+                "nsslapd-pluginpath": "libattr-unique-plugin",
+                "nsslapd-plugininitfunc": "NSUniqueAttr_Init",
+                "nsslapd-plugintype": "betxnpreoperation",
+                "nsslapd-pluginenabled": "on",
+                "nsslapd-plugin-depends-on-type": "database",
+                "uniqueness-attribute-name": "uidNumber",
+                "uniqueness-subtrees": people,
+                "nsslapd-pluginId": "none",
+                "nsslapd-pluginVersion": "none",
+                "nsslapd-pluginVendor": "none",
+                "nsslapd-pluginDescription": "none",
+            },
+        ),
+    )
     yield "cn=Distributed Numeric Assignment Plugin," + PLUGINS, {"nsslapd-pluginenabled": "on"}
-    yield "cn=ids,cn=Distributed Numeric Assignment Plugin," + PLUGINS, {
-        "objectClass": ["top", "extensibleObject"],
-        "cn": "ids",
-        "dnaType": ["uidNumber", "gidNumber"],
-        "dnaMaxValue": config["last_uid"],
-        "dnaMagicRegen": "-1",
-        "dnaFilter": "(objectClass=posixAccount)",
-        "dnaScope": people,
-    }
-    yield "cn=config," + LDBM, {
-        "nsslapd-cache-autosize": 0,
-        "nsslapd-dbcachesize": 10485760,
-        "nsslapd-db-home-directory": folder + "/db",
-        "nsslapd-search-bypass-filter-test": None,
-    }
+    yield (
+        "cn=ids,cn=Distributed Numeric Assignment Plugin," + PLUGINS,
+        {
+            "objectClass": ["top", "extensibleObject"],
+            "cn": "ids",
+            "dnaType": ["uidNumber", "gidNumber"],
+            "dnaMaxValue": config["last_uid"],
+            "dnaMagicRegen": "-1",
+            "dnaFilter": "(objectClass=posixAccount)",
+            "dnaScope": people,
+        },
+    )
+    yield (
+        "cn=config," + LDBM,
+        {
+            "nsslapd-cache-autosize": 0,
+            "nsslapd-dbcachesize": 10485760,
+            "nsslapd-db-home-directory": folder + "/db",
+            "nsslapd-search-bypass-filter-test": None,
+        },
+    )
     yield "cn=userRoot," + LDBM, {"nsslapd-cachememsize": 10485760, "nsslapd-dncachememsize": 4194304}
 
 
@@ -326,7 +353,7 @@ def write_file(path, text, mode=0o600):
 
 
 def read_file(path):
-    """"" when there is none."""
+    """ "" when there is none."""
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
@@ -381,8 +408,36 @@ def certify(config, given):
     write_file(final + "/ca.pem", given["ca"])
     store = "sql:" + final
     tool(["certutil", "-N", "-d", store, "-f", final + "/pwdfile.txt"])
-    tool(["certutil", "-A", "-d", store, "-n", "CA", "-t", "CT,,", "-a", "-i", final + "/ca.pem", "-f", final + "/pwdfile.txt"])
-    tool(["pk12util", "-i", final + "/server.p12", "-d", store, "-k", final + "/pwdfile.txt", "-w", final + "/transport.txt"])
+    tool(
+        [
+            "certutil",
+            "-A",
+            "-d",
+            store,
+            "-n",
+            "CA",
+            "-t",
+            "CT,,",
+            "-a",
+            "-i",
+            final + "/ca.pem",
+            "-f",
+            final + "/pwdfile.txt",
+        ]
+    )
+    tool(
+        [
+            "pk12util",
+            "-i",
+            final + "/server.p12",
+            "-d",
+            store,
+            "-k",
+            final + "/pwdfile.txt",
+            "-w",
+            final + "/transport.txt",
+        ]
+    )
     for name in ("transport.txt", "server.p12", "ca.pem"):
         os.unlink(os.path.join(final, name))
     write_file(final + "/complete", "")

@@ -78,10 +78,10 @@ static void test_utf8(void **state)
                 bool valid;
                 size_t offset;
         } cases[] = {{"a\xc3\xa9", 3, true, 0}, {"\xf0\x9f\x8c\x8d", 4, true, 0}, {"ab\xff", 3, false, 2},
-                {"\xc0\xaf", 2, false, 0},             /* overlong slash */
-                {"x\xed\xa0\x80", 4, false, 1},        /* surrogate */
-                {"\xf4\x90\x80\x80", 4, false, 0},     /* beyond U+10FFFF */
-                {"ok\xe2\x82", 4, false, 2},           /* cut off */
+                {"\xc0\xaf", 2, false, 0},         /* overlong slash */
+                {"x\xed\xa0\x80", 4, false, 1},    /* surrogate */
+                {"\xf4\x90\x80\x80", 4, false, 0}, /* beyond U+10FFFF */
+                {"ok\xe2\x82", 4, false, 2},       /* cut off */
                 {"a\0b", 3, false, 1}};
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
                 size_t offset = 99;

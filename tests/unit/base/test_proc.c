@@ -41,7 +41,8 @@ static void test_failure_tells_the_last_lines(void **state)
 {
         (void)state;
         CLEANUP_ERR struct err *err = NULL;
-        struct proc_spec spec = {.argv = sh("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17; do echo line $i >&2; done; exit 1")};
+        struct proc_spec spec = {
+                .argv = sh("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17; do echo line $i >&2; done; exit 1")};
         assert_int_equal(proc_must(&spec, NULL, &err), -ERR_FAILED);
         assert_non_null(strstr(err->message, "status 1"));
         assert_non_null(strstr(err->message, "line 17"));
@@ -52,7 +53,9 @@ static void test_only_the_last_bytes_are_kept(void **state)
 {
         (void)state;
         CLEANUP_PROC struct proc_result result = {0};
-        struct proc_spec spec = {.argv = sh("i=0; while [ $i -lt 2000 ]; do echo 0123456789; i=$((i+1)); done; echo end"), .output_max = 100};
+        struct proc_spec spec = {
+                .argv = sh("i=0; while [ $i -lt 2000 ]; do echo 0123456789; i=$((i+1)); done; echo end"),
+                .output_max = 100};
         assert_int_equal(proc_run(&spec, &result, NULL), 0);
         assert_int_equal(strlen(result.output), 100);
         assert_true(result.output_truncated);

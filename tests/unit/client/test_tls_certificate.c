@@ -97,12 +97,17 @@ static void serials_and_keys_differ(void **state)
 static void odd_names_are_refused(void **state)
 {
         (void)state;
-        static const char *const odd[] = {"", "a b", "a,DNS:b", "email:x", "a\nb", "$(x)", "1.2.3.4,IP:5.6.7.8", "@section", "caf\xc3\xa9"};
+        static const char *const odd[] = {
+                "", "a b", "a,DNS:b", "email:x", "a\nb", "$(x)", "1.2.3.4,IP:5.6.7.8", "@section", "caf\xc3\xa9"};
         struct made ca = issue("CA", NULL, 10, time(NULL), NULL);
         for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
                 const char *const names[] = {"fine.example.org", odd[i], NULL};
-                struct tls_request request = {
-                        .name = "x", .names = names, .days = 1, .now = time(NULL), .ca_certificate = ca.certificate, .ca_key = ca.key};
+                struct tls_request request = {.name = "x",
+                        .names = names,
+                        .days = 1,
+                        .now = time(NULL),
+                        .ca_certificate = ca.certificate,
+                        .ca_key = ca.key};
                 char *certificate = NULL, *key = NULL;
                 struct err *err = NULL;
                 assert_int_equal(tls_issue(&request, &certificate, &key, &err), -ERR_INVALID);
@@ -117,7 +122,8 @@ static void wrong_input_is_refused(void **state)
 {
         (void)state;
         struct made ca = issue("CA", NULL, 10, time(NULL), NULL), other = issue("CA", NULL, 10, time(NULL), NULL);
-        struct tls_request request = {.name = "x", .days = 1, .now = time(NULL), .ca_certificate = ca.certificate, .ca_key = other.key};
+        struct tls_request request = {
+                .name = "x", .days = 1, .now = time(NULL), .ca_certificate = ca.certificate, .ca_key = other.key};
         char *certificate = NULL, *key = NULL, *pack = NULL;
         struct err *err = NULL;
         assert_int_equal(tls_issue(&request, &certificate, &key, &err), -ERR_INVALID);
@@ -140,7 +146,8 @@ static void a_pack_opens_again(void **state)
         (void)state;
         struct made ca = issue("CA", NULL, 10, time(NULL), NULL), server = issue("s", NULL, 10, time(NULL), &ca);
         CLEANUP_FREE char *pack = NULL;
-        assert_int_equal(tls_pkcs12(server.certificate, server.key, ca.certificate, "Server-Cert", "p\"w", &pack, NULL), 0);
+        assert_int_equal(
+                tls_pkcs12(server.certificate, server.key, ca.certificate, "Server-Cert", "p\"w", &pack, NULL), 0);
         CLEANUP_FREE unsigned char *der = mem_zero(strlen(pack) + 1);
         int length = EVP_DecodeBlock(der, (const unsigned char *)pack, (int)strlen(pack));
         const unsigned char *data = der;
@@ -158,9 +165,11 @@ static void faults_are_explained(void **state)
         (void)state;
         int64_t now = time(NULL);
         const char *const names[] = {"ipa.example.org", NULL};
-        struct made ca = issue("Right CA", NULL, 10, now, NULL), old_ca = issue("Right CA", NULL, 400, now - 300 * DAY, NULL);
+        struct made ca = issue("Right CA", NULL, 10, now, NULL),
+                    old_ca = issue("Right CA", NULL, 400, now - 300 * DAY, NULL);
         struct made server = issue("s", names, 5, now, &ca), stranger = issue("s", names, 5, now, NULL);
-        struct made expired = issue("s", names, 5, now - 20 * DAY, &old_ca), early = issue("s", names, 5, now + 20 * DAY, &old_ca);
+        struct made expired = issue("s", names, 5, now - 20 * DAY, &old_ca),
+                    early = issue("s", names, 5, now + 20 * DAY, &old_ca);
         char path[] = "/tmp/caas-ca-XXXXXX";
         int fd = mkstemp(path);
         assert_true(fd >= 0);
@@ -197,7 +206,8 @@ static void faults_are_explained(void **state)
         CLEANUP_FREE char *nonsense = tls_explain("\x30\x03nonsense", 8, path, "a");
         assert_non_null(nonsense);
         unlink(path);
-        made_clear(&ca), made_clear(&old_ca), made_clear(&server), made_clear(&stranger), made_clear(&expired), made_clear(&early);
+        made_clear(&ca), made_clear(&old_ca), made_clear(&server), made_clear(&stranger), made_clear(&expired),
+                made_clear(&early);
 }
 
 static void token_hashes_are_salted(void **state)

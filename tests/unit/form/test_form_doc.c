@@ -12,10 +12,11 @@
 #include "base/str.h"
 #include "form/form.h"
 
-static const char head[] = "# The form\n\n"
-                           "One YAML file a cluster. `caas new` prints one with comments, `caas check` says what is wrong "
-                           "with yours, `caas schema` prints\nthe JSON Schema. GB means 10^9 bytes. This table is made from "
-                           "the same source as all of them.\n\n";
+static const char head[] =
+        "# The form\n\n"
+        "One YAML file a cluster. `caas new` prints one with comments, `caas check` says what is wrong "
+        "with yours, `caas schema` prints\nthe JSON Schema. GB means 10^9 bytes. This table is made from "
+        "the same source as all of them.\n\n";
 
 static void test_the_document_is_the_table(void **state)
 {
