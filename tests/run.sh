@@ -25,6 +25,8 @@ stage "lint" counted bash tests/lint/run.sh
 stage "unit, -O2" counted make --no-print-directory -j2 unit
 stage "unit, sanitizers" counted make --no-print-directory -j2 unit SAN=1
 stage "unit, the hub's Python" counted bash tests/unit/hub/run.sh
+stage "unit, the gateway's Python" counted bash tests/unit/gateway/run.sh
+stage "unit, the notebook's Python" counted bash tests/unit/notebook/run.sh
 stage "fuzz" counted make --no-print-directory -j2 fuzz
 stage "integration" counted make --no-print-directory -j2 integration
 echo
