@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <openldap.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -199,8 +198,10 @@ static int bind_as(LDAP *ld, const struct directory_options *o, struct err **err
 
 int directory_open(const struct directory_options *o, struct directory **ret, struct err **err)
 {
-        __attribute__((cleanup(target_clear))) struct target target = {0};
-        int result = LDAP_OTHER, r = parse_target(o, &target, err);
+        __attribute__((cleanup(target_clear))) struct target target = {.o = o};
+        int result = LDAP_OTHER, r = ldap_api_load(err);
+        if (r == 0)
+                r = parse_target(o, &target, err);
         if (r < 0)
                 return r;
         if (access(ca_of(o), R_OK) < 0)

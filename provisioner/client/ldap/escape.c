@@ -1,11 +1,11 @@
 #include "client/ldap/escape.h"
 
-#include <ldap.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "client/ldap/ldap_api.h"
 
 #define ESCAPED_MAX (64 * 1024)
 
@@ -46,7 +46,7 @@ char *escape_dn(const char *attribute, const char *value, const char *base)
 static LDAPDN parse(const char *text)
 {
         LDAPDN dn = NULL;
-        if (!text || !*text || ldap_str2dn(text, &dn, LDAP_DN_FORMAT_LDAPV3) != LDAP_SUCCESS)
+        if (!text || !*text || ldap_api_load(NULL) < 0 || ldap_str2dn(text, &dn, LDAP_DN_FORMAT_LDAPV3) != LDAP_SUCCESS)
                 return NULL;
         return dn;
 }

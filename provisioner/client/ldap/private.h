@@ -2,9 +2,8 @@
 #ifndef CAAS_CLIENT_LDAP_PRIVATE_H
 #define CAAS_CLIENT_LDAP_PRIVATE_H
 
-#include <ldap.h>
-
 #include "client/ldap/directory.h"
+#include "client/ldap/ldap_api.h"
 
 struct directory {
         LDAP *ld;
