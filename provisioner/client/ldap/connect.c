@@ -200,8 +200,9 @@ int directory_open(const struct directory_options *o, struct directory **ret, st
 {
         __attribute__((cleanup(target_clear))) struct target target = {.o = o};
         int result = LDAP_OTHER, r = ldap_api_load(err);
-        if (r == 0)
-                r = parse_target(o, &target, err);
+        if (r < 0)
+                return r;
+        r = parse_target(o, &target, err);
         if (r < 0)
                 return r;
         if (access(ca_of(o), R_OK) < 0)
