@@ -32,7 +32,7 @@ static void fill(struct change *change, int operation, const char *name, const j
 {
         size_t count = json_is_array(values) ? json_array_size(values) : 1;
         change->value = mem_zero_array(count + 1, sizeof *change->value);
-        change->list = mem_zero_array(count + 1, sizeof *change->list);
+        change->list = mem_zero_array(count + 1, sizeof(void *));
         for (size_t i = 0; i < count; i++) {
                 const json_t *value = json_is_array(values) ? json_array_get(values, i) : values;
                 change->value[i] = (struct berval){
@@ -48,7 +48,7 @@ static int make_changes(int operation, const json_t *attributes, struct changes 
 {
         size_t size = json_object_size(attributes);
         ret->item = mem_zero_array(size + 1, sizeof *ret->item);
-        ret->mods = mem_zero_array(size + 1, sizeof *ret->mods);
+        ret->mods = mem_zero_array(size + 1, sizeof(void *));
         const char *name;
         json_t *values;
         json_object_foreach ((json_t *)attributes, name, values) {

@@ -131,7 +131,7 @@ static bool set_extensions(X509 *certificate, X509 *issuer, bool ca, const char 
                add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
                add_extension(certificate, issuer, NID_key_usage, "critical,digitalSignature") &&
                add_extension(certificate, issuer, NID_ext_key_usage, "serverAuth") &&
-               (!*names || add_extension(certificate, issuer, NID_subject_alt_name, names));
+               (!names || !*names || add_extension(certificate, issuer, NID_subject_alt_name, names));
 }
 
 static bool build(
