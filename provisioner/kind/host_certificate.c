@@ -225,6 +225,8 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
                         return result;
         }
         const struct pair *now = made.certificate ? &made : &pair;
+        if (!now->certificate || !now->key)
+                return err_set(err, ERR_FAILED, "no certificate was made");
         result = write_pair(
                 r, now->certificate, now->key, err); /* an old pair, too: its owner or mode may have changed */
         if (result == 0)
