@@ -52,6 +52,16 @@ static char *config_path(const json_t *spec)
         return file_join(spec_text(spec, "folder", ""), "instance.json");
 }
 
+/* The server names a semaphore of the whole machine after this folder of its configuration, so no two may be called
+ * alike. */
+static char *config_folder(const json_t *spec)
+{
+        const char *folder = spec_text(spec, "folder", "");
+        char digest[DIGEST_SIZE];
+        digest_bytes(folder, strlen(folder), digest);
+        return str_format("slapd-%s-%.8s", spec_text(spec, "name", ""), digest);
+}
+
 /* Each certificate has its key store; the running server's is never written to. */
 static char *store_name(const json_t *spec)
 {
@@ -60,9 +70,9 @@ static char *store_name(const json_t *spec)
 
 static char *config_text(const json_t *spec)
 {
-        CLEANUP_FREE char *store = store_name(spec);
-        json_auto_t *config = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:s, s:s}", "folder",
-                spec_text(spec, "folder", ""), "name", spec_text(spec, "name", ""), "suffix",
+        CLEANUP_FREE char *store = store_name(spec), *own = config_folder(spec);
+        json_auto_t *config = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:s, s:s}", "folder",
+                spec_text(spec, "folder", ""), "config", own, "name", spec_text(spec, "name", ""), "suffix",
                 spec_text(spec, "suffix", ""), "address", spec_text(spec, "address", ""), "port",
                 (json_int_t)spec_whole(spec, "port", 0), "user", USER, "root_dn", spec_text(spec, "root_dn", ""),
                 "first_uid", (json_int_t)spec_whole(spec, "first_uid", 0), "last_uid",
@@ -93,7 +103,8 @@ static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_
         const char *folder = spec_text(r->spec, "folder", "");
         CLEANUP_FREE char *config = config_path(r->spec), *store = store_name(r->spec);
         CLEANUP_FREE char *complete = str_format("keys/%s/complete", store);
-        if (!below(folder, "config/dse.ldif"))
+        CLEANUP_FREE char *own = config_folder(r->spec), *dse = str_format("%s/dse.ldif", own);
+        if (!below(folder, dse))
                 return 0;
         char digest[DIGEST_SIZE];
         digest_of_file(config, digest);
@@ -157,7 +168,8 @@ static int make_folder(const json_t *spec, uid_t uid, gid_t gid, struct err **er
 static json_t *outputs_of(const json_t *spec)
 {
         CLEANUP_FREE char *config = config_path(spec), *text = config_text(spec);
-        CLEANUP_FREE char *root = file_join(spec_text(spec, "folder", ""), "config/root");
+        CLEANUP_FREE char *own = config_folder(spec);
+        CLEANUP_FREE char *root = str_format("%s/%s/root", spec_text(spec, "folder", ""), own);
         char root_digest[DIGEST_SIZE], digest[DIGEST_SIZE];
         digest_of_file(root, root_digest);
         CLEANUP_FREE char *all = str_format("%s\n%s\n%s", text, root_digest, spec_text(spec, "helper_digest", ""));
@@ -203,6 +215,9 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
         (void)recorded;
         const char *folder = spec_text(r->spec, "folder", "");
         int result = place_check(ctx, r->spec, folder, err);
+        CLEANUP_FREE char *own = config_folder(r->spec), *semaphore = str_format("/dev/shm/sem.%s.stats", own);
+        if (result == 0)
+                result = file_remove(semaphore, err);
         if (result < 0 || ctx->delete_data)
                 return result < 0 ? result : file_remove_tree(folder, err);
         if (file_exists(folder))

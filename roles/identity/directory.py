@@ -30,7 +30,7 @@ SERVER = "/usr/sbin/ns-slapd"
 LOG_LEVEL = "132136960"  # from notices up. That there is a "-d" keeps the server in the foreground
 PLUGINS = "cn=plugins,cn=config"
 LDBM = "cn=ldbm database," + PLUGINS
-FOLDERS = ("config", "config/schema", "db", "log", "run", "lock", "ldif", "backup", "tmp", "keys")
+FOLDERS = ("db", "log", "run", "lock", "ldif", "backup", "tmp", "keys")
 
 
 class Failure(Exception):
@@ -133,7 +133,7 @@ def settings(config):
             # Passwords.
             "passwordStorageScheme": "PBKDF2-SHA512",
             "nsslapd-rootpwstoragescheme": "SSHA512",
-            "nsslapd-rootpw": read_file(folder + "/config/root"),
+            "nsslapd-rootpw": read_file(own_path(config, "root")),
             "nsslapd-enable-upgrade-hash": "off",
             "passwordCheckSyntax": "on",
             "passwordMinLength": 8,
@@ -270,7 +270,7 @@ def first_configuration(config):
     """dse.ldif from the packaged template, with one database for the suffix."""
     folder = config["folder"]
     values = {
-        "schema_dir": folder + "/config/schema",
+        "schema_dir": own_path(config, "schema"),
         "lock_dir": folder + "/lock",
         "tmp_dir": folder + "/tmp",
         "cert_dir": folder + "/keys",
@@ -279,7 +279,7 @@ def first_configuration(config):
         "run_dir": folder + "/run",
         "inst_dir": folder,
         "log_dir": folder + "/log",
-        "config_dir": folder + "/config",
+        "config_dir": own_path(config),
         "db_dir": folder + "/db",
         "db_home_dir": folder + "/db",
         "db_lib": database_library(),
@@ -338,6 +338,11 @@ def add_database(entries, suffix, folder):
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
+def own_path(config, *names):
+    """Below the folder of the server's configuration. Its name is the machine's business, too: see the C code."""
+    return os.path.join(config["folder"], config["config"], *names)
+
+
 def write_file(path, text, mode=0o600):
     """Atomic; the old content or the new, also after a power cut."""
     temporary = path + ".new"
@@ -374,14 +379,14 @@ def become(user):
 def create(config, given):
     for name in FOLDERS:
         os.makedirs(os.path.join(config["folder"], name), mode=0o700, exist_ok=True)
-    schema = os.path.join(config["folder"], "config/schema")
-    write_file(schema + "/60caas.ldif", config["schema"])
+    os.makedirs(own_path(config, "schema"), mode=0o700, exist_ok=True)
+    write_file(own_path(config, "schema", "60caas.ldif"), config["schema"])
     for name in ("slapd-collations.conf", "certmap.conf"):
-        shutil.copyfile(os.path.join(SYSTEM_CONFIG, name), os.path.join(config["folder"], "config", name))
-    root = os.path.join(config["folder"], "config/root")
+        shutil.copyfile(os.path.join(SYSTEM_CONFIG, name), own_path(config, name))
+    root = own_path(config, "root")
     if not is_hash_of(read_file(root), given["root_password"]):
         write_file(root, hash_password(given["root_password"], secrets.token_bytes(16)))
-    dse = os.path.join(config["folder"], "config/dse.ldif")
+    dse = own_path(config, "dse.ldif")
     if not os.path.exists(dse):
         write_file(dse, format_ldif(first_configuration(config)))
 
@@ -444,7 +449,7 @@ def certify(config, given):
 
 
 def run(config):
-    dse = os.path.join(config["folder"], "config/dse.ldif")
+    dse = own_path(config, "dse.ldif")
     before = read_file(dse)
     entries = parse_ldif(before)
     for dn, attributes in settings(config):
@@ -459,7 +464,7 @@ def run(config):
     for name in os.listdir(os.path.join(config["folder"], "keys")):
         if name != config["keys"]:
             shutil.rmtree(os.path.join(config["folder"], "keys", name), ignore_errors=True)
-    os.execv(SERVER, [SERVER, "-D", os.path.join(config["folder"], "config"), "-d", LOG_LEVEL])
+    os.execv(SERVER, [SERVER, "-D", own_path(config), "-d", LOG_LEVEL])
 
 
 def main(argv):

@@ -77,14 +77,27 @@ static int fixture_lookup(void *data, const char *name, json_t **ret, struct err
         return SUBST_VALUE;
 }
 
-static pid_t fixture_running; /* so that a test that gives up leaves nothing behind */
+/* So that a test that gives up leaves nothing behind. */
+static pid_t fixture_running;
+static const char *fixture_folder;
+
+static void fixture_print_log(void)
+{
+        CLEANUP_FREE char *path = str_format("%s/log", fixture_folder), *text = NULL;
+        if (file_read(path, 1024 * 1024, &text, NULL, NULL) == 0)
+                fprintf(stderr, "the server's log:\n%s\n", strlen(text) > 3000 ? text + strlen(text) - 3000 : text);
+}
 
 static void fixture_die(const char *what, struct err *err)
 {
         char *text = err ? err_text(err) : NULL;
         fprintf(stderr, "fixture: %s: %s\n", what, text ? text : "");
         if (fixture_running > 0)
-                kill(fixture_running, SIGTERM);
+                kill(fixture_running, SIGTERM), waitpid(fixture_running, NULL, 0);
+        if (fixture_folder) {
+                fixture_print_log();
+                file_remove_tree(fixture_folder, NULL);
+        }
         exit(1);
 }
 
@@ -164,7 +177,7 @@ static json_t *fixture_play(struct fixture *f, const char *kind, const char *id,
                 return json_pack("{s:s, s:s}", "path", path, "digest", "1");
         }
         if (str_is(kind, "host.service") && !fixture_start(f, spec))
-                fixture_die("the server did not start; see the log in the state folder", NULL);
+                fixture_die("the server did not start; its log says why", NULL);
         return json_object();
 }
 
@@ -232,6 +245,7 @@ static int fixture_open(struct fixture *f, int first_port)
         if (!mkdtemp(f->state) || chmod(f->state, 0711) < 0)
                 return -1;
         snprintf(f->cluster, sizeof f->cluster, "%s/clusters/t", f->state);
+        fixture_folder = f->state;
         while (fixture_try(f->port, false) < 0 && f->port < first_port + 20)
                 f->port++;
         f->ctx = (struct kind_ctx){
