@@ -173,6 +173,10 @@ static void our_group_is_known_after_a_kill(void **state)
 static void faults_are_found_before(void **state)
 {
         (void)state;
+        CLEANUP_FREE char *other = str_format("%s/other-ca.crt", fixture.state), *certificate = NULL, *key = NULL;
+        struct tls_request request = {.name = "other", .days = 10, .now = time(NULL)};
+        assert_int_equal(tls_issue(&request, &certificate, &key, NULL), 0);
+        assert_int_equal(file_write_atomic(other, certificate, strlen(certificate), 0644, 0, 0, NULL), 0);
         const struct {
                 const char *key, *value, *part;
                 bool of_server;
@@ -181,7 +185,7 @@ static void faults_are_found_before(void **state)
                 {"base", "cn=groups,cn=accounts,dc=wrong", "identity.suffix", false, ERR_NOT_FOUND},
                 {"password", "wrong", "does not let", true, ERR_DENIED},
                 {"bind_dn", "uid=hub,cn=sysaccounts,cn=etc,dc=t,dc=caas,dc=internal", "does not let", true, ERR_DENIED},
-                {"ca", "/etc/ssl/certs/ca-certificates.crt", "not the CA in", true, ERR_REFUSED},
+                {"ca", other, "not the CA in", true, ERR_REFUSED},
                 {"uri", "ldaps://127.0.0.1:1", "Connection refused", true, ERR_UNREACHABLE},
                 {"name", "t_notebook_users", NULL, false, 0},
                 {"name", "free_to_make", NULL, false, 0},
