@@ -105,16 +105,18 @@ class Cluster:
     def ldif(self, text: str) -> None:
         """Changes the directory as its owner would, past caas."""
         script = (
-            "import json, ssl, sys, ldap3\n"
+            "import json, sys, ldap3\n"
+            "from pangeo_hub.directory import VerifiedTls\n"
             "o = json.load(sys.stdin)\n"
-            "tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=o['ca'])\n"
+            "tls = VerifiedTls('127.0.0.1', o['ca'])\n"
             "c = ldap3.Connection(ldap3.Server(o['uri'], tls=tls), o['dn'], o['password'], auto_bind=True)\n"
             "exec(o['text'])\n"
         )
         access = self.directory()
         given = json.dumps({**access, "text": text})
         python = self.folder / "env" / "hub" / "bin" / "python"
-        subprocess.run([python, "-c", script], input=given, text=True, check=True, timeout=30)
+        code = {**os.environ, "PYTHONPATH": str(self.folder / "hub" / "code"), "PYTHONDONTWRITEBYTECODE": "1"}
+        subprocess.run([python, "-c", script], input=given, text=True, check=True, timeout=30, env=code)
 
     def directory(self) -> dict[str, str]:
         hub = json.loads((self.folder / "hub" / "hub.json").read_text())["directory"]

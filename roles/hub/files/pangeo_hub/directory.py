@@ -31,6 +31,21 @@ BATCH = 100
 AWAY_SECONDS = 5.0
 
 
+class VerifiedTls(ldap3.Tls):
+    """TLS as Python's ssl verifies it. ldap3's own Tls() verifies nothing unless it is told to, and its check of the name
+    knows no addresses since Python 3.12 (it falls back to a copy of an old match_hostname)."""
+
+    def __init__(self, host: str, ca: str) -> None:
+        super().__init__(validate=ssl.CERT_REQUIRED, ca_certs_file=ca or None)
+        self._host = host
+
+    def wrap_socket(self, connection: ldap3.Connection, do_handshake: bool = False) -> None:
+        context = ssl.create_default_context(cafile=self.ca_certs_file)
+        connection.socket = context.wrap_socket(
+            connection.socket, server_hostname=self._host, do_handshake_on_connect=do_handshake
+        )
+
+
 class DirectoryAway(Exception):
     """The directory does not answer, or not in a way that proves who it is: nothing is known about anybody."""
 
@@ -175,9 +190,8 @@ class Directory:
             if time.monotonic() < self._away_until:
                 raise DirectoryAway(self._away_reason)
         settings = self._settings
-        # ldap3's Tls() verifies nothing unless it is told to.
         try:
-            tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=settings.ca or None, sni=self._host)
+            tls = VerifiedTls(self._host, settings.ca)
             server = ldap3.Server(
                 self._host,
                 port=self._port,
