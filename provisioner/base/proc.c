@@ -443,7 +443,7 @@ int proc_daemon(const char *const *argv, const char *const *env, const char *dir
                 .out = log,
                 .err = log,
                 .new_session = true};
-        pid_t pid;
+        pid_t pid = -1;
         int number = spawn(&c, &pid);
         if (number)
                 return err_set_errno(err, number, "cannot start %s", argv[0]);

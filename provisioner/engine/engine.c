@@ -217,7 +217,7 @@ int engine_apply(struct engine *engine, const struct plan *plan, const char *com
         if (r < 0)
                 return r;
         size_t total = plan->create + plan->update + plan->replace + plan->remove;
-        int64_t run, began = engine->o.clock->monotonic_ms(engine->o.clock);
+        int64_t run = 0, began = engine->o.clock->monotonic_ms(engine->o.clock);
         r = run_begin(engine, command, &run, err);
         if (r < 0)
                 return r;

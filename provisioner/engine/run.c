@@ -71,7 +71,8 @@ static int apply_with_retries(struct runner *run, const struct kind *kind, struc
                                                   .text = fault ? fault->message : NULL,
                                                   .done = (size_t)attempt + 1});
                 if (ctx->clock->sleep_ms(ctx->clock, wait, ctx->cancel) < 0)
-                        return err_set(err, ERR_CANCELLED, "cancelled while waiting to try again: %s", fault->message);
+                        return err_set(err, ERR_CANCELLED, "cancelled while waiting to try again: %s",
+                                fault ? fault->message : "it failed");
                 wait = wait * 2 > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : wait * 2;
                 json_decref(*state); /* it may have been half done */
                 *state = NULL;

@@ -57,7 +57,7 @@ static int prepare_one(struct engine *engine, const struct role_secret *secret, 
         }
         char *value = NULL, *old = NULL;
         int r = read_secret_file(secret->file, &value, err);
-        if (r < 0)
+        if (r < 0 || !value)
                 return r;
         if (version && journal_secret(engine->o.journal, engine->o.cluster, secret->name, &old, err) < 0) {
                 mem_wipe_free(value, strlen(value));
