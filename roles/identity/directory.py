@@ -448,10 +448,24 @@ def certify(config, given):
     write_file(final + "/complete", "")
 
 
+def sound_entries(path):
+    """The entries of a dse.ldif, or nothing when it is not whole."""
+    try:
+        entries = parse_ldif(read_file(path))
+    except (Failure, UnicodeDecodeError):
+        return None
+    whole = value_of(entries, "cn=config", "nsslapd-schemadir") and value_of(
+        entries, "cn=userRoot," + LDBM, "nsslapd-suffix"
+    )
+    return entries if whole else None
+
+
 def run(config):
     dse = own_path(config, "dse.ldif")
     before = read_file(dse)
-    entries = parse_ldif(before)
+    entries = sound_entries(dse) or sound_entries(dse + ".startOK") or sound_entries(dse + ".bak")
+    if not entries:
+        raise Failure("%s is damaged, and so are the copies the server keeps beside it" % dse)
     for dn, attributes in settings(config):
         lay_over(entries, dn, attributes)
     numbers = "cn=ids,cn=Distributed Numeric Assignment Plugin," + PLUGINS
