@@ -1,0 +1,95 @@
+"""roles/identity/directory.py: the files it writes. The server itself is tested in tests/unit/{client,kind,access}."""
+
+import importlib.util
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+spec = importlib.util.spec_from_file_location("directory", ROOT / "roles/identity/directory.py")
+directory = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(directory)
+
+
+@pytest.fixture
+def config(tmp_path):
+    return {
+        "folder": str(tmp_path),
+        "config": "slapd-test",
+        "name": "caas-t",
+        "suffix": "dc=t,dc=caas,dc=internal",
+        "address": "127.0.0.1",
+        "port": 21199,
+        "user": "dirsrv",
+        "root_dn": "cn=Directory Manager",
+        "first_uid": 200000,
+        "last_uid": 209999,
+        "keys": "store-1",
+        "schema": "dn: cn=schema\n",
+    }
+
+
+def test_folded_lines_comments_and_base64_survive():
+    text = (
+        "version: 1\n# note\n\ndn: cn=a,\n cn=config\ncn: a\n# more\ndescription:: YcOp\nempty:\n\n\ndn: cn=b\ncn: b\n"
+    )
+    entries = directory.parse_ldif(text)
+    assert [entry[0] for entry in entries] == ["cn=a,cn=config", "cn=b"]
+    assert entries[0][1] == [("cn", "a"), ("description", ": YcOp"), ("empty", "")]
+    assert directory.parse_ldif(directory.format_ldif(entries)) == entries
+
+
+def test_an_entry_without_dn_is_refused():
+    with pytest.raises(directory.Failure):
+        directory.parse_ldif("cn: a\n")
+
+
+def test_values_cannot_become_lines():
+    entries = []
+    directory.lay_over(entries, "cn=x", {"cn": "a\ndn: cn=evil", "b": " lead", "c": ":", "d": "<file", "e": "é"})
+    back = directory.parse_ldif(directory.format_ldif(entries))
+    assert len(back) == 1
+    assert all(value.startswith(": ") for _, value in back[0][1])
+
+
+def test_settings_replace_whatever_stood_there():
+    entries = directory.parse_ldif("dn: cn=Config\nNSSLAPD-PORT: 389\nnsslapd-port: 390\nother: 1\n")
+    directory.lay_over(entries, "CN = config", {"nsslapd-port": 0, "list": ["a", "b"], "other": None})
+    assert entries == [["cn=Config", [("nsslapd-port", "0"), ("list", "a"), ("list", "b")]]]
+
+
+def test_the_root_password_is_known_by_its_hash_only():
+    text = directory.hash_password("secret", b"0123456789abcdef")
+    assert "secret" not in text
+    assert directory.is_hash_of(text, "secret")
+    assert not directory.is_hash_of(text, "Secret")
+    assert not directory.is_hash_of("", "secret")
+
+
+def test_a_damaged_file_is_not_taken(tmp_path):
+    path = tmp_path / "dse.ldif"
+    assert directory.sound_entries(str(path)) is None
+    for text in ("", "dn: cn=config\nnsslapd-schemadir: /x\n", "garbage\n\nmore", "\0\0\0"):
+        path.write_text(text)
+        assert directory.sound_entries(str(path)) is None
+
+
+@pytest.mark.skipif(not pathlib.Path(directory.TEMPLATE).exists(), reason="needs the package 389-ds-base")
+def test_the_first_configuration_is_whole_and_stays(config, tmp_path):
+    directory.create(config, {"root_password": "a-long-secret"})
+    dse = tmp_path / "slapd-test/dse.ldif"
+    first = dse.read_text()
+    entries = directory.sound_entries(str(dse))
+    assert entries and "%" not in directory.value_of(entries, "cn=config", "nsslapd-schemadir")
+    assert "a-long-secret" not in first
+    indexes = [
+        dn
+        for dn, _ in entries
+        if directory.dn_key(dn).endswith(",cn=index," + directory.dn_key("cn=userRoot," + directory.LDBM))
+    ]
+    assert len(indexes) > 20
+    root = (tmp_path / "slapd-test/root").read_text()
+    directory.create(config, {"root_password": "a-long-secret"})
+    assert (dse.read_text(), (tmp_path / "slapd-test/root").read_text()) == (first, root)
+    directory.create(config, {"root_password": "another-secret"})
+    assert (tmp_path / "slapd-test/root").read_text() != root
