@@ -1,10 +1,10 @@
 /* How the plan grows: 1,000 to 100,000 made-up resources in the shape of a real cluster (each needs a few earlier ones,
  * every fourth uses an output), all recorded and unchanged, which is what a nothing-to-do run has to find out.
- * Prints one line a size: resources, milliseconds, microseconds a resource. */
+ * Prints one line a size. */
+#include <stdint.h>
 #include <stdio.h>
-#include <sys/resource.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "plan/plan.h"
@@ -26,6 +26,14 @@ static json_t *spec_of(size_t i, int filled)
         if (i >= 4 && i % 4 == 0)
                 json_object_set_new(spec, "port", filled ? json_integer(8000) : json_sprintf("${r/%zu.port}", i - 4));
         return spec;
+}
+
+/* Time of the processor, not of the wall: there is one thread, and others on the machine shall not show. */
+static int64_t used_us(void)
+{
+        struct timespec now;
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+        return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 static int64_t measure(size_t n)
@@ -58,15 +66,14 @@ static int64_t measure(size_t n)
         }
         for (size_t i = 0; i < n; i++)
                 known[i].id = desired.item[i].id; /* the list may have moved while it grew */
-        struct clock *clock = clock_system();
         struct plan plan = {0};
         CLEANUP_ERR struct err *err = NULL;
-        int64_t began = clock->monotonic_ms(clock);
+        int64_t began = used_us();
         if (plan_make(&desired, known, n, compare, NULL, &plan, &err) < 0) {
                 fprintf(stderr, "%s\n", err->message);
                 exit(1);
         }
-        int64_t took = clock->monotonic_ms(clock) - began;
+        int64_t took = used_us() - began;
         if (plan.update + plan.create + plan.remove + plan.replace != 0) {
                 fprintf(stderr, "something to do where nothing is\n");
                 exit(1);
@@ -81,15 +88,29 @@ static int64_t measure(size_t n)
         return took;
 }
 
+/* The best of a few: what else runs on the machine only ever adds. */
+static int64_t best(size_t n)
+{
+        int64_t least = INT64_MAX;
+        for (int i = 0; i < 3; i++) {
+                int64_t took = measure(n);
+                least = took < least ? took : least;
+        }
+        return least;
+}
+
 int main(void)
 {
         const size_t sizes[] = {1000, 10000, 100000};
         int64_t took[3];
         for (size_t i = 0; i < 3; i++) {
-                took[i] = measure(sizes[i]);
-                printf("plan of %6zu resources: %5lld ms, %.1f us each\n", sizes[i], (long long)took[i],
-                        1000.0 * (double)took[i] / (double)sizes[i]);
+                took[i] = best(sizes[i]);
+                char name[64], value[32];
+                snprintf(name, sizeof name, "plan of %zu resources, best of 3", sizes[i]);
+                snprintf(value, sizeof value, "%.1f ms", (double)took[i] / 1000.0);
+                printf("%-58s %22s   %s\n", name, value, sizes[i] == 10000 ? "target: under 1000 ms" : "");
         }
-        printf("growth 10,000 -> 100,000: x%.1f (linear is x10)\n", (double)took[2] / (double)(took[1] ? took[1] : 1));
+        printf("%-58s %21.1fx   target: linear (10x)\n", "  growth from 10,000 to 100,000",
+                (double)took[2] / (double)(took[1] ? took[1] : 1));
         return 0;
 }

@@ -1,0 +1,133 @@
+"""What `make bench` measures with a cluster; run.sh prepares it.   bench.py FOLDER FORM ANSIBLE_VENV
+
+FOLDER is scratch and holds the state ($CAAS_STATE). Every figure is printed with its target; nothing is judged."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import signin
+from measure import (
+    CAAS,
+    PYTHON,
+    each,
+    empty_folder,
+    figure,
+    load,
+    median,
+    note,
+    processor_seconds,
+    run,
+    run_bare,
+    run_watched,
+)
+from plain import ByHand
+
+NAME = "bench"
+CHECKS, APPLIES, ROUNDS = 100, 10, int(os.environ.get("BENCH_ROUNDS", "2"))
+
+
+def check_of_form(form: Path) -> None:
+    used = processor_seconds()
+    took = each(CHECKS, lambda: run_bare([CAAS, "check", form, "--quiet"]) * 1000)
+    used = (processor_seconds() - used) / CHECKS * 1000
+    figure("check of the demo form, mean of 100", f"{sum(took) / CHECKS:.2f} ms", "target: under 5 ms")
+    figure("check of the demo form, worst of 100", f"{max(took):.2f} ms")
+    note(f"of the processor it takes {used:.2f} ms, with its start; {load()}")
+
+
+def first_apply(form: Path, cluster: Path, hand: ByHand) -> None:
+    """Rounds of by hand and by caas, one after the other; the cluster of the last stays."""
+    took: dict[str, list[float]] = {"hub": [], "notebook": [], "directory": [], "caas": []}
+    peaks = []
+    hand.warm()
+    for turn in range(ROUNDS):
+        if turn:
+            run([CAAS, "destroy", NAME, "--yes", "--delete-data"])
+        took["hub"].append(hand.hub_chain())
+        took["notebook"].append(hand.notebook_chain())
+        seconds, peak = run_watched([CAAS, "apply", form, "--yes", "--quiet"])
+        took["caas"].append(seconds)
+        peaks.append(peak)
+        took["directory"].append(hand.directory_chain(cluster))
+        note(
+            f"round {turn + 1}: "
+            + ", ".join(f"{key} {values[-1]:.1f} s" for key, values in took.items())
+            + f"; {load()}"
+        )
+    best = {key: min(values) for key, values in took.items()}
+    slowest = max(("hub", "notebook", "directory"), key=lambda key: best[key])
+    figure("by hand: hub env, npm ci, proxy up, hub up", f"{best['hub']:.1f} s")
+    figure("by hand: notebook env, gateway up", f"{best['notebook']:.1f} s")
+    figure("by hand: directory made, directory up", f"{best['directory']:.1f} s")
+    figure(f"first apply, warm caches, best of {ROUNDS}", f"{best['caas']:.1f} s")
+    figure("  ratio to the slowest chain", f"{best['caas'] / best[slowest]:.2f}", "target: at most 1.3")
+    figure("peak memory of caas, first apply", f"{max(peaks) / 1024:.1f} MB", "target: under 30 MB")
+
+
+def ansible_run(venv: Path, folder: Path, *words: str) -> float:
+    began = time.monotonic()
+    done = subprocess.run(
+        [venv / "bin/ansible-playbook", "-i", "localhost,", "playbook.json", *words],
+        env={**os.environ, "ANSIBLE_CONFIG": str(folder / "ansible.cfg"), "LC_ALL": "C.UTF-8"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    took = time.monotonic() - began
+    counts = dict(re.findall(r"(\w+)=(\d+)", done.stdout.rpartition("PLAY RECAP")[2]))
+    if done.returncode != 0 or counts.get("changed") != "0" or counts.get("failed") != "0":
+        raise SystemExit(f"ansible: {counts}\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
+    return took
+
+
+def nothing_to_do(form: Path, state: Path, hand: ByHand, venv: Path) -> None:
+    folder = empty_folder(hand.folder / "playbook", 0o700)
+    tool = [PYTHON, "-B", Path(__file__).resolve().parent / "playbook.py"]
+    subprocess.run([*tool, state / "journal.sqlite", NAME, hand.uv, folder], check=True)
+    apply = [CAAS, "apply", form, "--yes"]
+    said = json.loads(subprocess.run([*apply, "--json"], capture_output=True, text=True).stdout.splitlines()[-1])
+    if said.get("changed"):
+        raise SystemExit("there was something to do")
+    theirs = [ansible_run(venv, folder)]
+    used = processor_seconds()
+    ours = each(APPLIES, lambda: run_bare([*apply, "--quiet"]))
+    used = (processor_seconds() - used) / APPLIES * 1000
+    theirs.append(ansible_run(venv, folder))
+    of_venvs = ansible_run(venv, folder, "--tags", "venv")
+    took, theirs_took = median(ours), min(theirs)
+    figure("apply with nothing to do, median of 10", f"{took * 1000:.0f} ms", "target: under 150 ms")
+    figure("apply with nothing to do, best of 10", f"{min(ours) * 1000:.0f} ms")
+    note(f"of the processor caas itself takes {used:.0f} ms")
+    figure("ansible-core, same state, changed=0, best of 2", f"{theirs_took:.1f} s")
+    figure("  ratio", f"1/{theirs_took / took:.0f}", "target: at most 1/50")
+    note(f"of ansible's time at most {of_venvs:.1f} s are for its pip module, which asks more than caas does")
+    figure(
+        "peak memory of caas, nothing to do",
+        f"{max(run_watched([*apply, '--quiet'])[1] for _ in range(5)) / 1024:.1f} MB",
+        "target: under 30 MB",
+    )
+    note(load())
+
+
+def main(folder: Path, form: Path, venv: Path) -> None:
+    state, cache = Path(os.environ["CAAS_STATE"]), Path(os.environ["CAAS_CACHE"])
+    cluster = state / "clusters" / NAME
+    hand = ByHand(empty_folder(folder / "hand", 0o711), cache)
+    check_of_form(form)
+    if not hand.uv.exists():
+        note("the caches are empty: a first apply that does not count fills them")
+        run([CAAS, "apply", form, "--yes"])
+        run([CAAS, "destroy", NAME, "--yes", "--delete-data"])
+    first_apply(form, cluster, hand)
+    nothing_to_do(form, state, hand, venv)
+    signin.measure(NAME, cluster, hand)
+
+
+if __name__ == "__main__":
+    main(*(Path(word).resolve() for word in sys.argv[1:4]))
