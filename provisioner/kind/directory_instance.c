@@ -52,14 +52,24 @@ static char *config_path(const json_t *spec)
         return file_join(spec_text(spec, "folder", ""), "instance.json");
 }
 
-/* The server names a semaphore of the whole machine after this folder of its configuration, so no two may be called
- * alike. */
+/* The server names a semaphore of the whole machine after the folder of its configuration, so no two may be called
+ * alike, not even in containers that share /dev/shm: the name ends in chance, and instance.json remembers it. "" = none
+ * yet. */
 static char *config_folder(const json_t *spec)
 {
-        const char *folder = spec_text(spec, "folder", "");
-        char digest[DIGEST_SIZE];
-        digest_bytes(folder, strlen(folder), digest);
-        return str_format("slapd-%s-%.8s", spec_text(spec, "name", ""), digest);
+        static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+        CLEANUP_FREE char *path = config_path(spec), *text = NULL;
+        if (file_read(path, CONFIG_MAX, &text, NULL, NULL) < 0)
+                return str_copy("");
+        json_auto_t *config = json_loads(text, 0, NULL);
+        const char *name = spec_text(config, "config", "");
+        return str_copy(name[strspn(name, allowed)] == '\0' ? name : "");
+}
+
+static char *new_config_folder(const json_t *spec)
+{
+        CLEANUP_FREE char *chance = random_hex(4);
+        return str_format("slapd-%s-%s", spec_text(spec, "name", ""), chance);
 }
 
 /* Each certificate has its key store; the running server's is never written to. */
@@ -71,6 +81,10 @@ static char *store_name(const json_t *spec)
 static char *config_text(const json_t *spec)
 {
         CLEANUP_FREE char *store = store_name(spec), *own = config_folder(spec);
+        if (!*own) {
+                free(own);
+                own = new_config_folder(spec);
+        }
         json_auto_t *config = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:s, s:s}", "folder",
                 spec_text(spec, "folder", ""), "config", own, "name", spec_text(spec, "name", ""), "suffix",
                 spec_text(spec, "suffix", ""), "address", spec_text(spec, "address", ""), "port",
@@ -104,7 +118,7 @@ static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_
         CLEANUP_FREE char *config = config_path(r->spec), *store = store_name(r->spec);
         CLEANUP_FREE char *complete = str_format("keys/%s/complete", store);
         CLEANUP_FREE char *own = config_folder(r->spec), *dse = str_format("%s/dse.ldif", own);
-        if (!below(folder, dse))
+        if (!*own || !below(folder, dse))
                 return 0;
         char digest[DIGEST_SIZE];
         digest_of_file(config, digest);
@@ -216,7 +230,7 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
         const char *folder = spec_text(r->spec, "folder", "");
         int result = place_check(ctx, r->spec, folder, err);
         CLEANUP_FREE char *own = config_folder(r->spec), *semaphore = str_format("/dev/shm/sem.%s.stats", own);
-        if (result == 0)
+        if (result == 0 && *own) /* it is there only when the server had no time to clean up */
                 result = file_remove(semaphore, err);
         if (result < 0 || ctx->delete_data)
                 return result < 0 ? result : file_remove_tree(folder, err);

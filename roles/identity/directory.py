@@ -339,7 +339,7 @@ def add_database(entries, suffix, folder):
 
 
 def own_path(config, *names):
-    """Below the folder of the server's configuration. Its name is the machine's business, too: see the C code."""
+    """Below the folder of the server's configuration, whose name is unlike all others on the machine: see the C code."""
     return os.path.join(config["folder"], config["config"], *names)
 
 
