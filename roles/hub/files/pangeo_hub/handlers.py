@@ -44,7 +44,9 @@ class LoginHandler(StockLoginHandler):
 class RevokeHandler(APIHandler):
     """POST /hub/api/caas/revoke/NAME ends everything that NAME has here and answers with what that was."""
 
-    @needs_scope("admin:users", "admin:servers")
+    # Both are wanted: needs_scope() with two names would be content with either.
+    @needs_scope("admin:users")
+    @needs_scope("admin:servers")
     async def post(self, name: str) -> None:
         name = unquote(name)
         if not USER_NAME.fullmatch(name):
