@@ -91,7 +91,8 @@ def test_routes_of_the_provisioner(gateway):
         await g.until(lambda: g.workers(cluster) == 1)
         others = await g.new("bob")
         async with TestClient(TestServer(g.app)) as client:
-            for bad in ({}, {"Authorization": "token x"}, {"Authorization": "secret-of-the-provisioner"}):
+            nobodys = [None, "token x", "secret-of-the-provisioner", "token \xfc", "token "]
+            for bad in ({"Authorization": value} if value else {} for value in nobodys):
                 assert (await client.get("/api/v1/caas/clusters", headers=bad)).status == 401
                 assert (await client.delete("/api/v1/caas/users/bob/clusters", headers=bad)).status == 401
             said = await (await client.get("/api/v1/caas/clusters", headers=token)).json()

@@ -16,7 +16,7 @@ STOP_SECONDS = 8
 def routes(backend, token: str):
     def check(request):
         given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), f"token {token}".encode()):
+        if not hmac.compare_digest(given.encode(errors="surrogateescape"), f"token {token}".encode()):
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "token"})
 
     def model(cluster):
