@@ -366,12 +366,14 @@ def read_file(path):
         return ""
 
 
-def become(user):
-    """Everything below belongs to the server's account, so it is made by it."""
-    if os.geteuid() != 0 or user == "root":
+def become_owner(path):
+    """Everything in the file's folder belongs to the server's account, so it is made by it. The file itself cannot say which
+    account that is: the server could put another one in its place."""
+    owner = os.stat(os.path.dirname(os.path.abspath(path))).st_uid
+    if os.geteuid() != 0 or owner == 0:
         return
-    account = pwd.getpwnam(user)
-    os.initgroups(user, account.pw_gid)
+    account = pwd.getpwuid(owner)
+    os.initgroups(account.pw_name, account.pw_gid)
     os.setgid(account.pw_gid)
     os.setuid(account.pw_uid)
 
@@ -487,10 +489,10 @@ def main(argv):
         return 64
     os.umask(0o077)
     try:
+        become_owner(argv[2])
         with open(argv[2], encoding="utf-8") as file:
             config = json.load(file)
         given = json.load(sys.stdin) if argv[1] != "run" else None
-        become(config["user"])
         if argv[1] == "create":
             create(config, given)
         elif argv[1] == "certify":

@@ -1,7 +1,14 @@
 """roles/identity/directory.py: the files it writes. The server itself is tested in tests/unit/{client,kind,access}."""
 
 import importlib.util
+import json
+import os
 import pathlib
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
 
 import pytest
 
@@ -93,3 +100,28 @@ def test_the_first_configuration_is_whole_and_stays(config, tmp_path):
     assert (dse.read_text(), (tmp_path / "slapd-test/root").read_text()) == (first, root)
     directory.create(config, {"root_password": "another-secret"})
     assert (tmp_path / "slapd-test/root").read_text() != root
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(not pathlib.Path(directory.TEMPLATE).exists(), reason="needs the package 389-ds-base")
+def test_the_file_cannot_say_who_makes_the_folders(config):
+    """instance.json stands in a folder of the server's account, which could replace it."""
+    server = pwd.getpwnam("dirsrv").pw_uid
+    folder = tempfile.mkdtemp()
+    try:
+        path = os.path.join(folder, "instance.json")
+        pathlib.Path(path).write_text(json.dumps({**config, "folder": folder, "user": "root"}))
+        os.chmod(path, 0o644)
+        os.chown(folder, server, -1)
+        done = subprocess.run(
+            [sys.executable, "-I", directory.__spec__.origin, "create", path],
+            input=json.dumps({"root_password": "a-long-secret"}),
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        made = [entry for entry in os.scandir(folder) if entry.name != "instance.json"]
+        assert len(made) > 3 and {entry.stat().st_uid for entry in made} == {server}
+    finally:
+        shutil.rmtree(folder)
