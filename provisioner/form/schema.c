@@ -72,6 +72,10 @@ static void type_schema(json_t *s, const struct form_field *field)
                 text_schema(s, 254, "^[^\\s@]+@[^\\s@]+\\.[^\\s@]+$");
                 set(s, "format", json_string("email"));
                 return;
+        case FORM_URL:
+                text_schema(s, 300, "^https://[^/?#@\\s]+/[A-Za-z0-9._~%+=:,@/-]*$");
+                set(s, "format", json_string("uri"));
+                return;
         case FORM_LDAP:
                 text_schema(s, 300, "^ldaps?://[^/?#@\\s]+/?$");
                 return;

@@ -1,5 +1,7 @@
 #include "form/standard.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/str.h"
 #include "form/net.h"
@@ -45,6 +47,15 @@ json_t *form_standard_tls_mode(const struct form_values *values)
         if (domain && !net_name_is_public(json_string_value(domain)))
                 return json_string("self-signed");
         return address && domain ? json_string("acme") : NULL;
+}
+
+/* Nothing where no ACME server is asked. */
+json_t *form_standard_acme_server(const struct form_values *values)
+{
+        json_auto_t *mode = value_or(values, "tls.mode", form_standard_tls_mode);
+        if (!mode || strcmp(json_string_value(mode), "acme") != 0)
+                return NULL;
+        return json_string("https://acme-v02.api.letsencrypt.org/directory");
 }
 
 static json_t *times_eight(const json_t *value)

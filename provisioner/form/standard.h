@@ -9,6 +9,7 @@ struct form_values;
 json_t *form_standard_address(const struct form_values *values);
 json_t *form_standard_domain(const struct form_values *values);
 json_t *form_standard_tls_mode(const struct form_values *values);
+json_t *form_standard_acme_server(const struct form_values *values);
 json_t *form_standard_worker_cpus(const struct form_values *values);
 json_t *form_standard_worker_ram(const struct form_values *values);
 json_t *form_standard_max_cpus(const struct form_values *values);

@@ -46,10 +46,19 @@ const struct form_field form_table[] = {
         {"tls.mode", FORM_CHOICE, .values = tls_modes, .compute = form_standard_tls_mode, .shown = true,
          .standard_words = "acme where the domain and the address are public, otherwise self-signed",
          .example = "\"self-signed\"",
-         .description = "acme = from Let's Encrypt, for a public domain; files = your own; self-signed = from the cluster's own CA, "
+         .description = "acme = from Let's Encrypt, for a public domain, or from an ACME server of your own; files = your "
+                        "own; self-signed = from the cluster's own CA, "
                         "whose certificate each user's browser has to be told to trust."},
         {"tls.email", FORM_EMAIL, .required = true, .when = "tls.mode", .when_value = "acme",
-         .example = "\"hostmaster@example.org\"", .description = "Where Let's Encrypt writes to when something is wrong."},
+         .example = "\"hostmaster@example.org\"",
+         .description = "Where Let's Encrypt, or whose server it is, writes to when something is wrong."},
+        {"tls.acme_server", FORM_URL, .when = "tls.mode", .when_value = "acme", .compute = form_standard_acme_server,
+         .standard_words = "Let's Encrypt's", .example = "\"https://ca.example.org/acme/acme/directory\"",
+         .description = "The directory of the ACME server, for one of your own (step-ca, FreeIPA)."},
+        {"tls.acme_ca", FORM_PATH, .when = "tls.mode", .when_value = "acme",
+         .standard_words = "the CAs that this machine trusts", .example = "\"/etc/ipa/ca.crt\"",
+         .description = "The CA of the ACME server (PEM): of the server itself and of the certificates that it issues; both in "
+                        "the one file if they differ."},
         {"tls.certificate", FORM_PATH, .required = true, .when = "tls.mode", .when_value = "files",
          .example = "\"fullchain.pem\"", .description = "The certificate and those between it and its CA (PEM)."},
         {"tls.key", FORM_PATH, .required = true, .when = "tls.mode", .when_value = "files",
@@ -186,6 +195,8 @@ char *form_allowed(const struct form_field *field)
                 return str_copy("an IPv4 or IPv6 address");
         case FORM_EMAIL:
                 return str_copy("an e-mail address");
+        case FORM_URL:
+                return str_copy("https://HOST[:PORT]/PATH");
         case FORM_LDAP:
                 return str_copy("ldaps://HOST[:PORT] or ldap://HOST[:PORT]");
         case FORM_DN:

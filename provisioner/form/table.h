@@ -18,6 +18,7 @@ enum form_type {
         FORM_DOMAIN,  /* a DNS name of at most max characters */
         FORM_ADDRESS, /* IPv4 or IPv6 */
         FORM_EMAIL,
+        FORM_URL,  /* https://host[:port]/path */
         FORM_LDAP, /* ldap://host[:port] or ldaps:// */
         FORM_DN,
         FORM_PATH, /* as it is written; form_resolve_paths puts the folder before it */

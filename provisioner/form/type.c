@@ -239,6 +239,40 @@ static const char *host_problem(char *host)
         return NULL;
 }
 
+/* Of a path only what no reader of a configuration takes for anything else. */
+static int check_url(const char *text, json_t **ret, char **ret_hint)
+{
+        static const char scheme[] = "https://", path_allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                                  "0123456789-._~%+=:,@/";
+        if (!str_starts(text, scheme) || strlen(text) > URL_MAX) {
+                CLEANUP_FREE char *host = str_copy_n(text, strcspn(text, "/:"));
+                if (str_starts(text, "http://"))
+                        *ret_hint = str_copy("over http:// anybody on the way could answer");
+                else if (!strstr(text, "://") && !net_name_problem(host, 253) && strlen(text) <= URL_MAX)
+                        *ret_hint = str_format("did you mean \"https://%s\"?", text);
+                return -1;
+        }
+        const char *rest = text + strlen(scheme), *path = strchr(rest, '/');
+        CLEANUP_FREE char *host = str_copy_n(rest, path ? (size_t)(path - rest) : strlen(rest));
+        const char *problem = NULL;
+        if (strpbrk(rest, "?#"))
+                problem = "a \"?\" or \"#\" has no place in it";
+        else if (strchr(host, '@'))
+                problem = "nothing precedes the host";
+        else
+                problem = host_problem(host);
+        if (!problem && !path)
+                problem = "nothing follows the host: the path of the directory is missing";
+        else if (!problem && strspn(path, path_allowed) != strlen(path))
+                problem = "there is a character in its path that has to be written as %XX";
+        if (problem) {
+                *ret_hint = str_copy(problem);
+                return -1;
+        }
+        *ret = json_string(text);
+        return 0;
+}
+
 static int check_ldap(const char *text, json_t **ret, char **ret_hint)
 {
         size_t scheme = str_starts(text, "ldaps://") ? 8 : str_starts(text, "ldap://") ? 7 : 0;
@@ -360,6 +394,8 @@ int form_type_check(const struct form_field *field, const json_t *value, json_t 
                 return check_address(field, text, ret, ret_hint);
         case FORM_EMAIL:
                 return check_email(text, ret, ret_hint);
+        case FORM_URL:
+                return check_url(text, ret, ret_hint);
         case FORM_LDAP:
                 return check_ldap(text, ret, ret_hint);
         case FORM_DN:
