@@ -3,6 +3,8 @@
 import socket
 import struct
 import threading
+from http.cookiejar import CookieJar
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,6 +35,27 @@ def test_fragments_pings_and_long_messages(pair: Any) -> None:
     assert made.receive(5) == "one two"
     assert made.receive(5) == "x" * 400
     assert theirs.recv(1)[0] == 0x8A  # the pong
+
+
+@pytest.mark.parametrize("host", ["pangeo.example.org", "pangeo.example.org:8443", "[2001:db8::1]"])
+def test_the_host_is_the_origins(host: str) -> None:
+    heard = []
+
+    def answer(listener: socket.socket) -> None:
+        with listener.accept()[0] as theirs:
+            heard.append(theirs.recv(65536).decode())
+            theirs.sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=answer, args=(listener,))
+        server.start()
+        client: Any = SimpleNamespace(
+            base=f"http://{host}", host="nowhere", address="127.0.0.1", port=listener.getsockname()[1], jar=CookieJar()
+        )
+        WebSocket(client, "/x")._socket.close()
+        server.join(5)
+    lines = heard[0].split("\r\n")
+    assert f"Host: {host}" in lines and f"Origin: http://{host}" in lines
 
 
 @pytest.mark.parametrize("length", [0, 5, 125, 126, 70000])

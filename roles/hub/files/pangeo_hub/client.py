@@ -307,7 +307,8 @@ class WebSocket:
         client.jar.add_cookie_header(request)
         lines = [
             f"GET {path} HTTP/1.1",
-            f"Host: {client.host}:{client.port}",
+            # As a browser writes it, without the scheme's own port: the server compares it with the Origin.
+            f"Host: {urllib.parse.urlsplit(client.base).netloc}",
             "Connection: Upgrade",
             "Upgrade: websocket",
             "Sec-WebSocket-Version: 13",
