@@ -64,16 +64,20 @@ json_t *summary_json(struct journal *journal, const char *cluster, const json_t 
                 "group", group, "user", embedded ? "admin" : NULL);
 }
 
-static void print_trust(const struct cli *cli, const json_t *ca, const char *url)
+/* What is known of who signed the certificate; nothing where this machine's CAs know it. */
+static void print_trust(const struct cli *cli, const json_t *ca, const char *mode, const char *url)
 {
         const char *path = text_of(ca, "path");
         if (!path)
                 return;
         fprintf(cli->out,
-                "  certificate   signed by this installation's own authority; browsers warn until they trust\n"
+                "  certificate   %s\n"
                 "                %s\n"
                 "                SHA-256 %s\n"
                 "                curl --cacert %s %shub/api/\n",
+                str_is(mode, "files")  ? "as the form gives it:"
+                : str_is(mode, "acme") ? "signed by the authority of the ACME server; browsers have to trust"
+                                       : "signed by this installation's own authority; browsers warn until they trust",
                 path, text_of(ca, "fingerprint"), path, url ? url : "");
 }
 
@@ -102,7 +106,7 @@ void summary_print(const struct cli *cli, struct journal *journal, const char *c
         fprintf(cli->out, "\n  address       %s%s%s\n", cli_style(cli->color, STYLE_BOLD), url,
                 cli_style(cli->color, STYLE_NONE));
         print_sign_in(cli, json_object_get(summary, "sign_in"), cluster, caas);
-        print_trust(cli, json_object_get(summary, "ca"), url);
+        print_trust(cli, json_object_get(summary, "ca"), text_of(json_object_get(form, "tls"), "mode"), url);
         fprintf(cli->out,
                 "  look          %s status %s\n"
                 "  try it all    %s test %s\n"
