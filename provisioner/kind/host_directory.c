@@ -45,20 +45,6 @@ static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_
         return 0;
 }
 
-static int compare(const struct resource *r, const struct recorded *recorded, const json_t *state,
-        struct change *ret_change, struct err **err)
-{
-        (void)err;
-        place_compare(r, recorded, state, "path", ret_change);
-        return 0;
-}
-
-static int preflight(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, struct err **err)
-{
-        (void)recorded;
-        return place_check(ctx, r->spec, spec_text(r->spec, "path", ""), err);
-}
-
 static int apply(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, const json_t *state,
         json_t **ret_outputs, struct err **err)
 {
@@ -117,8 +103,8 @@ const struct kind kind_host_directory = {
         .name = "host.directory",
         .check = check,
         .observe = observe,
-        .compare = compare,
-        .preflight = preflight,
+        .compare = place_path_compare,
+        .preflight = place_path_preflight,
         .apply = apply,
         .remove = remove_it,
 };

@@ -81,20 +81,6 @@ static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_
         return 0;
 }
 
-static int compare(const struct resource *r, const struct recorded *recorded, const json_t *state,
-        struct change *ret_change, struct err **err)
-{
-        (void)err;
-        place_compare(r, recorded, state, "path", ret_change);
-        return 0;
-}
-
-static int preflight(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, struct err **err)
-{
-        (void)recorded;
-        return place_check(ctx, r->spec, spec_text(r->spec, "path", ""), err);
-}
-
 /* What the file shall hold, in memory that the caller wipes. */
 static int content_of(const json_t *resolved, char **ret_data, size_t *ret_length, struct err **err)
 {
@@ -178,11 +164,7 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
         struct err **err)
 {
         (void)recorded, (void)ret_kept;
-        const char *path = spec_text(r->spec, "path", NULL);
-        if (!path)
-                return 0;
-        int result = place_check(ctx, r->spec, path, err);
-        return result < 0 ? result : file_remove(path, err);
+        return place_path_remove(ctx, r, file_remove, err);
 }
 
 extern const struct kind kind_host_file;
@@ -190,8 +172,8 @@ const struct kind kind_host_file = {
         .name = "host.file",
         .check = check,
         .observe = observe,
-        .compare = compare,
-        .preflight = preflight,
+        .compare = place_path_compare,
+        .preflight = place_path_preflight,
         .apply = apply,
         .remove = remove_it,
 };

@@ -95,20 +95,6 @@ static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_
         return 0;
 }
 
-static int compare(const struct resource *r, const struct recorded *recorded, const json_t *state,
-        struct change *ret_change, struct err **err)
-{
-        (void)err;
-        place_compare(r, recorded, state, "path", ret_change);
-        return 0;
-}
-
-static int preflight(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, struct err **err)
-{
-        (void)recorded;
-        return place_check(ctx, r->spec, spec_text(r->spec, "path", ""), err);
-}
-
 /* The folder of packages: <folder>/lib/python3.*\/site-packages. The caller frees; NULL if there is none. */
 static char *packages_of(const char *folder, char **ret_relative)
 {
@@ -294,11 +280,7 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
         struct err **err)
 {
         (void)recorded, (void)ret_kept;
-        const char *path = spec_text(r->spec, "path", NULL);
-        if (!path)
-                return 0;
-        int result = place_check(ctx, r->spec, path, err);
-        return result < 0 ? result : versions_remove(path, err);
+        return place_path_remove(ctx, r, versions_remove, err);
 }
 
 extern const struct kind kind_host_venv;
@@ -307,8 +289,8 @@ const struct kind kind_host_venv = {
         .retries = 2,
         .check = check,
         .observe = observe,
-        .compare = compare,
-        .preflight = preflight,
+        .compare = place_path_compare,
+        .preflight = place_path_preflight,
         .apply = apply,
         .remove = remove_it,
 };

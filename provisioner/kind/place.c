@@ -113,3 +113,28 @@ json_t *place_mode_json(mode_t mode)
         CLEANUP_FREE char *text = str_format("%04o", (unsigned)(mode & 07777));
         return json_string(text);
 }
+
+int place_path_compare(const struct resource *r, const struct recorded *recorded, const json_t *state,
+        struct change *ret_change, struct err **err)
+{
+        (void)err;
+        place_compare(r, recorded, state, "path", ret_change);
+        return 0;
+}
+
+int place_path_preflight(
+        struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, struct err **err)
+{
+        (void)recorded;
+        return place_check(ctx, r->spec, spec_text(r->spec, "path", ""), err);
+}
+
+int place_path_remove(struct kind_ctx *ctx, const struct resource *r, int (*gone)(const char *path, struct err **err),
+        struct err **err)
+{
+        const char *path = spec_text(r->spec, "path", NULL);
+        if (!path)
+                return 0;
+        int result = place_check(ctx, r->spec, path, err);
+        return result < 0 ? result : gone(path, err);
+}

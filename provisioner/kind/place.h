@@ -26,4 +26,13 @@ void place_compare(const struct resource *r, const struct recorded *recorded, co
 /* "0644" */
 json_t *place_mode_json(mode_t mode);
 
+/* What kinds have in common whose spec says "path": compare and preflight as in struct kind, and remove with what takes
+ * the thing away; it has to be fine with nothing being there. A path that never became known: nothing was made. */
+int place_path_compare(const struct resource *r, const struct recorded *recorded, const json_t *state,
+        struct change *ret_change, struct err **err);
+int place_path_preflight(
+        struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, struct err **err);
+int place_path_remove(struct kind_ctx *ctx, const struct resource *r, int (*gone)(const char *path, struct err **err),
+        struct err **err);
+
 #endif
