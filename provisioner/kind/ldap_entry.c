@@ -119,16 +119,7 @@ static int find(struct directory *directory, const char *dn, json_t **ret, struc
 {
         static const char *const all[] = {
                 "*", "aci", "nsSizeLimit", "nsLookThroughLimit", "nsPagedSizeLimit", "nsIdleTimeout", NULL};
-        struct err *own = NULL;
-        int r = directory_read(directory, dn, all, ret, &own);
-        if (r == -ERR_NOT_FOUND) {
-                err_free(own);
-                return 0;
-        }
-        if (r < 0 && err)
-                *err = STEAL(own);
-        err_free(own);
-        return r;
+        return directory_find(directory, dn, all, ret, err);
 }
 
 /* Says what differs from spec: {"<dn>": "missing" | ["attribute", …]}; empty when all is well. */

@@ -33,16 +33,7 @@ static char *dn_of(const json_t *spec)
 static int find(struct directory *directory, const json_t *spec, json_t **ret, struct err **err)
 {
         CLEANUP_FREE char *dn = dn_of(spec);
-        struct err *own = NULL;
-        int r = directory_read(directory, dn, brief, ret, &own);
-        if (r == -ERR_NOT_FOUND) {
-                err_free(own);
-                return 0;
-        }
-        if (r < 0 && err)
-                *err = STEAL(own);
-        err_free(own);
-        return r;
+        return directory_find(directory, dn, brief, ret, err);
 }
 
 static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, struct err **err)

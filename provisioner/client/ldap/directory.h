@@ -47,6 +47,10 @@ int directory_search(struct directory *directory, const char *base, enum directo
 int directory_read(struct directory *directory, const char *dn, const char *const *attributes, json_t **ret_entry,
         struct err **err);
 
+/* The same, and no error when it is not there: 0, *ret_entry untouched. */
+int directory_find(struct directory *directory, const char *dn, const char *const *attributes, json_t **ret_entry,
+        struct err **err);
+
 /* attributes: {"name": "value" | ["value", …]}. -ERR_EXISTS, -ERR_NOT_FOUND (no parent). */
 int directory_add(struct directory *directory, const char *dn, const json_t *attributes, struct err **err);
 

@@ -137,6 +137,18 @@ int directory_read(struct directory *directory, const char *dn, const char *cons
         return 0;
 }
 
+int directory_find(struct directory *directory, const char *dn, const char *const *attributes, json_t **ret_entry,
+        struct err **err)
+{
+        CLEANUP_ERR struct err *own = NULL;
+        int r = directory_read(directory, dn, attributes, ret_entry, &own);
+        if (r == -ERR_NOT_FOUND)
+                return 0;
+        if (r < 0 && err)
+                *err = STEAL(own);
+        return r;
+}
+
 /* "( 2.5.6.9 NAME 'groupOfNames' …" or "NAME ( 'a' 'b' )": the names stand in quotes. */
 static bool defines(const char *definition, const char *name)
 {
