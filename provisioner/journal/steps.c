@@ -111,16 +111,24 @@ static int intend_apply(struct journal *journal, const char *cluster, const stru
         return db_run(journal, stmt, err);
 }
 
-/* What an apply that was cut off may have left stays noted: it has to be cleaned up as well. */
-static int intend_removal(struct journal *journal, const char *cluster, const char *id, struct err **err)
+/* sql speaks of one resource: ?1 is the cluster, ?2 the id. */
+static int change_resource(
+        struct journal *journal, const char *sql, const char *cluster, const char *id, struct err **err)
 {
         sqlite3_stmt *stmt;
-        int r = db_query(journal, "UPDATE resource SET complete = 0 WHERE cluster = ?1 AND id = ?2", &stmt, err);
+        int r = db_query(journal, sql, &stmt, err);
         if (r < 0)
                 return r;
         db_bind_text(stmt, 1, cluster);
         db_bind_text(stmt, 2, id);
         return db_run(journal, stmt, err);
+}
+
+/* What an apply that was cut off may have left stays noted: it has to be cleaned up as well. */
+static int intend_removal(struct journal *journal, const char *cluster, const char *id, struct err **err)
+{
+        return change_resource(
+                journal, "UPDATE resource SET complete = 0 WHERE cluster = ?1 AND id = ?2", cluster, id, err);
 }
 
 int journal_step_intent(struct journal *journal, int64_t run, const char *cluster, const struct resource *resource,
@@ -174,17 +182,6 @@ int journal_step_applied(struct journal *journal, int64_t run, const char *clust
         return db_end(journal, r, err);
 }
 
-static int delete_resource(struct journal *journal, const char *cluster, const char *id, struct err **err)
-{
-        sqlite3_stmt *stmt;
-        int r = db_query(journal, "DELETE FROM resource WHERE cluster = ?1 AND id = ?2", &stmt, err);
-        if (r < 0)
-                return r;
-        db_bind_text(stmt, 1, cluster);
-        db_bind_text(stmt, 2, id);
-        return db_run(journal, stmt, err);
-}
-
 int journal_step_removed(
         struct journal *journal, int64_t run, const char *cluster, const char *id, int64_t now, struct err **err)
 {
@@ -193,7 +190,7 @@ int journal_step_removed(
                 return r;
         r = end_step(journal, run, id, now, err);
         if (r == 0)
-                r = delete_resource(journal, cluster, id, err);
+                r = change_resource(journal, "DELETE FROM resource WHERE cluster = ?1 AND id = ?2", cluster, id, err);
         return db_end(journal, r, err);
 }
 
