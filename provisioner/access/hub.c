@@ -115,13 +115,6 @@ int hub_users(const json_t *access, struct cancel *cancel, json_t **ret, struct 
         return 0;
 }
 
-int hub_info(const json_t *access, struct cancel *cancel, json_t **ret, struct err **err)
-{
-        CLEANUP_HUB struct hub hub = {0};
-        int r = hub_begin(&hub, access, cancel, err);
-        return r < 0 ? r : ask(&hub, "GET", "", 5000, ret, err);
-}
-
 /* As ask, but -ERR_NOT_FOUND is 1 and leaves no error. */
 static int ask_if_there(
         struct hub *hub, const char *method, const char *path, int timeout_ms, json_t **ret, struct err **err)

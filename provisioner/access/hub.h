@@ -13,9 +13,6 @@
  * "last_activity", "ready": bool, "pending": text or null}}}. New reference. */
 int hub_users(const json_t *access, struct cancel *cancel, json_t **ret, struct err **err);
 
-/* {"version", …} of the hub: it answers. New reference; ret may be NULL. */
-int hub_info(const json_t *access, struct cancel *cancel, json_t **ret, struct err **err);
-
 /* Stops the user's server and waits at most `seconds` until it is gone. A user or server that is not there is fine. */
 int hub_stop_server(const json_t *access, struct cancel *cancel, const char *user, int seconds, struct err **err);
 
