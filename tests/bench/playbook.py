@@ -78,7 +78,9 @@ class Playbook:
             (source / relative).parent.mkdir(parents=True, exist_ok=True)
             (source / relative).write_text(content)
         modes = {"mode": spec.get("mode", "0644"), "directory_mode": "0755"}
-        self.add(name, "copy", {"src": f"{source}/", "dest": f"{spec['path']}/", **modes, **self.owned(spec)})
+        self.add(
+            name, "copy", {"src": f"{source}/", "dest": f"{spec['path']}/", **modes, **self.owned(spec)}, tags=["slow"]
+        )
 
     def certificate(self, name: str, spec: dict[str, Any]) -> None:
         owner = self.owned(spec)
@@ -109,7 +111,7 @@ class Playbook:
             "pip",
             {"requirements": str(lock), "virtualenv": str(path), "virtualenv_command": "/usr/bin/python3 -m venv"},
             vars={"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
-            tags=["venv"],
+            tags=["slow"],
         )
 
     def npm(self, name: str, spec: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@
 
 4. When a user's memory is used up, the kernel of Linux ends what asks to go first: kernels and what they start, not the
    server with its open notebooks.
+
+5. A Jupyter server starts a second sooner, without a check that nothing in it needs (_load_less).
 """
 
 import os
@@ -182,12 +184,19 @@ class _Finder:
         return spec
 
 
+def _load_less() -> None:
+    """jsonschema takes rfc3987_syntax if it is there, which compiles a grammar each time; without it, IRIs pass unchecked."""
+    if is_server(getattr(sys, "orig_argv", [])):
+        sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # reads as "not installed"
+
+
 def start() -> None:
     """Called twice: site.py reads the .pth files of a virtual environment before and after switching user sites off."""
     global _started
     _started += 1
     if _started == 1:
         sys.meta_path.insert(0, _Finder())
+        _load_less()
     if _started == 2:
         _user_site()
         _goes_first()

@@ -161,6 +161,17 @@ def test_a_jupyter_server_does_not_see_them(environment, home, tmp_path):
     assert run(environment, home, str(program)) == "None"
 
 
+def test_only_servers_leave_out_what_is_slow_to_load(environment, home, tmp_path):
+    packages = next((environment / "lib").glob("python3*")) / "site-packages"
+    (packages / "rfc3987_syntax.py").touch()
+    program = tmp_path / "jupyterhub-singleuser"
+    program.write_text(
+        "try:\n    import rfc3987_syntax\n    print('there')\nexcept ImportError:\n    print('not there')\n"
+    )
+    assert run(environment, home, str(program)) == "not there"
+    assert run(environment, home, "-c", program.read_text()) == "there"
+
+
 def test_ssl_is_not_loaded_before_it_is_wanted(environment, home):
     assert (
         run(environment, home, "-c", "import sys; print('ssl' in sys.modules, '_ssl' in sys.modules)") == "False False"
