@@ -15,7 +15,6 @@
 #define NAME_MAX_LENGTH 32
 #define PASSWORD_MIN    8
 #define PASSWORD_MAX    256
-#define TEMPORARY       "caas-test-"
 #define TEMPORARY_MS    (60 * 60 * 1000)
 #define TEMPORARY_MANY  100
 
@@ -98,7 +97,7 @@ static int number_of(const json_t *entry, const char *attribute, long *ret)
         return text ? str_to_long(text, ret) : -1;
 }
 
-int membership_user_add(const json_t *access, const struct membership_user *user, json_t **ret, struct err **err)
+static int add_user(const json_t *access, const struct membership_user *user, json_t **ret, struct err **err)
 {
         CLEANUP_DIRECTORY struct directory *directory = NULL;
         int r = check_user(user, err);
@@ -122,6 +121,15 @@ int membership_user_add(const json_t *access, const struct membership_user *user
         if (r == 0 && ret)
                 *ret = json_pack("{s:s, s:I, s:I}", "name", user->name, "uid", (json_int_t)uid, "gid", (json_int_t)gid);
         return r;
+}
+
+int membership_user_add(const json_t *access, const struct membership_user *user, json_t **ret, struct err **err)
+{
+        if (str_starts(user->name, MEMBERSHIP_TEMPORARY)) /* its account and home would go with a later test */
+                return err_set(err, ERR_INVALID,
+                        "\"%.60s\" cannot be a user name: \"%s\" begins those of the health test", user->name,
+                        MEMBERSHIP_TEMPORARY);
+        return add_user(access, user, ret, err);
 }
 
 /* The DN of an account that is there. */
@@ -182,8 +190,8 @@ static void sweep(struct directory *directory, const json_t *access)
         struct clock *clock = clock_system();
         int64_t now = clock->wall_ms(clock);
         json_auto_t *entries = NULL;
-        if (directory_search(directory, membership_text(access, "users_base"), DIRECTORY_ONE, "(uid=" TEMPORARY "*)",
-                    wanted, TEMPORARY_MANY, &entries, NULL, NULL) < 0)
+        if (directory_search(directory, membership_text(access, "users_base"), DIRECTORY_ONE,
+                    "(uid=" MEMBERSHIP_TEMPORARY "*)", wanted, TEMPORARY_MANY, &entries, NULL, NULL) < 0)
                 return;
         size_t i;
         const json_t *entry;
@@ -199,12 +207,12 @@ int membership_temporary(const json_t *access, char **ret_name, char **ret_passw
         if (r < 0)
                 return r;
         sweep(directory, access);
-        CLEANUP_FREE char *random = random_hex(5), *name = str_format(TEMPORARY "%s", random);
+        CLEANUP_FREE char *random = random_hex(5), *name = str_format(MEMBERSHIP_TEMPORARY "%s", random);
         char *password = random_password(24);
         const struct membership_user user = {.name = name, .full_name = "Health test", .password = password};
         const char *const names[] = {name, NULL};
         json_auto_t *granted = NULL;
-        r = membership_user_add(access, &user, NULL, err);
+        r = add_user(access, &user, NULL, err);
         if (r == 0) {
                 r = membership_grant(access, names, false, &granted, err);
                 if (r < 0)

@@ -17,7 +17,6 @@
 #define NOISE_MAX     4000
 #define STOP_SECONDS  20
 #define UNMOUNT_MS    10000
-#define TEMPORARY     "caas-test-" /* access/accounts.c names them so */
 #define LEFT_BEHIND_S (60 * 60)
 
 struct health {
@@ -76,7 +75,7 @@ static void sweep_homes(const struct home_store *store)
         for (size_t i = 0; i < homes.count; i++) {
                 struct stat st;
                 CLEANUP_FREE char *image = str_format("%s/%s.xfs", store->images, homes.item[i].user);
-                bool ours = str_starts(homes.item[i].user, TEMPORARY) && !homes.item[i].mounted;
+                bool ours = str_starts(homes.item[i].user, MEMBERSHIP_TEMPORARY) && !homes.item[i].mounted;
                 if (ours && stat(image, &st) == 0 && st.st_mtime + LEFT_BEHIND_S < clock->wall_ms(clock) / 1000)
                         home_delete(store, homes.item[i].user, NULL);
         }

@@ -33,8 +33,11 @@ struct membership_user {
         const char *password;  /* at least 8 characters */
 };
 
+/* How the names of temporary accounts begin: what is left of them is swept away, accounts and homes. */
+#define MEMBERSHIP_TEMPORARY "caas-test-"
+
 /* A new account, in no group yet; the server gives it its numbers. *ret: {"name", "uid", "gid"}, new reference; may be
- * NULL. -ERR_EXISTS. */
+ * NULL. -ERR_EXISTS. A name of a temporary one is -ERR_INVALID. */
 int membership_user_add(const json_t *access, const struct membership_user *user, json_t **ret, struct err **err);
 
 int membership_user_passwd(const json_t *access, const char *name, const char *password, struct err **err);

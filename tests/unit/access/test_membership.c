@@ -109,6 +109,7 @@ static void hostile_accounts_are_refused(void **state)
                 {"root", NULL, NULL, "a-fine-password-1"},
                 {"\xc3\xa9ve", NULL, NULL, "a-fine-password-1"},
                 {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL, NULL, "a-fine-password-1"},
+                {"caas-test-bob", NULL, NULL, "a-fine-password-1"},
                 {"x", "", NULL, "a-fine-password-1"},
                 {"x", "a\nb", NULL, "a-fine-password-1"},
                 {"x", "\xff", NULL, "a-fine-password-1"},
