@@ -21,9 +21,8 @@ def leftovers(cluster: Cluster) -> dict[str, list[str]]:
                 processes.append(f"{entry.name} {line[:120]}")
     mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if mark in line]
     loops = subprocess.run(["losetup", "-a"], capture_output=True, text=True, check=True).stdout
-    accounts = [
-        line for line in Path("/etc/passwd").read_text().splitlines() if line.startswith(f"caas-{cluster.name}")
-    ]
+    # Whose an account is stands in its comment; its group goes with it.
+    accounts = [line for line in Path("/etc/passwd").read_text().splitlines() if f":caas {cluster.name} " in line]
     groups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/caas-{cluster.name}") if path.is_dir()]
     return {
         "processes": processes,
@@ -35,6 +34,8 @@ def leftovers(cluster: Cluster) -> dict[str, list[str]]:
 
 
 def test_destroy_keeps_user_data_and_says_where(cluster: Cluster) -> None:
+    before = leftovers(cluster)
+    assert before["processes"] and before["accounts"], before  # else it would not be seen that they go
     said = cluster.caas.run("destroy", cluster.name, "--yes").stdout
     assert str(cluster.folder / "homes") in said
     time.sleep(1)
