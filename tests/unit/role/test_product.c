@@ -48,6 +48,8 @@ static json_t *form_of(const char *mode, bool freeipa, bool ca, bool environment
                 buf_format(&text, "  certificate: %s\n  key: %s\n", pem, pem);
         if (str_is(mode, "acme"))
                 buf_str(&text, "  email: hostmaster@example.org\n");
+        if (str_is(mode, "acme") && ca)
+                buf_format(&text, "  acme_server: https://ca.example.org/acme/directory\n  acme_ca: %s\n", pem);
         if (freeipa)
                 buf_format(&text,
                         "identity:\n  provider: freeipa\n  server: ldaps://ipa.example.org\n  suffix: "
