@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import pwd
 import secrets
 import shutil
 import subprocess
@@ -144,10 +143,10 @@ class ByHand:
         """A directory made and started, with the configuration and the certificate of the cluster's."""
         config = json.loads((cluster / "directory/instance.json").read_text())
         folder = empty_folder(self.folder / "directory", 0o700)
-        account = pwd.getpwnam(config["user"])
-        os.chown(folder, account.pw_uid, account.pw_gid)
+        owner = (cluster / "directory").stat()  # the server's own account
+        os.chown(folder, owner.st_uid, owner.st_gid)
         config |= {"folder": str(folder), "port": free_ports(1)[0], "name": "caas-by-hand"}
-        path = self.folder / "instance.json"
+        path = folder / "instance.json"  # beside it, as the helper becomes who owns the folder
         path.write_text(json.dumps(config))
         helper = [PYTHON, "-I", str(ROLES / "identity/directory.py")]
         ca = cluster / "ca"
@@ -160,7 +159,7 @@ class ByHand:
             began = time.monotonic()
             for word, content in (("create", {"root_password": password}), ("certify", given)):
                 run([*helper, word, str(path)], input=json.dumps(content), stdin=None)
-            options: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+            options: dict[str, Any] = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
             process = by.start("directory", [*helper, "run", str(path)], **options)
             wait_for(lambda: listens(config["port"]), process)
             return time.monotonic() - began
