@@ -20,8 +20,9 @@
 
 static const char USAGE[] = "usage: caas-sandbox run --parent P --group NAME --memory BYTES --cpu MILLICORES --tasks N "
                             "--uid N --gid N --user NAME\n"
-                            "                        --home DIR [--read-only PATH]... [--bind SOURCE:TARGET]... "
-                            "[--env-file FILE|-] [--chdir DIR]\n"
+                            "                        --home DIR [--read-only PATH]... [--read-only-at "
+                            "SOURCE:TARGET]... [--bind SOURCE:TARGET]...\n"
+                            "                        [--env-file FILE|-] [--chdir DIR]\n"
                             "                        [--no-cgroup] -- COMMAND [ARGUMENT]...\n"
                             "       caas-sandbox stop --parent P --group NAME | --prefix PREFIX | --all\n"
                             "       caas-sandbox show --parent P [--group NAME | --prefix PREFIX] --json\n"
@@ -88,11 +89,12 @@ static int parse_value(struct options *o, const char *name, const char *value, s
                 add_mount(o, str_copy(value), NULL, false);
                 return 0;
         }
-        if (str_is(name, "--bind")) {
+        bool writable = str_is(name, "--bind");
+        if (writable || str_is(name, "--read-only-at")) {
                 const char *colon = strchr(value, ':');
                 if (!colon || strchr(colon + 1, ':'))
-                        return err_set(err, ERR_USAGE, "--bind: SOURCE:TARGET is wanted, not %s", value);
-                add_mount(o, str_copy_n(value, (size_t)(colon - value)), str_copy(colon + 1), true);
+                        return err_set(err, ERR_USAGE, "%s: SOURCE:TARGET is wanted, not %s", name, value);
+                add_mount(o, str_copy_n(value, (size_t)(colon - value)), str_copy(colon + 1), writable);
                 return 0;
         }
         for (size_t i = 0; i < sizeof table / sizeof *table; i++) {

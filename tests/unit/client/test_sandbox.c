@@ -245,11 +245,16 @@ static void folders(void **state)
         assert_int_equal(chown(work, UID, UID), 0);
         assert_int_equal(symlink("env-0f3a", link), 0);
         CLEANUP_FREE char *bind = str_format("%s:/run/work", work);
-        CLEANUP_FREE char *script = str_format(
-                "readlink %s; touch %s/x 2>/dev/null || echo read-only; touch x && pwd; ls %s", link, link, base);
-        CLEANUP_FREE char *expected = str_format("%s\nread-only\n/run/work\nenv\nenv-0f3a\n", digest);
+        CLEANUP_FREE char *closed = str_format("%s:/run/closed", work);
+        CLEANUP_FREE char *script =
+                str_format("readlink %s; touch %s/x 2>/dev/null || echo read-only; touch x && pwd; ls %s; "
+                           "ls /run/closed; touch /run/closed/y 2>/dev/null || echo closed",
+                        link, link, base);
+        CLEANUP_FREE char *expected = str_format("%s\nread-only\n/run/work\nenv\nenv-0f3a\nx\nclosed\n", digest);
         CLEANUP_FREE char *output = NULL;
-        as_alice(script, &output, (const char *[]){"--read-only", link, "--bind", bind, "--chdir", "/run/work", NULL});
+        as_alice(script, &output,
+                (const char *[]){
+                        "--read-only", link, "--bind", bind, "--read-only-at", closed, "--chdir", "/run/work", NULL});
         assert_string_equal(output, expected);
 }
 
@@ -311,6 +316,7 @@ static void refuses(void **state)
                 {"--home", "/tmp/../root", 126, "not a folder"},
                 {"--read-only", "/nowhere", 126, "not there"},
                 {"--bind", "/tmp", 64, "SOURCE:TARGET"},
+                {"--read-only-at", "/tmp", 64, "SOURCE:TARGET"},
                 {"--bind", "/tmp:/../x", 126, "absolute"},
                 {"--chdir", "relative", 126, "absolute"},
                 {"--nonsense", "1", 64, "unknown option"},

@@ -28,7 +28,7 @@ def test_what_a_process_gets(settings):
         ("--home", "/srv/mounts/alice"),
         ("--read-only", "/srv/notebook"),
         ("--read-only", "/c"),
-        ("--bind", "/a:/b"),
+        ("--read-only-at", "/a:/b"),
         ("--chdir", "/home/alice"),
     ]:
         assert pair in pairs

@@ -41,14 +41,14 @@ class Sandbox:
     def _group_command(self, verb: str, *words: str) -> list[str]:
         return [self._program, verb, "--parent", self._parent, *words]
 
-    def run_command(self, group: str, user: str, account, limits: Limits, read_only, binds, command):
+    def run_command(self, group: str, user: str, account, limits: Limits, read_only, read_only_at, command):
         out = self._group_command("run", "--group", group, "--memory", str(limits.memory))
         out += ["--cpu", str(limits.millicores), "--tasks", str(TASKS), "--uid", str(account.uid)]
         out += ["--gid", str(account.gid), "--user", user, "--home", self.home(user)]
         for path in [*self._read_only, *read_only]:
             out += ["--read-only", path]
-        for bind in binds:
-            out += ["--bind", bind]
+        for pair in read_only_at:
+            out += ["--read-only-at", pair]
         return [*out, "--chdir", f"/home/{user}", "--", *command]
 
     async def mount(self, user: str, account) -> None:
