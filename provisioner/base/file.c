@@ -10,6 +10,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#define DYING_WRITERS_TRIES 50
+#define DYING_WRITERS_US    100000
+
 int file_read(const char *path, size_t max, char **ret_data, size_t *ret_length, struct err **err)
 {
         CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -162,12 +165,20 @@ static int remove_below(int parent, const char *name, dev_t device, const char *
                 return err_set(err, ERR_IO, "cannot read %s in %s", name, shown);
         }
         int r = remove_entries(dir, device, shown, err);
+        /* What a killed run started may still be writing while it dies. */
+        for (int i = 0; r == 0 && i < DYING_WRITERS_TRIES && unlinkat(parent, name, AT_REMOVEDIR) < 0; i++) {
+                if (errno == ENOENT)
+                        break;
+                if ((errno != ENOTEMPTY && errno != EEXIST) || i + 1 == DYING_WRITERS_TRIES) {
+                        r = err_set_errno(err, errno, "cannot remove %s in %s", name, shown);
+                        break;
+                }
+                usleep(DYING_WRITERS_US);
+                rewinddir(dir);
+                r = remove_entries(dir, device, shown, err);
+        }
         closedir(dir);
-        if (r < 0)
-                return r;
-        if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-                return err_set_errno(err, errno, "cannot remove %s in %s", name, shown);
-        return 0;
+        return r;
 }
 
 int file_remove_tree(const char *path, struct err **err)

@@ -91,6 +91,7 @@ struct child {
         char *const *argv;
         char *const *env;
         const char *directory;
+        pid_t parent;             /* it is killed when that one ends; 0 = not */
         int in, out, err, report; /* report: close-on-exec; carries errno when exec fails */
         bool new_session;
 };
@@ -105,6 +106,8 @@ static void child_run(const struct child *c)
         sigprocmask(SIG_SETMASK, &none, NULL);
         if (c->new_session)
                 setsid();
+        if (c->parent && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != c->parent))
+                _exit(127); /* it has ended already */
         int report = fcntl(c->report, F_DUPFD_CLOEXEC, 3);
         if (dup2(c->in, 0) >= 0 && dup2(c->out, 1) >= 0 && dup2(c->err, 2) >= 0 &&
                 (!c->directory || chdir(c->directory) == 0)) {
@@ -357,6 +360,7 @@ int proc_run(const struct proc_spec *spec, struct proc_result *ret, struct err *
                         .in = in[0],
                         .out = out[1],
                         .err = er[1],
+                        .parent = spec->die_with_us ? getpid() : 0,
                         .new_session = spec->new_session};
                 log_trace("proc", "starting %s", path);
                 number = spawn(&c, &pid);

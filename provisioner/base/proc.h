@@ -22,6 +22,8 @@ struct proc_spec {
         /* Called for each line of stdout or stderr as it comes, without its newline. May be NULL. */
         void (*on_line)(void *data, const char *line);
         void *data;
+        bool die_with_us; /* it is killed when the calling thread ends, however that ends: for work that can be done
+                             again */
         bool new_session; /* own process group, so that Ctrl-C at the terminal does not reach it. Usually true */
 };
 

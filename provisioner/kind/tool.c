@@ -47,6 +47,7 @@ int tool_run(struct kind_ctx *ctx, const char *what, const char *directory, cons
                 .cancel = ctx->cancel,
                 .on_line = show,
                 .data = &shown,
+                .die_with_us = true, /* the next run begins afresh and must not meet the last one's programs */
                 .new_session = true};
         CLEANUP_PROC struct proc_result result = {0};
         int r = proc_run(&spec, &result, err);

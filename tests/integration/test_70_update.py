@@ -42,7 +42,7 @@ def test_more_cpus_leave_running_servers_alone(cluster: Cluster, alice: HubClien
     shown = json.loads(cluster.caas.run("plan", str(cluster.form), "--json", status=2).stdout)
     touched = {step["id"] for step in shown["steps"]}
     assert not any(name.startswith(("identity/", "notebook/", "proxy/")) for name in touched), touched
-    assert any("restart" in step.get("notice", "") for step in shown["steps"])
+    assert any("next start" in step.get("notice", "") for step in shown["steps"])
     cluster.apply()
     assert alice.api("GET", "/users/alice").json()["servers"][""]["started"] == started
     assert alice.request("GET", "/user/alice/api/status").status == 200

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -22,9 +23,11 @@ def second(cluster: Cluster) -> Cluster:
     return Cluster(cluster.caas, "second", 9643)
 
 
-def kill_after(process: object, seconds: float) -> bool:
+def kill_after(process: subprocess.Popen[str], seconds: float) -> bool:
+    """True if it was still at work then; one that ended before has to have ended well."""
     time.sleep(seconds)
     if process.poll() is not None:
+        assert process.returncode == 0, process.communicate()[0][-3000:]
         return False
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()

@@ -147,8 +147,11 @@ def _on_gateway_client(module) -> None:
                 mine = False
             if mine:
                 threading.Thread(target=inner, args=(self,), daemon=True).start()
-            else:
+                return
+            try:
                 inner(self)
+            except RuntimeError:
+                pass  # its loop has ended: nothing is open any more
 
         cls.__del__ = __del__
 

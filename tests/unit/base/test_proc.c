@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -171,6 +172,37 @@ static void test_lines_come_one_by_one(void **state)
         assert_int_equal(lines, 2);
 }
 
+/* The middle process starts one that dies with it, and one that does not, and is killed. */
+static void test_it_dies_with_us(void **state)
+{
+        (void)state;
+        for (int with = 0; with < 2; with++) {
+                char mark[64];
+                snprintf(mark, sizeof mark, "/tmp/caas-proc-%d-%d", (int)getpid(), with);
+                CLEANUP_FREE char *script = str_format("echo > %s.begun; sleep 0.4; echo > %s", mark, mark);
+                CLEANUP_FREE char *begun = str_format("%s.begun", mark);
+                pid_t pid = fork();
+                if (pid == 0) {
+                        struct proc_result result;
+                        struct proc_spec spec = {.argv = sh(script), .die_with_us = with, .new_session = true};
+                        proc_run(&spec, &result, NULL);
+                        _exit(0);
+                }
+                for (int i = 0; i < 500 && access(begun, F_OK) < 0; i++)
+                        usleep(10000);
+                kill(pid, SIGKILL);
+                assert_int_equal(waitpid(pid, NULL, 0), pid);
+                int there = 0;
+                for (int i = 0; i < 100 && !there; i++) {
+                        usleep(10000);
+                        there = access(mark, F_OK) == 0;
+                }
+                assert_int_equal(there, !with);
+                unlink(mark);
+                unlink(begun);
+        }
+}
+
 int main(void)
 {
         signal(SIGPIPE, SIG_IGN); /* as every program of ours does */
@@ -186,6 +218,7 @@ int main(void)
                 cmocka_unit_test(test_no_descriptor_leaks),
                 cmocka_unit_test(test_clean_environment),
                 cmocka_unit_test(test_lines_come_one_by_one),
+                cmocka_unit_test(test_it_dies_with_us),
         };
         return cmocka_run_group_tests_name("proc", tests, NULL, NULL);
 }

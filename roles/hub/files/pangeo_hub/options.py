@@ -19,7 +19,10 @@ def culler_command(settings: Settings) -> list[str] | None:
     if not minutes and not hours:
         return None
     timeout = minutes * 60 if minutes else NEVER_SECONDS
+    # It goes with the hub, however that ends; the next hub starts its own.
     return [
+        "/usr/bin/setpriv",
+        "--pdeathsig=TERM",
         sys.executable,
         "-m",
         "jupyterhub_idle_culler",
