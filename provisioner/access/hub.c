@@ -153,7 +153,7 @@ int hub_stop_server(const json_t *access, struct cancel *cancel, const char *use
         return r < 0 ? r : 0;
 }
 
-/* A 502 with a report is an answer, too: something could not be ended. */
+/* A report that is not complete is an answer, too: something could not be ended. */
 int hub_revoke(const json_t *access, struct cancel *cancel, const char *user, json_t **ret, struct err **err)
 {
         CLEANUP_HUB struct hub hub = {0};
@@ -168,8 +168,7 @@ int hub_revoke(const json_t *access, struct cancel *cancel, const char *user, js
         if (r < 0)
                 return err_prefix(err, "the hub");
         json_t *report = json_loadb(response.body, response.length, JSON_REJECT_DUPLICATES, NULL);
-        if ((response.status != 200 && response.status != 502) ||
-                !json_is_boolean(json_object_get(report, "complete"))) {
+        if (response.status != 200 || !json_is_boolean(json_object_get(report, "complete"))) {
                 const char *said = json_string_value(json_object_get(report, "message"));
                 r = err_set(err, ERR_FAILED, "the hub: ending what %s has: status %ld%s%.300s", user, response.status,
                         said ? ": " : "", said ? said : "");

@@ -1,6 +1,5 @@
 #include "client/home/home.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,7 +9,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/sysmacros.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -20,10 +18,9 @@
 #include "client/home/image.h"
 #include "client/home/loop.h"
 
-#define LOOP_MAJOR 7
-#define ID_MIN     1000
-#define GROWFS_MS  120000
-#define TICK_MS    50
+#define ID_MIN    1000
+#define GROWFS_MS 120000
+#define TICK_MS   50
 /* XFS drops a last allocation group of less than 64 blocks: so much of an image may stay unused. */
 #define UNUSED_TAIL (64 * 4096)
 
