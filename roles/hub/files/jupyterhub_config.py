@@ -84,7 +84,8 @@ if settings["systemd"]:
     from pangeo_hub.systemd import PangeoSystemdSpawner
 
     c.JupyterHub.spawner_class = PangeoSystemdSpawner
-    c.SystemdSpawner.unit_name_template = f"caas-{settings.cluster}-jupyter-{{USERNAME}}"
+    # "_", which no cluster's name holds: "jupyter-hub" here would be the hub's own unit in a cluster of a longer name.
+    c.SystemdSpawner.unit_name_template = f"caas-{settings.cluster}-jupyter_{{USERNAME}}"
     # The slice of caas-sandbox ("-" would mean "child of"): all that is in it ends with the cluster.
     c.SystemdSpawner.slice = f"caas-{settings.cluster.replace('-', '_')}.slice"
 else:
