@@ -114,7 +114,7 @@ static int add_user(const json_t *access, const struct membership_user *user, js
         json_auto_t *entry = NULL;
         if (r == 0)
                 r = membership_find(directory, access, user->name, &entry, err);
-        long uid, gid;
+        long uid = 0, gid = 0;
         if (r == 0 && (number_of(entry, "uidNumber", &uid) < 0 || number_of(entry, "gidNumber", &gid) < 0))
                 r = err_set(
                         err, ERR_FAILED, "the directory gave %s no numbers: is its range of ids used up?", user->name);
