@@ -180,3 +180,4 @@ def test_limits_of_a_unit(spawner: SandboxSpawner) -> None:
     assert properties["MemorySwapMax"] == "0"
     assert properties["CPUQuota"] == "800%"
     assert properties["TasksMax"] == "100"
+    assert properties["CollectMode"] == "inactive-or-failed"

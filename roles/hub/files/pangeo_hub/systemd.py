@@ -25,6 +25,8 @@ class PangeoSystemdSpawner(PangeoSpawner, SystemdSpawner):
             "KillMode": "mixed",
             "TimeoutStopSec": "20",
             "SuccessExitStatus": "143",
+            # Else one that had to be killed is kept as failed, and is still there when the cluster is long gone.
+            "CollectMode": "inactive-or-failed",
         }
 
     async def start(self) -> tuple[str, int]:
