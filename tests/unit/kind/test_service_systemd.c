@@ -115,7 +115,8 @@ static void failures_say_why(void **state)
                 "{\"name\": \"crash\", \"command\": [\"/bin/sh\", \"-c\", \"echo cannot open the thing >&2; exit 3\"],"
                 " \"ready\": {\"tcp\": \"127.0.0.1:P02\"}}",
                 &m);
-        assert_non_null(strstr(crash, "keeps ending"));
+        /* systemd itself may have seen the end before it told that the program was entered */
+        assert_true(strstr(crash, "keeps ending") || strstr(crash, "does not start"));
         assert_non_null(strstr(crash, "\n  cannot open the thing"));
         CLEANUP_FREE char *missing = fixture_refused(
                 f, &kind_host_service, "{\"name\": \"missing\", \"command\": [\"/no/such/program\"]}", &m);
