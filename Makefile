@@ -107,7 +107,7 @@ lint: ## include direction, format, clang-tidy, shellcheck, ruff, banned functio
 fmt: ## format the C code
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
 
-integration: all ## the real stack on this machine
+integration: all $(BUILD)/unit/kind/test_service_systemd ## the real stack on this machine
 	@bash tests/integration/run.sh
 
 test: deps ## everything; the one command on a fresh machine

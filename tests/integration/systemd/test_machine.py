@@ -1,61 +1,19 @@
 """What depends on systemd being PID 1, in a machine of namespaces: the machine itself, caas-home and caas-sandbox there."""
 
 import json
-import os
 import shlex
 import signal
-import subprocess
 import time
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from machine import BUILD, Machine
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
-BUILD = os.environ.get("BUILD", "build")
 HOME_BYTES = 100_000_000  # the least a form may ask for
 LIMITS = shlex.split("--memory 300000000 --cpu 500 --tasks 100")
 
 
-class Machine:
-    def __init__(self, suite: str) -> None:
-        self.suite = suite
-        self.name = f"test-{suite}-{uuid.uuid4().hex[:6]}"
-
-    def script(self, *words: str) -> list[str]:
-        return [str(HERE / "container.sh"), words[0], "--name", self.name, *words[1:]]
-
-    def up(self) -> None:
-        packages = [w for p in ("bubblewrap", "xfsprogs") for w in ("--package", p)]
-        subprocess.run(
-            self.script("up", "--suite", self.suite, *packages, "--bind", f"{ROOT}/{BUILD}:/programs"),
-            check=True,
-            timeout=900,
-        )
-
-    def down(self) -> None:
-        subprocess.run(self.script("down"), check=True, timeout=120)
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.script("exec", "--", *words),
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-        )
-
-    def run(self, *words: str, status: int = 0) -> str:
-        process = self.start(*words)
-        out, _ = process.communicate(timeout=120)
-        assert process.returncode == status, f"{' '.join(words)}: {process.returncode}\n{out}"
-        return out
-
-    def shell(self, text: str, status: int = 0) -> str:
-        return self.run("/bin/bash", "-c", text, status=status)
-
+class SandboxMachine(Machine):
     def sandbox(self, group: str, *command: str) -> list[str]:
         who = shlex.split("--uid 60001 --gid 60001 --user alice --home /var/homes/mounts/alice")
         return [
@@ -76,8 +34,8 @@ class Machine:
 
 
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    machine = Machine(request.param)
+def machine(request: pytest.FixtureRequest) -> Iterator[SandboxMachine]:
+    machine = SandboxMachine(request.param, f"{BUILD}:/programs")
     try:
         machine.up()
         machine.run(
@@ -89,19 +47,22 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
         yield machine
     finally:
         machine.down()
-    left = list(Path("/sys/fs/cgroup").glob(f"*/caas-systemd-{machine.name}"))
-    assert not left
-    assert machine.name not in Path("/proc/self/mounts").read_text()
 
 
-def test_systemd_is_first(machine: Machine) -> None:
+def test_systemd_is_first(machine: SandboxMachine) -> None:
     assert machine.run("cat", "/proc/1/comm") == "systemd\n"
     assert machine.run("systemctl", "is-system-running").strip() == "running"
     assert machine.run("systemctl", "--failed", "--no-legend", "--plain") == ""
     machine.run("sh", "-c", "exit 9", status=9)
 
 
-def test_unit_with_limits(machine: Machine) -> None:
+def test_services_of_systemd(machine: SandboxMachine) -> None:
+    """The unit test that has nothing to test where systemd is not the first process."""
+    said = machine.run("/programs/unit/kind/test_service_systemd")
+    assert "skip" not in said and "3 test(s) run" in said, said
+
+
+def test_unit_with_limits(machine: SandboxMachine) -> None:
     machine.shell(
         "systemd-run --quiet --unit=limited -p MemoryMax=100M -p CPUQuota=50% -p Delegate=yes sh -c 'echo here I am; sleep 100'"
     )
@@ -128,7 +89,7 @@ def test_unit_with_limits(machine: Machine) -> None:
     assert "here I am" in machine.run("journalctl", "-u", "limited", "-o", "cat", "--no-pager")
 
 
-def test_scope_is_killed_at_its_limit(machine: Machine) -> None:
+def test_scope_is_killed_at_its_limit(machine: SandboxMachine) -> None:
     machine.run(
         *shlex.split("systemd-run --scope --quiet -p MemoryMax=100M python3 -c 'x = bytearray(300 << 20)'"),
         status=-signal.SIGKILL,
@@ -136,7 +97,7 @@ def test_scope_is_killed_at_its_limit(machine: Machine) -> None:
     assert machine.run(*shlex.split("systemd-run --scope --quiet -p MemoryMax=100M echo fits")) == "fits\n"
 
 
-def test_sandbox_in_a_scope(machine: Machine) -> None:
+def test_sandbox_in_a_scope(machine: SandboxMachine) -> None:
     out = machine.run(
         *machine.sandbox(
             "jupyter-alice",
@@ -151,7 +112,7 @@ def test_sandbox_in_a_scope(machine: Machine) -> None:
     wait_until(lambda: machine.groups() == [])
 
 
-def test_sandbox_survives_and_stops(machine: Machine) -> None:
+def test_sandbox_survives_and_stops(machine: SandboxMachine) -> None:
     script = "trap 'echo bye; exit 4' TERM; python3 -c 'x = bytearray(400 << 20)'; echo killed $?; while :; do sleep 0.05; done"
     server = machine.start(*machine.sandbox("jupyter-alice", "bash", "-c", script))
     assert server.stdout is not None
@@ -167,7 +128,7 @@ def test_sandbox_survives_and_stops(machine: Machine) -> None:
     assert server.stdout.read().strip() == "bye"
 
 
-def test_sandbox_is_ended(machine: Machine) -> None:
+def test_sandbox_is_ended(machine: SandboxMachine) -> None:
     deaf = machine.start(
         *machine.sandbox("jupyter-alice", "bash", "-c", "trap '' TERM; echo up; while :; do sleep 1; done")
     )
@@ -184,7 +145,7 @@ def test_sandbox_is_ended(machine: Machine) -> None:
     assert machine.groups() == []
 
 
-def test_the_whole_slice_is_ended(machine: Machine) -> None:
+def test_the_whole_slice_is_ended(machine: SandboxMachine) -> None:
     scope = machine.start(*machine.sandbox("jupyter-alice", "bash", "-c", "echo up; sleep 1000"))
     assert scope.stdout is not None and scope.stdout.readline() == "up\n"
     unit = "--unit=caas-my-lab-jupyter-bob --slice=caas-my_lab.slice -p MemoryMax=50M"  # as the hub starts servers
@@ -195,7 +156,7 @@ def test_the_whole_slice_is_ended(machine: Machine) -> None:
     machine.run(*shlex.split("/programs/caas-sandbox stop --parent caas-my-lab --all"))  # again: nothing to do
 
 
-def test_home_grows_in_use(machine: Machine) -> None:
+def test_home_grows_in_use(machine: SandboxMachine) -> None:
     before = int(machine.run("stat", "-f", "-c", "%b", "/var/homes/mounts/alice"))
     machine.run(
         *shlex.split("/programs/caas-home grow --images /var/homes/images --mounts /var/homes/mounts --bytes 600000000")

@@ -1,0 +1,223 @@
+"""The whole product where systemd is the first process, as on most hosts: from nothing to nothing left."""
+
+import json
+import os
+import shlex
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import PASSWORD
+from hubclient import HubClient, Kernel
+from machine import BUILD, ROOT, Machine
+
+# The network is the host's. Not the port of the other tests' clusters, which may still be there when only some tests run;
+# ports inside of a cluster are claimed by looking which are free, so those of both differ.
+PORT = 9743
+FORM = f"""\
+cluster: lab
+target: host
+notebook: {{cpus: 1, ram: 1, storage: 0.3}}
+domain: localhost
+external_ip: 127.0.0.1
+port: {PORT}
+dask: {{worker: {{cpus: 1, ram: 1}}, max: {{cpus: 3, ram: 3}}}}
+"""
+SERVICES = ("caddy", "chp", "directory", "gateway", "gateway_proxy", "hub")
+UNITS_SECONDS = 10
+START_DASK = """
+from dask_gateway import GatewayCluster
+cluster = GatewayCluster()
+cluster.scale(1)
+client = cluster.get_client()
+client.wait_for_workers(1, timeout=120)
+kept = client.submit(lambda: 7)
+print(kept.result(timeout=60))
+"""
+
+
+def debian() -> str:
+    """The machine is what this host is: programs built here run there."""
+    release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    suite = release.get("VERSION_CODENAME", "").strip('"')
+    return suite if suite in ("bookworm", "trixie") else "bookworm"
+
+
+class Lab(Machine):
+    """A machine with the checkout, and the cluster "lab" in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cache = os.environ.get("CAAS_CACHE") or str(Path.home() / ".cache" / "caas-test" / "downloads")
+        Path(self.cache).mkdir(parents=True, exist_ok=True)
+        super().__init__(debian(), f"{ROOT}:/src", f"{self.cache}:/downloads")
+        self.ca = folder / "ca.crt"
+
+    def caas(self, *words: str, **options) -> str:
+        return self.run(
+            "env",
+            "-u",
+            "CAAS_STATE",
+            "CAAS_CACHE=/downloads",
+            f"/src/{BUILD.relative_to(ROOT)}/caas",
+            *words,
+            **options,
+        )
+
+    def client(self) -> HubClient:
+        if not self.ca.exists():
+            self.ca.write_text(self.run("cat", "/var/lib/caas/clusters/lab/ca/ca.crt"))
+        return HubClient(f"https://localhost:{PORT}", str(self.ca), address="127.0.0.1")
+
+    def systemctl(self, *words: str) -> str:
+        return self.run("systemctl", "--no-pager", *words).strip()
+
+    def units(self) -> set[str]:
+        """All units of the product that systemd knows, whatever state they are in."""
+        listed = self.systemctl("list-units", "--all", "--no-legend", "--plain", "caas*")
+        return {line.split()[0] for line in listed.splitlines()}
+
+    def users_units(self) -> set[str]:
+        return {unit for unit in self.units() if unit.startswith(("caas-lab-jupyter-", "caas-lab-dask-"))}
+
+    def wait_until_left(self, units: Callable[[], set[str]], *allowed: str) -> None:
+        """Until there are no others, not even failed ones."""
+        end = time.monotonic() + UNITS_SECONDS
+        while left := units() - set(allowed):
+            assert time.monotonic() < end, self.systemctl("list-units", "--all", "--no-legend", "--plain", *left)
+            time.sleep(0.2)
+
+    def open_homes(self) -> list[str]:
+        """Mounts and loop devices of users' homes."""
+        seen = self.shell("cat /proc/mounts; cat /sys/block/loop*/loop/backing_file 2>/dev/null; true")
+        return [line for line in seen.splitlines() if "/clusters/lab/homes/" in line]
+
+    def show(self, unit: str, *properties: str) -> dict[str, str]:
+        shown = self.systemctl("show", unit, "--property=" + ",".join(properties))
+        return dict(line.split("=", 1) for line in shown.splitlines())
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    try:
+        lab.up()
+        lab.run("tee", "/root/lab.yaml", given=FORM)
+        lab.caas("apply", "/root/lab.yaml", "--yes", seconds=900)
+        lab.caas("user", "add", "lab", "alice", given=PASSWORD + "\n")
+        lab.caas("grant", "lab", "alice")
+        yield lab
+    finally:
+        lab.down()
+
+
+@pytest.fixture(scope="module")
+def alice(lab: Lab) -> HubClient:
+    client = lab.client()
+    assert client.login("alice", PASSWORD)[0] == 302
+    client.spawn()
+    return client
+
+
+@pytest.fixture(scope="module")
+def kernel(alice: HubClient) -> Kernel:
+    return alice.kernel()
+
+
+def test_nothing_is_left_to_do(lab: Lab) -> None:
+    assert json.loads(lab.caas("plan", "/root/lab.yaml", "--json"))["steps"] == []
+    status = json.loads(lab.caas("status", "lab", "--json"))
+    assert all(part["running"] for part in status["services"])
+
+
+def test_every_service_is_a_unit(lab: Lab) -> None:
+    units = [f"caas-lab-{name}.service" for name in SERVICES]
+    assert lab.systemctl("is-active", *units).split() == ["active"] * len(units)
+    assert lab.systemctl("is-enabled", *units).split() == ["enabled"] * len(units)
+    assert lab.systemctl("is-system-running") == "running"
+    # the packages' own services, which would take ports: neither running nor there at the next boot
+    assert lab.show("caddy.service", "ActiveState", "UnitFileState") == {
+        "ActiveState": "inactive",
+        "UnitFileState": "disabled",
+    }
+
+
+def test_the_health_test_is_well(lab: Lab) -> None:
+    said = lab.caas("test", "lab", seconds=300).splitlines()
+    assert len(said) >= 8 and all(line.startswith("ok ") for line in said), said
+    lab.wait_until_left(lab.users_units)
+
+
+def test_a_server_is_a_unit_with_limits(lab: Lab, kernel: Kernel) -> None:
+    (unit,) = lab.users_units()
+    assert lab.show(unit, "ActiveState", "CPUQuotaPerSecUSec", "OOMPolicy", "TasksMax") == {
+        "ActiveState": "active",
+        "CPUQuotaPerSecUSec": "1s",
+        "OOMPolicy": "continue",
+        "TasksMax": "2048",
+    }
+    assert len(lab.open_homes()) == 2
+    assert int(lab.show(unit, "MemoryMax")["MemoryMax"]) // 4096 == 10**9 // 4096  # rounded to pages, or not yet
+    # of what a cell starts, the greedy one is killed; the server goes on
+    greedy = "import subprocess, sys\nprint(subprocess.run([sys.executable, '-c', 'bytearray(2 * 10**9)']).returncode)"
+    assert kernel.run(greedy).text.strip() == "-9"
+    assert kernel.run("import os; print(os.getuid() >= 200000, os.path.expanduser('~'))").text.split() == [
+        "True",
+        "/home/alice",
+    ]
+
+
+def test_restarts_keep_servers_and_dask(lab: Lab, alice: HubClient, kernel: Kernel) -> None:
+    assert kernel.run("mine = 42").status == "ok"
+    assert kernel.run(START_DASK, seconds=240).text.strip().endswith("7")
+    before = {unit: lab.show(unit, "ActiveEnterTimestampMonotonic") for unit in lab.users_units()}
+    assert len(before) >= 3  # the server, the scheduler, a worker
+    for name in ("hub", "gateway"):
+        lab.systemctl("restart", f"caas-lab-{name}")
+    wait_for(alice, "/hub/api/", "/services/dask-gateway/api/health")
+    assert kernel.run("print(mine)").text.strip() == "42"
+    reply = kernel.run("print(client.submit(lambda x: x * 6, kept).result(timeout=60))", seconds=90)
+    assert reply.text.strip().endswith("42"), reply.text
+    assert alice.api("GET", "/users/alice").json()["servers"][""]["ready"]
+    assert {unit: lab.show(unit, "ActiveEnterTimestampMonotonic") for unit in before} == before
+    lab.caas("plan", "/root/lab.yaml")  # somebody's restart is no drift
+
+
+def test_logs_come_from_the_journal(lab: Lab) -> None:
+    assert "JupyterHub" in lab.caas("logs", "lab", "hub")
+    for name in SERVICES:
+        lab.caas("logs", "lab", name)
+
+
+def test_revoke_ends_the_server_and_dask(lab: Lab, alice: HubClient) -> None:
+    assert len(lab.users_units()) >= 3
+    lab.caas("revoke", "lab", "alice")
+    lab.wait_until_left(lab.users_units)
+    assert alice.request("GET", "/hub/api/user").status in (401, 403)
+    assert lab.client().login("alice", PASSWORD)[0] == 403
+
+
+def test_destroy_leaves_nothing(lab: Lab) -> None:
+    lab.caas("destroy", "lab", "--yes", "--delete-data")
+    lab.wait_until_left(lab.units, "caas.slice")  # empty, and shared by all clusters of a host
+    assert lab.systemctl("--failed", "--all", "--no-legend", "--plain") == ""
+    assert lab.run(*shlex.split("find /etc/systemd /run/systemd -name '*caas*'")) == ""
+    assert not lab.open_homes()
+    assert "caas" not in lab.run("cat", "/etc/passwd", "/etc/group")
+    assert "/var/lib/caas/clusters/lab" not in lab.run("ps", "axww", "-o", "args")
+    lab.run("test", "!", "-e", "/var/lib/caas/clusters/lab")
+
+
+def wait_for(client: HubClient, *paths: str) -> None:
+    end = time.monotonic() + 60
+    for path in paths:
+        while not answers(client, path):
+            assert time.monotonic() < end, f"{path} does not answer"
+            time.sleep(0.2)
+
+
+def answers(client: HubClient, path: str) -> bool:
+    try:
+        return client.request("GET", path, seconds=5).status == 200
+    except OSError:
+        return False
