@@ -106,19 +106,20 @@ def test_somebody_elses_folder_is_refused(caas: Caas, cluster: Cluster) -> None:
 def test_two_at_once_the_second_says_who(cluster: Cluster) -> None:
     cluster.write_form(cpus=0.9)
     first = cluster.caas.start("apply", str(cluster.form), "--yes")
-    said = ""
+    lock = cluster.caas.state / "lock" / cluster.name
     end = time.monotonic() + 20
-    while first.poll() is None and "process" not in said and time.monotonic() < end:
-        second = subprocess.run(
-            [PROGRAM, "apply", str(cluster.form), "--yes"],
-            env=cluster.caas.environment,
-            text=True,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-        )
-        said = second.stderr
+    while f'"pid":{first.pid}' not in lock.read_text().replace(" ", "") and time.monotonic() < end:
+        time.sleep(0.002)
+    second = subprocess.run(
+        [PROGRAM, "apply", str(cluster.form), "--yes"],
+        env=cluster.caas.environment,
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+    )
     first.communicate(timeout=300)
     assert first.returncode == 0
-    assert f"process {first.pid}" in said
+    assert second.returncode == 1
+    assert f"process {first.pid}" in second.stderr
     cluster.write_form()
     cluster.apply()
