@@ -195,8 +195,7 @@ static int check_address(const struct form_field *field, const char *text, json_
 static int check_email(const char *text, json_t **ret, char **ret_hint)
 {
         /* Of RFC 5322 without what configuration files give a meaning of their own: $ ` { | } */
-        static const char allowed[] =
-                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#%&'*+/=?^_~-";
+        static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#%&'*+/=?^_~-";
         const char *at = strchr(text, '@');
         size_t local = at ? (size_t)(at - text) : 0;
         if (!at)
