@@ -22,6 +22,10 @@ counted() {
 }
 bash tests/lib/deps.sh test || exit 1
 stage "lint" counted bash tests/lint/run.sh
+clang_build() {
+        if make --no-print-directory -j2 CC=clang all; then echo "1 0" >>"$TALLY"; else echo "0 1" >>"$TALLY"; fi
+}
+stage "build, clang" counted clang_build
 stage "unit, -O2" counted make --no-print-directory -j2 unit
 stage "unit, sanitizers" counted make --no-print-directory -j2 unit SAN=1
 stage "unit, the hub's Python" counted bash tests/unit/hub/run.sh
