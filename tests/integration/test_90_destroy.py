@@ -17,7 +17,7 @@ def leftovers(cluster: Cluster) -> dict[str, list[str]]:
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            if mark in line or f"caas-{cluster.name}" in line:
+            if mark in line:
                 processes.append(f"{entry.name} {line[:120]}")
     mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if mark in line]
     loops = subprocess.run(["losetup", "-a"], capture_output=True, text=True, check=True).stdout

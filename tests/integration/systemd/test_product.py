@@ -78,7 +78,7 @@ class Lab(Machine):
         return {line.split()[0] for line in listed.splitlines()}
 
     def users_units(self) -> set[str]:
-        return {unit for unit in self.units() if unit.startswith(("caas-lab-jupyter-", "caas-lab-dask-"))}
+        return {unit for unit in self.units() if unit.startswith(("caas-lab-jupyter_", "caas-lab-dask-"))}
 
     def wait_until_left(self, units: Callable[[], set[str]], *allowed: str) -> None:
         """Until there are no others, not even failed ones."""
