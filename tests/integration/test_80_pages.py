@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import PASSWORD, ROOT, Cluster
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -41,6 +42,11 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     chrome.quit()
 
 
+def wait(browser: webdriver.Chrome, seconds: float) -> WebDriverWait:
+    """While a page gives way to the next, what was found a moment ago may be gone: that is looked for again."""
+    return WebDriverWait(browser, seconds, ignored_exceptions=[WebDriverException])
+
+
 def sign_in(browser: webdriver.Chrome, cluster: Cluster, user: str, password: str = PASSWORD) -> None:
     browser.get(f"{cluster.url}/hub/login")
     browser.find_element(By.ID, "username_input").send_keys(user)
@@ -68,33 +74,33 @@ def test_login_page(browser: webdriver.Chrome, cluster: Cluster) -> None:
 
 def test_not_a_member(browser: webdriver.Chrome, cluster: Cluster) -> None:
     sign_in(browser, cluster, "bob")
-    WebDriverWait(browser, 30).until(lambda b: "it_notebook_users" in b.find_element(By.TAG_NAME, "body").text)
+    wait(browser, 30).until(lambda b: "it_notebook_users" in b.find_element(By.TAG_NAME, "body").text)
     keep(browser, "not-a-member")
 
 
 def test_wrong_password(browser: webdriver.Chrome, cluster: Cluster) -> None:
     sign_in(browser, cluster, "alice", "wrong")
-    WebDriverWait(browser, 30).until(lambda b: b.find_elements(By.CLASS_NAME, "login_error"))
+    wait(browser, 30).until(lambda b: b.find_elements(By.CLASS_NAME, "login_error"))
     keep(browser, "wrong-password")
 
 
 def test_lab(browser: webdriver.Chrome, cluster: Cluster, alice: object) -> None:
     sign_in(browser, cluster, "alice")
-    WebDriverWait(browser, 120).until(lambda b: "/user/alice" in b.current_url)
+    wait(browser, 120).until(lambda b: "/user/alice" in b.current_url)
     if "/lab" not in browser.current_url:
         browser.get(f"{cluster.url}/user/alice/lab")
-    WebDriverWait(browser, 120).until(lambda b: b.find_elements(By.CLASS_NAME, "jp-LauncherCard"))
+    wait(browser, 120).until(lambda b: b.find_elements(By.CLASS_NAME, "jp-LauncherCard"))
     time.sleep(3)  # the panels slide in
     keep(browser, "lab")
     browser.get(f"{cluster.url}/user/alice/lab/tree/welcome.ipynb")
-    WebDriverWait(browser, 120).until(lambda b: len(b.find_elements(By.CLASS_NAME, "jp-Cell")) > 3)
+    wait(browser, 120).until(lambda b: len(b.find_elements(By.CLASS_NAME, "jp-Cell")) > 3)
     time.sleep(3)
     keep(browser, "welcome")
 
 
 def test_stopped_server(browser: webdriver.Chrome, cluster: Cluster) -> None:
     sign_in(browser, cluster, "carol")
-    WebDriverWait(browser, 60).until(lambda b: "/hub/" in b.current_url and "login" not in b.current_url)
+    wait(browser, 60).until(lambda b: "/hub/" in b.current_url and "login" not in b.current_url)
     keep(browser, "start")
     browser.get(f"{cluster.url}/user/carol/lab")
     assert browser.find_element(By.TAG_NAME, "body").text
@@ -103,7 +109,7 @@ def test_stopped_server(browser: webdriver.Chrome, cluster: Cluster) -> None:
 
 def test_admin(browser: webdriver.Chrome, cluster: Cluster) -> None:
     sign_in(browser, cluster, "admin", cluster.caas.run("password", cluster.name).stdout.strip())
-    WebDriverWait(browser, 60).until(lambda b: "login" not in b.current_url)
+    wait(browser, 60).until(lambda b: "login" not in b.current_url)
     browser.get(f"{cluster.url}/hub/admin")
-    WebDriverWait(browser, 60).until(lambda b: "alice" in b.find_element(By.TAG_NAME, "body").text)
+    wait(browser, 60).until(lambda b: "alice" in b.find_element(By.TAG_NAME, "body").text)
     keep(browser, "admin")
