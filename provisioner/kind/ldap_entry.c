@@ -114,11 +114,11 @@ static json_t *differences(const json_t *entry, const json_t *there)
         return different;
 }
 
-/* aci is an operational attribute: it has to be asked for by name. NULL when there is no such entry. */
+/* Operational attributes have to be asked for by name. NULL when there is no such entry. */
 static int find(struct directory *directory, const char *dn, json_t **ret, struct err **err)
 {
-        static const char *const all[] = {
-                "*", "aci", "nsSizeLimit", "nsLookThroughLimit", "nsPagedSizeLimit", "nsIdleTimeout", NULL};
+        static const char *const all[] = {"*", "aci", "nsSizeLimit", "nsLookThroughLimit", "nsPagedSizeLimit",
+                "nsIdleTimeout", "pwdPolicySubentry", NULL};
         return directory_find(directory, dn, all, ret, err);
 }
 

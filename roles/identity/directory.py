@@ -138,6 +138,15 @@ def settings(config):
             "passwordCheckSyntax": "on",
             "passwordMinLength": 8,
             "passwordMinCategories": 1,
+            # Guessing is slow: ten wrong ones, and five minutes none is taken for that account. It is no lock of an
+            # administrator's (nsAccountLock), and the machines' own accounts have a policy without it: see role.yaml.
+            "passwordLockout": "on",
+            "passwordMaxFailure": 10,
+            "passwordLockoutDuration": 300,
+            "passwordResetFailureCount": 300,
+            "passwordUnlock": "on",
+            "passwordLegacyPolicy": "off",
+            "nsslapd-pwpolicy-local": "on",
             # Hostile clients.
             "nsslapd-maxbersize": 1048576,
             "nsslapd-ioblocktimeout": 10000,

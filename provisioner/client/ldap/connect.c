@@ -168,14 +168,16 @@ static int tls_fault(LDAP *ld, int result, const struct target *target, struct e
 
 static int bind_fault(LDAP *ld, int result, const struct directory_options *o, struct err **err)
 {
+        int r;
         switch (result) {
         case LDAP_INVALID_CREDENTIALS:
                 return directory_fail(ld, result, err, "the directory %s does not let %s in", o->uri, o->bind_dn);
         case LDAP_UNWILLING_TO_PERFORM:
         case LDAP_CONSTRAINT_VIOLATION:
-                directory_fail(
+                r = directory_fail(
                         ld, LDAP_INVALID_CREDENTIALS, err, "the directory %s does not let %s in", o->uri, o->bind_dn);
-                return err_prefix(err, "account locked or expired");
+                err_prefix(err, "account locked or expired");
+                return r;
         case LDAP_NO_SUCH_OBJECT:
                 return err_set(err, ERR_DENIED, "the directory %s knows no account %s", o->uri, o->bind_dn);
         case LDAP_INVALID_DN_SYNTAX:

@@ -11,34 +11,18 @@
 #include "client/ldap/directory.h"
 #include "client/ldap/escape.h"
 
-#define USERS  "cn=users,cn=accounts,dc=t,dc=caas,dc=internal"
-#define GROUPS "cn=groups,cn=accounts,dc=t,dc=caas,dc=internal"
+#define USERS   "cn=users,cn=accounts,dc=t,dc=caas,dc=internal"
+#define GROUPS  "cn=groups,cn=accounts,dc=t,dc=caas,dc=internal"
+#define MACHINE "uid=%s,cn=sysaccounts,cn=etc,dc=t,dc=caas,dc=internal"
 
-static struct fixture fixture;
-static json_t *access_object;
+#define access_object json_object_get(fixture.outputs, "identity/access")
 
 static int try_bind(const char *name, const char *password)
 {
         CLEANUP_FREE char *dn = escape_dn("uid", name, USERS);
-        struct directory_options options = {.uri = fixture_value(&fixture, "identity/access.uri"),
-                .ca = fixture_value(&fixture, "identity/access.ca"),
-                .bind_dn = dn,
-                .password = password};
+        struct directory_options options = fixture_options(dn, password);
         CLEANUP_DIRECTORY struct directory *directory = NULL;
         return directory_open(&options, &directory, NULL);
-}
-
-static struct directory *root(void)
-{
-        struct directory_options options = {.uri = fixture_value(&fixture, "identity/access.uri"),
-                .ca = fixture_value(&fixture, "identity/access.ca"),
-                .bind_dn = "cn=Directory Manager",
-                .password = "root-secret-0123456789"};
-        struct directory *directory = NULL;
-        struct err *err = NULL;
-        if (directory_open(&options, &directory, &err) < 0)
-                fixture_die("root", err);
-        return directory;
 }
 
 static void add_user(const char *name)
@@ -185,7 +169,7 @@ static void unknown_users_let_nobody_in(void **state)
 static void staged_users_are_nobody(void **state)
 {
         (void)state;
-        CLEANUP_DIRECTORY struct directory *directory = root();
+        CLEANUP_DIRECTORY struct directory *directory = fixture_root();
         json_auto_t *container = json_pack("{s:[s,s], s:s}", "objectClass", "top", "nsContainer", "cn", "staged users");
         const char *base = "cn=staged users,dc=t,dc=caas,dc=internal";
         assert_int_equal(directory_add(directory, base, container, NULL), 0);
@@ -205,7 +189,7 @@ static void nested_members_are_listed_and_said_on_revoke(void **state)
 {
         (void)state;
         add_user("frank");
-        CLEANUP_DIRECTORY struct directory *directory = root();
+        CLEANUP_DIRECTORY struct directory *directory = fixture_root();
         json_auto_t *team = json_pack("{s:[s,s,s,s,s], s:s, s:s}", "objectClass", "top", "groupofnames", "nestedgroup",
                 "ipausergroup", "ipaobject", "cn", "team", "member", "uid=frank," USERS);
         assert_int_equal(directory_add(directory, "cn=team," GROUPS, team, NULL), 0);
@@ -248,7 +232,7 @@ static void passwords_change_and_accounts_go(void **state)
         assert_non_null(listed(&list, "grace"));
         assert_int_equal(membership_user_remove(access_object, "grace", NULL), 0);
         assert_null(listed(&after, "grace"));
-        CLEANUP_DIRECTORY struct directory *directory = root();
+        CLEANUP_DIRECTORY struct directory *directory = fixture_root();
         json_auto_t *group = NULL;
         assert_int_equal(
                 directory_read(directory, fixture_value(&fixture, "identity/users_group.dn"), NULL, &group, NULL), 0);
@@ -282,6 +266,49 @@ static void a_temporary_account_leaves_nothing(void **state)
         mem_wipe_free(password, strlen(password));
 }
 
+/* Ten wrong passwords and the account takes none for a while; that is no lock that ends what somebody has here, and the
+ * machines' own accounts take any number. */
+static void guessing_is_slow_and_locks_nobody_out_for_good(void **state)
+{
+        (void)state;
+        add_user("mallory");
+        for (int i = 0; i < 10; i++)
+                assert_int_equal(try_bind("mallory", "a-wrong-password"), -ERR_DENIED);
+        assert_int_equal(try_bind("mallory", "a-fine-password-1"), -ERR_DENIED);
+        static const char *const wanted[] = {"nsAccountLock", "accountUnlockTime", NULL};
+        CLEANUP_DIRECTORY struct directory *directory = fixture_root(), *hub = NULL;
+        json_auto_t *locked = NULL, *seen = NULL;
+        assert_int_equal(directory_read(directory, "uid=mallory," USERS, wanted, &locked, NULL), 0);
+        assert_null(directory_value(locked, "nsAccountLock"));
+        assert_non_null(directory_value(locked, "accountUnlockTime"));
+        const char *names[] = {"mallory", NULL};
+        json_auto_t *granted = NULL, *list = NULL;
+        assert_int_equal(membership_grant(access_object, names, false, &granted, NULL), 0);
+        assert_false(flag(listed(&list, "mallory"), "locked"));
+
+        static const char *const machines[] = {"hub", "provisioner"};
+        for (size_t m = 0; m < 2; m++) {
+                CLEANUP_FREE char *dn = str_format(MACHINE, machines[m]),
+                                  *password = str_format("%s-secret-0123456789", machines[m]);
+                struct directory_options options = fixture_options(dn, "a-wrong-password");
+                for (int i = 0; i < 12; i++)
+                        assert_int_equal(directory_open(&options, &hub, NULL), -ERR_DENIED);
+                options.password = password;
+                hub = directory_close(hub);
+                assert_int_equal(directory_open(&options, &hub, NULL), 0);
+                directory_read(hub, "uid=mallory," USERS, wanted, &seen, NULL);
+                assert_int_equal(m == 0, directory_value(seen, "accountUnlockTime") != NULL); /* for the hub's page */
+        }
+        struct directory_options manager = fixture_options("cn=Directory Manager", "a-wrong-password");
+        for (int i = 0; i < 12; i++)
+                assert_int_equal(directory_open(&manager, &hub, NULL), -ERR_DENIED);
+        directory_close(fixture_root());
+
+        /* A new password from an administrator opens it at once. */
+        assert_int_equal(membership_user_passwd(access_object, "mallory", "another-password-2", NULL), 0);
+        assert_int_equal(try_bind("mallory", "another-password-2"), 0);
+}
+
 static void accounts_of_others_are_refused(void **state)
 {
         (void)state;
@@ -305,27 +332,8 @@ static void accounts_of_others_are_refused(void **state)
         err_free(err);
 }
 
-static int setup(void **state)
-{
-        (void)state;
-        int r = fixture_open(&fixture, 21150);
-        access_object = json_object_get(fixture.outputs, "identity/access");
-        return r;
-}
-
-static int teardown(void **state)
-{
-        (void)state;
-        fixture_close(&fixture);
-        return 0;
-}
-
 int main(void)
 {
-        if (!fixture_possible()) {
-                puts("skip: needs root and the packages 389-ds-base and libnss3-tools");
-                return 0;
-        }
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(accounts_get_their_own_numbers),
                 cmocka_unit_test(hostile_accounts_are_refused),
@@ -336,7 +344,8 @@ int main(void)
                 cmocka_unit_test(lists_have_an_end),
                 cmocka_unit_test(passwords_change_and_accounts_go),
                 cmocka_unit_test(a_temporary_account_leaves_nothing),
+                cmocka_unit_test(guessing_is_slow_and_locks_nobody_out_for_good),
                 cmocka_unit_test(accounts_of_others_are_refused),
         };
-        return cmocka_run_group_tests(tests, setup, teardown);
+        return FIXTURE_RUN(tests, 21150);
 }

@@ -22,6 +22,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "client/ldap/directory.h"
 #include "kind/kind.h"
 #include "tree/subst.h"
 #include "tree/tree.h"
@@ -295,5 +296,53 @@ static void fixture_close(struct fixture *f)
         json_decref(f->resources);
         json_decref(f->outputs);
 }
+
+/* ---- the program's one ---- */
+
+static struct fixture fixture;
+static int fixture_first_port;
+
+__attribute__((unused)) static struct directory_options fixture_options(const char *dn, const char *password)
+{
+        return (struct directory_options){.uri = fixture_value(&fixture, "identity/access.uri"),
+                .ca = fixture_value(&fixture, "identity/access.ca"),
+                .bind_dn = dn,
+                .password = password,
+                .connect_ms = 3000,
+                .operation_ms = 5000};
+}
+
+static struct directory *fixture_root(void)
+{
+        struct directory_options options = fixture_options("cn=Directory Manager", "root-secret-0123456789");
+        struct directory *directory = NULL;
+        struct err *err = NULL;
+        if (directory_open(&options, &directory, &err) < 0)
+                fixture_die("root", err);
+        return directory;
+}
+
+static int fixture_setup(void **state)
+{
+        (void)state;
+        return fixture_open(&fixture, fixture_first_port);
+}
+
+static int fixture_teardown(void **state)
+{
+        (void)state;
+        fixture_close(&fixture);
+        return 0;
+}
+
+static int fixture_skip(void)
+{
+        puts("skip: needs root and the packages 389-ds-base and libnss3-tools");
+        return 0;
+}
+
+#define FIXTURE_RUN(tests, port)                                                                                       \
+        (fixture_first_port = (port),                                                                                  \
+                fixture_possible() ? cmocka_run_group_tests(tests, fixture_setup, fixture_teardown) : fixture_skip())
 
 #endif

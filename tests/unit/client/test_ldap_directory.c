@@ -11,30 +11,6 @@
 #include "client/tls/certificate.h"
 #include "directory_fixture.h"
 
-static struct fixture fixture;
-
-static struct directory_options options_for(const char *dn, const char *password)
-{
-        static char uri[64];
-        snprintf(uri, sizeof uri, "ldaps://127.0.0.1:%d", fixture.port);
-        return (struct directory_options){.uri = uri,
-                .ca = fixture_value(&fixture, "identity/ca.certificate"),
-                .bind_dn = dn,
-                .password = password,
-                .connect_ms = 3000,
-                .operation_ms = 5000};
-}
-
-static struct directory *open_root(void)
-{
-        struct directory_options options = options_for("cn=Directory Manager", "root-secret-0123456789");
-        struct directory *directory = NULL;
-        struct err *err = NULL;
-        if (directory_open(&options, &directory, &err) < 0)
-                fixture_die("cannot sign in as root", err);
-        return directory;
-}
-
 /* Says the error, for the messages are what people get. */
 static void assert_fails(const struct directory_options *options, enum err_code code, const char *part)
 {
@@ -50,11 +26,11 @@ static void assert_fails(const struct directory_options *options, enum err_code 
 static void wrong_passwords_are_said(void **state)
 {
         (void)state;
-        struct directory_options options = options_for("cn=Directory Manager", "wrong");
+        struct directory_options options = fixture_options("cn=Directory Manager", "wrong");
         assert_fails(&options, ERR_DENIED, "does not let cn=Directory Manager in");
         options.password = "";
         assert_fails(&options, ERR_DENIED, "no password is given");
-        options = options_for("uid=nobody,dc=nowhere", "x");
+        options = fixture_options("uid=nobody,dc=nowhere", "x");
         assert_fails(&options, ERR_DENIED, "uid=nobody");
 }
 
@@ -68,7 +44,7 @@ static void a_wrong_ca_is_said(void **state)
         CLEANUP_FREE char *certificate = NULL, *key = NULL;
         assert_int_equal(tls_issue(&request, &certificate, &key, NULL), 0);
         assert_int_equal(file_write_atomic(path, certificate, strlen(certificate), 0644, 0, 0, NULL), 0);
-        struct directory_options options = options_for("cn=Directory Manager", "root-secret-0123456789");
+        struct directory_options options = fixture_options("cn=Directory Manager", "root-secret-0123456789");
         options.ca = path;
         assert_fails(&options, ERR_REFUSED, "not the CA in");
         options.ca = ""; /* the system's, where the package ca-certificates is installed */
@@ -85,7 +61,7 @@ static void a_wrong_name_is_said(void **state)
         (void)state;
         char uri[64];
         snprintf(uri, sizeof uri, "ldaps://ip6-localhost.invalid:%d", fixture.port);
-        struct directory_options options = options_for("cn=Directory Manager", "root-secret-0123456789");
+        struct directory_options options = fixture_options("cn=Directory Manager", "root-secret-0123456789");
         options.uri = uri;
         assert_fails(&options, ERR_UNREACHABLE, "ip6-localhost.invalid");
         snprintf(uri, sizeof uri, "ldaps://127.0.0.2:%d", fixture.port);
@@ -98,7 +74,7 @@ static void addresses_are_checked(void **state)
         static const char *const wrong[] = {"", "http://a", "ldapi:///", "ldap://", "ldaps:///dc=a",
                 "ldaps://a/dc=b??sub", "ldap://a b", "directory.example.org", "ldaps://a:b"};
         for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-                struct directory_options options = options_for("cn=a", "b");
+                struct directory_options options = fixture_options("cn=a", "b");
                 options.uri = wrong[i];
                 struct directory *directory = NULL;
                 struct err *err = NULL;
@@ -121,7 +97,7 @@ static void silence_has_an_end(void **state)
         const char *const schemes[] = {"ldaps", "ldap"};
         for (size_t i = 0; i < 2; i++) {
                 snprintf(uri, sizeof uri, "%s://127.0.0.1:%d", schemes[i], ntohs(at.sin_port));
-                struct directory_options options = options_for("cn=a", "b");
+                struct directory_options options = fixture_options("cn=a", "b");
                 options.uri = uri;
                 options.connect_ms = options.operation_ms = 300;
                 struct directory *directory = NULL;
@@ -170,7 +146,7 @@ static void no_tls_no_password(void **state)
         close(pipes[1]);
         char uri[64];
         snprintf(uri, sizeof uri, "ldap://127.0.0.1:%d", ntohs(at.sin_port));
-        struct directory_options options = options_for("cn=somebody", "a-very-secret-password");
+        struct directory_options options = fixture_options("cn=somebody", "a-very-secret-password");
         options.uri = uri;
         options.connect_ms = options.operation_ms = 2000;
         assert_fails(&options, ERR_REFUSED, "StartTLS");
@@ -191,7 +167,7 @@ static void the_plain_port_is_closed(void **state)
         (void)state;
         char uri[64];
         snprintf(uri, sizeof uri, "ldap://127.0.0.1:%d", fixture.port); /* StartTLS at a TLS port */
-        struct directory_options options = options_for("cn=Directory Manager", "root-secret-0123456789");
+        struct directory_options options = fixture_options("cn=Directory Manager", "root-secret-0123456789");
         options.uri = uri;
         struct directory *directory = NULL;
         struct err *err = NULL;
@@ -203,7 +179,7 @@ static void the_plain_port_is_closed(void **state)
 static void nobody_sees_nothing(void **state)
 {
         (void)state;
-        struct directory_options options = options_for("", "");
+        struct directory_options options = fixture_options("", "");
         CLEANUP_DIRECTORY struct directory *directory = NULL;
         assert_int_equal(directory_open(&options, &directory, NULL), 0);
         json_auto_t *entries = NULL;
@@ -217,7 +193,7 @@ static void nobody_sees_nothing(void **state)
 static void entries_come_and_go(void **state)
 {
         (void)state;
-        CLEANUP_DIRECTORY struct directory *directory = open_root();
+        CLEANUP_DIRECTORY struct directory *directory = fixture_root();
         const char *base = "cn=users,cn=accounts,dc=t,dc=caas,dc=internal";
         CLEANUP_FREE char *dn = escape_dn("cn", "odd, (name)* \\ +x", base);
         json_auto_t *attributes = json_pack("{s:[s,s], s:s, s:s, s:[s,s]}", "objectClass", "top", "person", "cn",
@@ -262,7 +238,7 @@ static void entries_come_and_go(void **state)
 static void rules_of_the_server_are_said(void **state)
 {
         (void)state;
-        CLEANUP_DIRECTORY struct directory *directory = open_root();
+        CLEANUP_DIRECTORY struct directory *directory = fixture_root();
         json_auto_t *incomplete = json_pack("{s:s, s:s}", "objectClass", "person", "cn", "x");
         struct err *err = NULL;
         assert_int_equal(directory_add(directory, "cn=x,dc=t,dc=caas,dc=internal", incomplete, &err), -ERR_INVALID);
@@ -294,7 +270,7 @@ static void rules_of_the_server_are_said(void **state)
 static void long_lists_come_in_pages(void **state)
 {
         (void)state;
-        CLEANUP_DIRECTORY struct directory *directory = open_root();
+        CLEANUP_DIRECTORY struct directory *directory = fixture_root();
         const int many = 603;
         json_auto_t *container = json_pack("{s:[s,s], s:s}", "objectClass", "top", "nsContainer", "cn", "many");
         assert_int_equal(directory_add(directory, "cn=many,dc=t,dc=caas,dc=internal", container, NULL), 0);
@@ -329,13 +305,13 @@ static void accounts_have_few_rights(void **state)
                    *admin = "uid=admin,cn=users,cn=accounts,dc=t,dc=caas,dc=internal";
         const char *users_group = fixture_value(&fixture, "identity/users_group.dn");
         struct directory_options options =
-                options_for("uid=hub,cn=sysaccounts,cn=etc,dc=t,dc=caas,dc=internal", "hub-secret-0123456789");
+                fixture_options("uid=hub,cn=sysaccounts,cn=etc,dc=t,dc=caas,dc=internal", "hub-secret-0123456789");
         CLEANUP_DIRECTORY struct directory *hub = NULL, *provisioner = NULL, *person = NULL;
         assert_int_equal(directory_open(&options, &hub, NULL), 0);
-        options = options_for(
+        options = fixture_options(
                 "uid=provisioner,cn=sysaccounts,cn=etc,dc=t,dc=caas,dc=internal", "provisioner-secret-0123456789");
         assert_int_equal(directory_open(&options, &provisioner, NULL), 0);
-        options = options_for(admin, "admin-secret-0123456789");
+        options = fixture_options(admin, "admin-secret-0123456789");
         assert_int_equal(directory_open(&options, &person, NULL), 0);
 
         json_auto_t *entry = NULL, *group = json_pack("{s:[s,s,s,s,s], s:s}", "objectClass", "top", "groupofnames",
@@ -375,7 +351,7 @@ static void accounts_have_few_rights(void **state)
         assert_int_equal(directory_value_add(person, users_group, "member", admin, NULL, NULL), -ERR_DENIED);
         assert_int_equal(directory_password(person, admin, "short", NULL), -ERR_INVALID);
         assert_int_equal(directory_password(person, admin, "another-password", NULL), 0);
-        options = options_for(admin, "another-password");
+        options = fixture_options(admin, "another-password");
         CLEANUP_DIRECTORY struct directory *again = NULL;
         assert_int_equal(directory_open(&options, &again, NULL), 0);
 }
@@ -383,37 +359,20 @@ static void accounts_have_few_rights(void **state)
 static void locked_accounts_are_said(void **state)
 {
         (void)state;
-        CLEANUP_DIRECTORY struct directory *root = open_root();
+        CLEANUP_DIRECTORY struct directory *root = fixture_root();
         const char *dn = "uid=locked,cn=users,cn=accounts,dc=t,dc=caas,dc=internal";
         json_auto_t *person =
                 json_pack("{s:[s,s], s:s, s:s, s:s, s:s, s:s}", "objectClass", "inetOrgPerson", "inetUser", "uid",
                         "locked", "cn", "L", "sn", "L", "userPassword", "a-good-password", "nsAccountLock", "TRUE");
         assert_int_equal(directory_add(root, dn, person, NULL), 0);
-        struct directory_options options = options_for(dn, "a-good-password");
+        struct directory_options options = fixture_options(dn, "a-good-password");
         assert_fails(&options, ERR_DENIED, "locked");
         options.password = "wrong-password";
         assert_fails(&options, ERR_DENIED, "locked");
 }
 
-static int setup(void **state)
-{
-        (void)state;
-        return fixture_open(&fixture, 21110);
-}
-
-static int teardown(void **state)
-{
-        (void)state;
-        fixture_close(&fixture);
-        return 0;
-}
-
 int main(void)
 {
-        if (!fixture_possible()) {
-                puts("skip: needs root and the packages 389-ds-base and libnss3-tools");
-                return 0;
-        }
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(wrong_passwords_are_said),
                 cmocka_unit_test(a_wrong_ca_is_said),
@@ -429,5 +388,5 @@ int main(void)
                 cmocka_unit_test(accounts_have_few_rights),
                 cmocka_unit_test(locked_accounts_are_said),
         };
-        return cmocka_run_group_tests(tests, setup, teardown);
+        return FIXTURE_RUN(tests, 21110);
 }

@@ -11,8 +11,6 @@
 #include "client/ldap/escape.h"
 #include "client/tls/certificate.h"
 
-static struct fixture fixture;
-
 static json_t *observe(const struct kind *kind, const struct resource *r)
 {
         json_t *state = NULL;
@@ -27,19 +25,6 @@ static int apply(const struct kind *kind, const struct resource *r, const struct
 {
         json_auto_t *state = observe(kind, r);
         return kind->apply(&fixture.ctx, r, recorded, state, ret, err);
-}
-
-static struct directory *root(void)
-{
-        struct directory_options options = {.uri = fixture_value(&fixture, "identity/access.uri"),
-                .ca = fixture_value(&fixture, "identity/access.ca"),
-                .bind_dn = "cn=Directory Manager",
-                .password = "root-secret-0123456789"};
-        struct directory *directory = NULL;
-        struct err *err = NULL;
-        if (directory_open(&options, &directory, &err) < 0)
-                fixture_die("root", err);
-        return directory;
 }
 
 static enum action compared(
@@ -62,7 +47,7 @@ static void entries_are_put_right_and_nothing_else(void **state)
         json_auto_t *well = observe(&kind_ldap_entry, &r);
         assert_int_equal(json_object_size(json_object_get(well, "different")), 0);
 
-        CLEANUP_DIRECTORY struct directory *directory = root();
+        CLEANUP_DIRECTORY struct directory *directory = fixture_root();
         const char *groups = "cn=groups,cn=accounts,dc=t,dc=caas,dc=internal",
                    *admin = "uid=admin,cn=users,cn=accounts,dc=t,dc=caas,dc=internal";
         json_auto_t *spoilt = json_pack("{s:[s]}", "aci",
@@ -87,10 +72,7 @@ static void entries_are_put_right_and_nothing_else(void **state)
         json_auto_t *entry = NULL;
         assert_int_equal(directory_read(directory, admin, NULL, &entry, NULL), 0);
         assert_string_equal(directory_value(entry, "displayName"), "Ada Lovelace");
-        struct directory_options options = {.uri = fixture_value(&fixture, "identity/access.uri"),
-                .ca = fixture_value(&fixture, "identity/access.ca"),
-                .bind_dn = admin,
-                .password = "chosen-by-herself"};
+        struct directory_options options = fixture_options(admin, "chosen-by-herself");
         CLEANUP_DIRECTORY struct directory *ada = NULL, *hub = NULL;
         assert_int_equal(directory_open(&options, &ada, NULL), 0);
         options.bind_dn = "uid=hub,cn=sysaccounts,cn=etc,dc=t,dc=caas,dc=internal";
@@ -102,7 +84,7 @@ static void entries_are_put_right_and_nothing_else(void **state)
 static void a_group_of_others_is_never_touched(void **state)
 {
         (void)state;
-        CLEANUP_DIRECTORY struct directory *directory = root();
+        CLEANUP_DIRECTORY struct directory *directory = fixture_root();
         const char *dn = "cn=theirs,cn=groups,cn=accounts,dc=t,dc=caas,dc=internal",
                    *admin = "uid=admin,cn=users,cn=accounts,dc=t,dc=caas,dc=internal";
         json_auto_t *group = json_pack("{s:[s,s], s:s, s:s, s:s}", "objectClass", "top", "groupOfNames", "cn", "theirs",
@@ -132,7 +114,7 @@ static void a_group_of_others_is_never_touched(void **state)
 static void our_group_is_known_after_a_kill(void **state)
 {
         (void)state;
-        CLEANUP_DIRECTORY struct directory *directory = root();
+        CLEANUP_DIRECTORY struct directory *directory = fixture_root();
         struct resource r = fixture_get(&fixture, "identity/users_group");
         json_object_del(json_object_get(r.spec, "server"), "embedded");
         json_object_set_new(r.spec, "name", json_string("ours"));
@@ -385,10 +367,7 @@ static void the_instance_lives_through_changes(void **state)
         int64_t start = clock_system()->monotonic_ms(clock_system());
         assert_true(fixture_start(&fixture, service.spec));
         print_message("         started in %d ms\n", (int)(clock_system()->monotonic_ms(clock_system()) - start));
-        struct directory_options options = {.uri = fixture_value(&fixture, "identity/access.uri"),
-                .ca = fixture_value(&fixture, "identity/access.ca"),
-                .bind_dn = "cn=Directory Manager",
-                .password = "root-secret-0123456789"};
+        struct directory_options options = fixture_options("cn=Directory Manager", "root-secret-0123456789");
         CLEANUP_DIRECTORY struct directory *directory = NULL;
         assert_int_equal(directory_open(&options, &directory, NULL), -ERR_DENIED);
         options.password = "another-root-password";
@@ -413,25 +392,8 @@ static void the_instance_lives_through_changes(void **state)
         json_decref(r.spec), json_decref(service.spec), json_decref(certificate.spec);
 }
 
-static int setup(void **state)
-{
-        (void)state;
-        return fixture_open(&fixture, 21130);
-}
-
-static int teardown(void **state)
-{
-        (void)state;
-        fixture_close(&fixture);
-        return 0;
-}
-
 int main(void)
 {
-        if (!fixture_possible()) {
-                puts("skip: needs root and the packages 389-ds-base and libnss3-tools");
-                return 0;
-        }
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(faults_are_found_before),
                 cmocka_unit_test(entries_are_put_right_and_nothing_else),
@@ -443,5 +405,5 @@ int main(void)
                 cmocka_unit_test(certificates_wear_out),
                 cmocka_unit_test(the_instance_lives_through_changes),
         };
-        return cmocka_run_group_tests(tests, setup, teardown);
+        return FIXTURE_RUN(tests, 21130);
 }
