@@ -6,12 +6,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import ldap3
 import pytest
 from conftest import SUFFIX
-from pangeo_hub.directory import Directory, DirectoryAway, normal_dn
+from pangeo_hub.directory import Directory, DirectoryAway, PasswordExpired, TooManyWrong, normal_dn
 from pangeo_hub.settings import DirectorySettings, Settings
 
 USERS, GROUPS = f"cn=users,cn=accounts,{SUFFIX}", f"cn=groups,cn=accounts,{SUFFIX}"
@@ -30,6 +31,7 @@ PEOPLE = [
     person("locked", "locked-pw", memberOf=[MEMBERS], nsAccountLock="TRUE"),
     person("expired", "expired-pw", memberOf=[MEMBERS], krbPrincipalExpiration="20200101000000Z"),
     person("later", "later-pw", memberOf=[MEMBERS], krbPrincipalExpiration="29990101000000Z"),
+    person("guessed", "guessed-pw", memberOf=[MEMBERS], accountUnlockTime="29990101000000Z"),
     person("root", "root-pw", memberOf=[MEMBERS], uidNumber="0"),
 ]
 
@@ -66,7 +68,9 @@ def test_groups_are_those_asked_for_however_they_are_spelled(directory: Director
     assert not bob.groups
 
 
-@pytest.mark.parametrize(("name", "locked"), [("alice", False), ("locked", True), ("expired", True), ("later", False)])
+@pytest.mark.parametrize(
+    ("name", "locked"), [("alice", False), ("locked", True), ("expired", True), ("later", False), ("guessed", False)]
+)
 def test_locked_and_expired(directory: Directory, name: str, locked: bool) -> None:
     account = directory.account(name)
     assert account is not None
@@ -92,6 +96,34 @@ def test_passwords(directory: Directory) -> None:
     assert directory.password_is_right(dn, "alice-pw")
     assert not directory.password_is_right(dn, "wrong")
     assert not directory.password_is_right(dn, "")
+
+
+def test_when_passwords_are_taken_again(directory: Directory) -> None:
+    guessed, alice = directory.account("guessed"), directory.account("alice")
+    assert guessed is not None and alice is not None
+    assert (guessed.opens and guessed.opens.year, alice.opens) == (2999, None)
+
+
+@pytest.mark.parametrize(
+    ("result", "message", "raised"),
+    [
+        (19, "Exceed password retry limit. Please try later.", TooManyWrong),
+        (53, "Too many failed logins.\n", TooManyWrong),
+        (49, "Password is expired", PasswordExpired),
+        (51, "", DirectoryAway),
+        (49, "", None),
+        (53, "Account inactivated.", None),
+    ],
+)
+def test_refused_binds(
+    directory: Directory, monkeypatch: Any, result: int, message: str, raised: type[Exception] | None
+) -> None:
+    refused = SimpleNamespace(
+        bind=lambda: False, unbind=lambda: None, result={"result": result, "message": message, "description": ""}
+    )
+    monkeypatch.setattr(directory, "_connect", lambda *_: refused)
+    with pytest.raises(raised) if raised else contextlib.nullcontext():
+        assert not directory.password_is_right("uid=x", "y")
 
 
 def test_direct_members(directory: Directory) -> None:

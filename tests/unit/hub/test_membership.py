@@ -1,6 +1,8 @@
 """Who left loses everything, a directory that is away ends nobody, and the doors close before the slow parts."""
 
 import asyncio
+import dataclasses
+import datetime
 import logging
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 from jupyterhub import orm, roles
 from pangeo_hub.accounts import Accounts
 from pangeo_hub.authenticator import PangeoAuthenticator, SignInRefused
-from pangeo_hub.directory import Account, DirectoryAway, PasswordExpired, normal_dn
+from pangeo_hub.directory import Account, DirectoryAway, PasswordExpired, TooManyWrong, normal_dn
 from pangeo_hub.membership import Membership
 from pangeo_hub.settings import Settings
 
@@ -41,6 +43,8 @@ class FakeDirectory:
         name = dn.split(",")[0].removeprefix("uid=")
         if password == "expired":
             raise PasswordExpired
+        if password == "the eleventh":
+            raise TooManyWrong
         return self.passwords.get(name) == password
 
 
@@ -211,6 +215,26 @@ def test_refusals_say_why(hub: SimpleNamespace, person: Account | None, password
     with pytest.raises(SignInRefused) as refused:
         sign_in(hub, "alice", password)
     assert (refused.value.status_code, refused.value.page) == (status, page)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(None, "in some minutes"), (-5, "in a minute"), (55, "in a minute"), (299, "in 5 minutes")]
+)
+def test_too_many_wrong_passwords_say_when_to_try_again(hub: SimpleNamespace, seconds: int | None, words: str) -> None:
+    opens = seconds and datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+    hub.directory.people["alice"] = dataclasses.replace(account("alice", "unit_notebook_users"), opens=opens)
+    with pytest.raises(SignInRefused) as refused:
+        sign_in(hub, "alice", "the eleventh")
+    assert (refused.value.status_code, refused.value.page) == (429, "login.html")
+    assert f"Try again {words}." in refused.value.jupyterhub_message
+
+
+def test_somebodys_guessing_ends_nothing(hub: SimpleNamespace) -> None:
+    opens = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
+    hub.directory.people["alice"] = dataclasses.replace(account("alice", "unit_notebook_users"), opens=opens)
+    assert sweep(hub) == []
+    assert not hub.alice.stopped
+    assert asyncio.run(hub.authenticator.refresh_user(hub.alice))["groups"] == ["unit_notebook_users"]
 
 
 def test_who_is_no_member_hears_of_it_only_with_the_right_password(hub: SimpleNamespace) -> None:

@@ -4,6 +4,8 @@ The stock LDAP authenticator verifies no certificate by default, has no time-out
 members only and knows neither groups nor refreshing; so this one talks to the directory itself (directory.py)."""
 
 import asyncio
+import datetime
+import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -13,7 +15,7 @@ from tornado import web
 from traitlets import Any as AnyTrait
 
 from .accounts import Accounts
-from .directory import USER_NAME, Account, Directory, DirectoryAway, PasswordExpired
+from .directory import USER_NAME, Account, Directory, DirectoryAway, PasswordExpired, TooManyWrong
 from .settings import Settings
 
 T = TypeVar("T")
@@ -80,6 +82,16 @@ class PangeoAuthenticator(Authenticator):
                 "Your password has expired. Change it where your account is managed, then sign in.",
                 name,
             ) from None
+        except TooManyWrong:
+            when = await self.ask(self._when_to_try_again, name)
+            self.log.warning("too many wrong passwords for %s: the directory takes none for a while", name)
+            raise SignInRefused(
+                429,
+                "login.html",
+                f"Too many wrong passwords were given for this account, so none is taken for a while. Try again {when}."
+                " Servers that run go on running. If it was not you who tried, please tell an administrator.",
+                name,
+            ) from None
         if account is None:
             return None
         if not account.groups & self.admitting:
@@ -101,6 +113,17 @@ class PangeoAuthenticator(Authenticator):
         if account is None or account.locked or not self.directory.password_is_right(account.dn, password):
             return None
         return account
+
+    def _when_to_try_again(self, name: str) -> str:
+        """In a thread. Not every directory says when."""
+        try:
+            account = self.directory.account(name)
+        except DirectoryAway:
+            account = None
+        if account is None or account.opens is None:
+            return "in some minutes"
+        minutes = math.ceil((account.opens - datetime.datetime.now(datetime.UTC)).total_seconds() / 60)
+        return "in a minute" if minutes <= 1 else f"in {minutes} minutes"
 
     def to_model(self, account: Account) -> dict[str, Any]:
         """What JupyterHub keeps of somebody who is admitted; remembers uid and gid for the spawner."""

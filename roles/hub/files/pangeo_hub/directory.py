@@ -14,7 +14,12 @@ from urllib.parse import urlsplit
 
 import ldap3
 from ldap3.core.exceptions import LDAPException, LDAPInvalidDnError
-from ldap3.core.results import RESULT_INVALID_CREDENTIALS, RESULT_NO_SUCH_OBJECT, RESULT_SUCCESS
+from ldap3.core.results import (
+    RESULT_CONSTRAINT_VIOLATION,
+    RESULT_INVALID_CREDENTIALS,
+    RESULT_NO_SUCH_OBJECT,
+    RESULT_SUCCESS,
+)
 from ldap3.utils.conv import escape_filter_chars
 from ldap3.utils.dn import parse_dn
 
@@ -25,7 +30,15 @@ USER_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,63}")
 # Numbers below belong to the machine's own accounts.
 FIRST_UID = 1000
 LAST_UID = 2**31 - 1
-ATTRIBUTES = ["uid", "uidNumber", "gidNumber", "memberOf", "nsAccountLock", "krbPrincipalExpiration"]
+ATTRIBUTES = [
+    "uid",
+    "uidNumber",
+    "gidNumber",
+    "memberOf",
+    "nsAccountLock",
+    "krbPrincipalExpiration",
+    "accountUnlockTime",
+]
 BATCH = 100
 # After a failure nobody waits for the directory again for this long: they are told at once.
 AWAY_SECONDS = 5.0
@@ -54,9 +67,15 @@ class PasswordExpired(Exception):
     """The password is right and has expired."""
 
 
+class TooManyWrong(Exception):
+    """After too many wrong passwords the directory takes none for this account, for a while."""
+
+
 @dataclass(frozen=True)
 class Account:
-    """One person. groups: those of the asked-for groups that they are in, directly or through other groups."""
+    """One person. groups: those of the asked-for groups that they are in, directly or through other groups. locked: by an
+    administrator, which ends what they have here. opens: when passwords are taken again after too many wrong ones, which
+    anybody can give: it ends nothing."""
 
     name: str
     dn: str
@@ -64,6 +83,7 @@ class Account:
     gid: int | None
     groups: frozenset[str]
     locked: bool
+    opens: datetime.datetime | None = None
 
 
 def normal_dn(dn: str) -> str:
@@ -84,13 +104,12 @@ def _number(values: Sequence[str]) -> int | None:
     return number if FIRST_UID <= number <= LAST_UID else None
 
 
-def _expired(values: Sequence[str]) -> bool:
-    """krbPrincipalExpiration is a generalized time: 20260131235959Z."""
+def _moment(values: Sequence[str]) -> datetime.datetime | None:
+    """A generalized time: 20260131235959Z."""
     try:
-        end = datetime.datetime.strptime(values[0], "%Y%m%d%H%M%SZ").replace(tzinfo=datetime.UTC)
+        return datetime.datetime.strptime(values[0], "%Y%m%d%H%M%SZ").replace(tzinfo=datetime.UTC)
     except (IndexError, ValueError):
-        return False
-    return end <= datetime.datetime.now(datetime.UTC)
+        return None
 
 
 class Directory:
@@ -147,7 +166,8 @@ class Directory:
         return result
 
     def password_is_right(self, dn: str, password: str) -> bool:
-        """Tries to bind. A locked account answers like a wrong password. Raises DirectoryAway, PasswordExpired."""
+        """Tries to bind. A locked account answers like a wrong password. Raises DirectoryAway, PasswordExpired,
+        TooManyWrong."""
         if not password or not dn:  # an empty password would be an anonymous bind, which succeeds
             return False
         connection = self._connect(dn, password)
@@ -160,8 +180,12 @@ class Directory:
             self._close(connection)
         if right:
             return True
-        if result["result"] == RESULT_INVALID_CREDENTIALS and "expired" in (result.get("message") or "").lower():
+        message = (result.get("message") or "").lower()
+        if result["result"] == RESULT_INVALID_CREDENTIALS and "expired" in message:
             raise PasswordExpired
+        # 389 Directory Server's own policy, and FreeIPA's.
+        if result["result"] == RESULT_CONSTRAINT_VIOLATION or "too many failed" in message:
+            raise TooManyWrong
         if result["result"] in (51, 52, 80):  # busy, unavailable, other
             raise self._away(f"bind: {result.get('description')}")
         return False
@@ -175,13 +199,15 @@ class Directory:
             self._groups[member] for member in map(normal_dn, attributes.get("memberOf", [])) if member in self._groups
         )
         locked = any(value.lower() == "true" for value in attributes.get("nsAccountLock", []))
+        expires = _moment(attributes.get("krbPrincipalExpiration", []))
         return Account(
             name=name.lower(),
             dn=dn,
             uid=_number(attributes.get("uidNumber", [])),
             gid=_number(attributes.get("gidNumber", [])),
             groups=groups,
-            locked=locked or _expired(attributes.get("krbPrincipalExpiration", [])),
+            locked=locked or (expires is not None and expires <= datetime.datetime.now(datetime.UTC)),
+            opens=_moment(attributes.get("accountUnlockTime", [])),
         )
 
     def _connect(self, user: str, password: str) -> ldap3.Connection:
