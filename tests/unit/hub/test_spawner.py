@@ -1,17 +1,19 @@
 import asyncio
 import datetime
 import os
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from subprocess import Popen
+from subprocess import PIPE, Popen, run
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from jupyterhub.utils import utcnow
-from pangeo_hub.accounts import Accounts, Ids
+from jupyterhub.utils import random_port, utcnow
+from pangeo_hub.accounts import Accounts
 from pangeo_hub.choices import Choices
+from pangeo_hub.port import HeldPort, Taken, hold, listener
 from pangeo_hub.settings import Settings
 from pangeo_hub.spawner import (
     LOG_NAME,
@@ -19,7 +21,6 @@ from pangeo_hub.spawner import (
     SandboxSpawner,
     StartFailed,
     home_bytes,
-    listener_uid,
     start_ticks,
 )
 from pangeo_hub.systemd import PangeoSystemdSpawner
@@ -136,9 +137,9 @@ def test_a_server_is_found_again_but_not_taken_for_another_process(spawner: Sand
 
 
 def test_a_start_that_is_broken_off_ends_at_once(spawner: SandboxSpawner, monkeypatch: Any) -> None:
-    monkeypatch.setattr(SandboxSpawner, "server", SimpleNamespace(base_url="/user/alice/"))
+    monkeypatch.setattr(SandboxSpawner, "server", SimpleNamespace(base_url="/user/alice/", port=0))
     spawner.withdrawn = "access was withdrawn"
-    for start in (spawner.wait_until_answers(spawner._ids()), spawner.prepare()):
+    for start in (spawner.wait_until_answers(), spawner.prepare()):
         with pytest.raises(StartFailed, match="access was withdrawn"):
             asyncio.run(start)
 
@@ -151,16 +152,105 @@ def test_an_answer_from_somebody_elses_port_is_no_answer(spawner: SandboxSpawner
         def log_message(self, *_: Any) -> None:
             pass
 
-    monkeypatch.setattr(SandboxSpawner, "server", SimpleNamespace(base_url="/user/alice/"))
+    monkeypatch.setattr(SandboxSpawner, "server", SimpleNamespace(base_url="/user/alice/", port=0))
     with ThreadingHTTPServer(("127.0.0.1", 0), Quick) as quick:
         threading.Thread(target=quick.serve_forever, daemon=True).start()
-        assert listener_uid(quick.server_port) == os.getuid()
-        spawner.port = quick.server_port
-        spawner.load_state({"pid": os.getpid(), "started_ticks": start_ticks(os.getpid())})
+        assert (listener(quick.server_port) or [None])[0] == os.getuid()
+        spawner.port, spawner._uid = quick.server_port, 60001
+        spawner.load_state({"pid": os.getpid(), "started_ticks": start_ticks(os.getpid()), "uid": 60001})
         with pytest.raises(StartFailed, match="Another program"):
-            asyncio.run(spawner.wait_until_answers(Ids(60001, 60001)))
-        asyncio.run(spawner.wait_until_answers(Ids(os.getuid(), 60001)))
+            asyncio.run(spawner.wait_until_answers())
+        spawner._uid = os.getuid()
+        asyncio.run(spawner.wait_until_answers())
+        assert spawner._held
+        spawner._held._socket.close()
         quick.shutdown()
+
+
+SERVER = """
+import os, socket, sys, time
+os.setgid(60001), os.setuid(60001)
+listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))  # with SO_REUSEADDR, as Jupyter's
+print("up", flush=True)
+time.sleep(600)
+"""
+THIEF = """
+import os, socket, sys
+os.setgid(60002), os.setuid(60002)
+for address in ("127.0.0.1", "0.0.0.0"):
+    for options in ((), (socket.SO_REUSEADDR,), (socket.SO_REUSEADDR, socket.SO_REUSEPORT)):
+        with socket.socket() as taken:
+            for option in options:
+                taken.setsockopt(socket.SOL_SOCKET, option, 1)
+            try:
+                taken.bind((address, int(sys.argv[1])))
+                taken.listen()
+                print("taken")
+            except OSError:
+                pass
+"""
+
+
+def user_server() -> tuple[Popen[str], int]:
+    port = random_port()
+    process = Popen([sys.executable, "-c", SERVER, str(port)], stdout=PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "up\n"
+    return process, port
+
+
+def thefts(port: int) -> int:
+    done = run([sys.executable, "-c", THIEF, str(port)], stdout=PIPE, text=True, check=True)
+    return done.stdout.count("taken")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_the_port_of_a_dead_server_is_nobodys_until_no_route_leads_there(
+    spawner: SandboxSpawner, monkeypatch: Any
+) -> None:
+    """Held from the hub's first look on, here one after a restart of the hub; over the end of the server; until released."""
+
+    async def live() -> None:
+        process, port = user_server()
+        monkeypatch.setattr(SandboxSpawner, "server", SimpleNamespace(port=port))
+        spawner.load_state({"pid": process.pid, "started_ticks": start_ticks(process.pid), "uid": 60001})
+        assert await spawner.poll() is None
+        assert thefts(port) == 0
+        process.kill()
+        process.wait()
+        await asyncio.sleep(0.1)
+        assert listener(port) is None  # connections are refused: nobody waits for an answer
+        assert await spawner.poll() == 0
+        assert thefts(port) == 0
+        spawner.run_post_stop_hook()
+        assert thefts(port) > 0
+
+    asyncio.run(live())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_a_server_whose_port_is_somebody_elses_is_ended(spawner: SandboxSpawner, monkeypatch: Any) -> None:
+    stopped: list[bool] = []
+
+    async def stop(_: Any, now: bool = False) -> None:
+        stopped.append(now)
+
+    monkeypatch.setattr(SandboxSpawner, "stop", stop)
+    process, port = user_server()
+    monkeypatch.setattr(SandboxSpawner, "server", SimpleNamespace(port=port))
+    spawner.load_state({"pid": process.pid, "started_ticks": start_ticks(process.pid), "uid": 60003})
+    assert asyncio.run(spawner.poll()) == 1
+    assert stopped == [True]
+    assert "took its port" in spawner.stopped_because
+    process.kill()
+    process.wait()
+
+
+def test_nobody_listens_is_not_mistaken_for_somebody() -> None:
+    with pytest.raises(Taken):
+        hold(1, 60001)
+    with pytest.raises(OSError, match="no process"):
+        HeldPort(60001, 1)
 
 
 def test_why_it_ended_is_known_before_the_hub_forgets_the_server(spawner: SandboxSpawner) -> None:

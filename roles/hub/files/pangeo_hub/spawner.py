@@ -23,6 +23,7 @@ from traitlets.config import LoggingConfigurable
 
 from .accounts import Accounts, Ids
 from .choices import BadChoice, Choice, Choices, options_from_form
+from .port import HeldPort, Taken, hold, listener
 from .settings import Settings
 
 HOME_SECONDS = 60.0
@@ -62,6 +63,8 @@ class PangeoSpawner(LoggingConfigurable):
         self._steps: list[str] = []
         self._began = 0.0
         self._choice: Choice | None = None
+        self._held: HeldPort | None = None
+        self._uid: int | None = None  # which the server runs under
 
     # --- what is chosen ---
 
@@ -88,11 +91,14 @@ class PangeoSpawner(LoggingConfigurable):
         state = super().get_state()
         if self.stopped_because:
             state["stopped_because"] = self.stopped_because
+        if self._uid is not None:
+            state["uid"] = self._uid
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self.stopped_because = state.get("stopped_because", "")
+        self._uid = state.get("uid")
 
     # --- start ---
 
@@ -117,6 +123,7 @@ class PangeoSpawner(LoggingConfigurable):
         self.stopped_because = ""
         self._choice = self._resolve(self.user_options)
         ids = self._ids()
+        self._uid = ids.uid
         self.mem_limit = self._choice.size.memory_bytes
         self.cpu_limit = self._choice.size.cpus
         if self.port == 0:
@@ -184,7 +191,7 @@ class PangeoSpawner(LoggingConfigurable):
         env["JUPYTER_RUNTIME_DIR"] = "/tmp/jupyter"
         return env
 
-    async def wait_until_answers(self, ids: Ids) -> None:
+    async def wait_until_answers(self) -> None:
         """Returns as soon as the server answers HTTP. The hub's own waiting backs off to seconds between its looks.
 
         Ports are shared with everybody on this host: an answer counts only if the user's own uid holds the port, or
@@ -202,9 +209,10 @@ class PangeoSpawner(LoggingConfigurable):
             try:
                 response = await client.fetch(url, raise_error=False, request_timeout=5, follow_redirects=False)
                 if response.code < 500:
-                    if listener_uid(self.port) != ids.uid:
-                        raise StartFailed("Another program took the server's port. Please try again.")
+                    self._hold_port(self.port)
                     return
+            except Taken:
+                raise StartFailed("Another program took the server's port. Please try again.") from None
             except OSError:
                 pass  # not listening yet
             await asyncio.sleep(POLL_SECONDS)
@@ -244,6 +252,39 @@ class PangeoSpawner(LoggingConfigurable):
         """What the server said last, for the page that says that it failed."""
         lines = self.log_lines(4)
         return "Its last words were: " + " / ".join(lines) if lines else "It said nothing."
+
+    # --- its port ---
+
+    def _hold_port(self, port: int) -> None:
+        """Raises Taken if the user's server is not who listens there."""
+        if self._held or self._uid is None:
+            return
+        try:
+            self._held = hold(port, self._uid)
+        except OSError as error:  # in a container that takes even root's right to look into processes
+            self.log.warning("the port of the server of %s cannot be held: %s", self.user.name, error)
+            self._uid = None  # not tried again
+
+    async def poll(self) -> int | None:
+        """Of one that runs, also after a restart of the hub, the port is held. One that lost it to somebody is ended."""
+        status = await super().poll()
+        if status is not None or self.pending == "spawn" or not self.server or not listener(self.server.port):
+            return status
+        try:
+            self._hold_port(self.server.port)
+        except Taken as error:
+            self.log.error("the server of %s is ended: %s", self.user.name, error)
+            self.stopped_because, self._uid = "another program took its port", None
+            await self.stop(now=True)
+            return 1
+        return None
+
+    def run_post_stop_hook(self) -> Any:
+        """What the hub calls last, when no route leads to the server any more."""
+        if self._held:
+            self._held.release()
+            self._held = None
+        return super().run_post_stop_hook()
 
     # --- why it ended ---
 
@@ -319,7 +360,7 @@ class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
             )
         self.pid = self.proc.pid
         self.started_ticks = start_ticks(self.pid)
-        await self.wait_until_answers(ids)
+        await self.wait_until_answers()
         return ("127.0.0.1", self.port)
 
     async def last_words(self) -> str:
@@ -356,16 +397,6 @@ class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
         _, errors = await process.communicate()
         if process.returncode != 0:
             self.log.error("ending what is left of %s: %s", self.group, errors.decode(errors="replace").strip())
-
-
-def listener_uid(port: int) -> int | None:
-    """The uid that listens on the TCP port of 127.0.0.1; None if nobody does."""
-    with open("/proc/net/tcp", encoding="ascii") as file:
-        for line in file.readlines()[1:]:
-            words = line.split()
-            if words[1] == f"0100007F:{port:04X}" and words[3] == "0A":  # listening
-                return int(words[7])
-    return None
 
 
 def counted(number: int, what: str) -> str:

@@ -48,7 +48,7 @@ class PangeoSystemdSpawner(PangeoSpawner, SystemdSpawner):
         )
         if status != 0:
             raise StartFailed("systemd could not start the server. Please tell an administrator.")
-        await self.wait_until_answers(ids)
+        await self.wait_until_answers()
         return ("127.0.0.1", self.port)
 
     async def last_words(self) -> str:
