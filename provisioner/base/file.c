@@ -200,6 +200,60 @@ int file_remove_tree(const char *path, struct err **err)
         return remove_below(fd, slash + 1, st.st_dev, path, err);
 }
 
+struct giving {
+        struct stat from; /* of the tree's top */
+        uid_t uid;
+        gid_t gid;
+        const char *shown;
+};
+
+static int give_below(int parent, const char *name, const struct giving *g, struct err **err);
+
+static int give_entries(int fd, const struct giving *g, struct err **err)
+{
+        int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+        if (!dir) {
+                if (copy >= 0)
+                        close(copy);
+                return err_set(err, ERR_IO, "cannot read a folder in %s", g->shown);
+        }
+        int r = 0;
+        struct dirent *entry;
+        while (r == 0 && (entry = readdir(dir)))
+                if (!str_is(entry->d_name, ".") && !str_is(entry->d_name, ".."))
+                        r = give_below(fd, entry->d_name, g, err);
+        closedir(dir);
+        return r;
+}
+
+/* By a descriptor of the thing itself: its owner so far cannot put another one in its place. */
+static int give_below(int parent, const char *name, const struct giving *g, struct err **err)
+{
+        CLEANUP_CLOSE int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        struct stat st;
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return errno == ENOENT ? 0 : err_set_errno(err, errno, "cannot look at %s in %s", name, g->shown);
+        if (st.st_dev != g->from.st_dev)
+                return err_set(err, ERR_BUSY, "%s in %s is a mount", name, g->shown);
+        int r = S_ISDIR(st.st_mode) ? give_entries(fd, g, err) : 0;
+        if (r < 0 || st.st_uid != g->from.st_uid)
+                return r;
+        if (!S_ISDIR(st.st_mode) && st.st_nlink > 1)
+                return err_set(err, ERR_REFUSED, "%s in %s has a second name elsewhere", name, g->shown);
+        if (fchownat(fd, "", g->uid, g->gid, AT_EMPTY_PATH) < 0)
+                return err_set_errno(err, errno, "cannot change the owner of %s in %s", name, g->shown);
+        return 0;
+}
+
+int file_give_tree(const char *path, uid_t uid, gid_t gid, struct err **err)
+{
+        struct giving g = {.uid = uid, .gid = gid, .shown = path};
+        if (lstat(path, &g.from) < 0)
+                return err_set_errno(err, errno, "cannot look at %s", path);
+        return g.from.st_uid == uid ? 0 : give_below(AT_FDCWD, path, &g, err);
+}
+
 int file_remove(const char *path, struct err **err)
 {
         if (unlink(path) < 0 && errno != ENOENT)

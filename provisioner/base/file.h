@@ -25,6 +25,11 @@ int file_make_dirs(const char *path, mode_t mode, struct err **err);
  * Not being there is fine. */
 int file_remove_tree(const char *path, struct err **err);
 
+/* Gives to uid and gid what is there of path's present owner, path itself last, so that a run that was cut off is taken
+ * up. Follows no links and does not leave the file system. A file with a second name is -ERR_REFUSED: it may stand in
+ * other places, too. */
+int file_give_tree(const char *path, uid_t uid, gid_t gid, struct err **err);
+
 /* Removes one file or link; not being there is fine. */
 int file_remove(const char *path, struct err **err);
 

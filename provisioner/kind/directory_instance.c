@@ -11,6 +11,7 @@
 #include "base/proc.h"
 #include "base/random.h"
 #include "base/str.h"
+#include "client/service/service.h"
 #include "client/tls/certificate.h"
 #include "kind/kind.h"
 #include "kind/place.h"
@@ -18,13 +19,14 @@
 #include "tree/digest.h"
 
 #define PYTHON     "/usr/bin/python3"
-#define USER       "dirsrv"
 #define CONFIG_MAX (1024 * 1024)
 #define PEM_MAX    (64 * 1024)
 
 static const struct spec_field fields[] = {
         {"folder", SPEC_PATH, true},
         {"name", SPEC_TEXT, true},
+        {"user", SPEC_TEXT, true},    /* the server's account, of this directory alone */
+        {"service", SPEC_TEXT, true}, /* the host.service that runs it */
         {"suffix", SPEC_TEXT, true},
         {"address", SPEC_TEXT, true},
         {"port", SPEC_WHOLE, true},
@@ -88,8 +90,8 @@ static char *config_text(const json_t *spec)
         json_auto_t *config = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:s, s:s}", "folder",
                 spec_text(spec, "folder", ""), "config", own, "name", spec_text(spec, "name", ""), "suffix",
                 spec_text(spec, "suffix", ""), "address", spec_text(spec, "address", ""), "port",
-                (json_int_t)spec_whole(spec, "port", 0), "user", USER, "root_dn", spec_text(spec, "root_dn", ""),
-                "first_uid", (json_int_t)spec_whole(spec, "first_uid", 0), "last_uid",
+                (json_int_t)spec_whole(spec, "port", 0), "user", spec_text(spec, "user", ""), "root_dn",
+                spec_text(spec, "root_dn", ""), "first_uid", (json_int_t)spec_whole(spec, "first_uid", 0), "last_uid",
                 (json_int_t)(spec_whole(spec, "first_uid", 0) + spec_whole(spec, "uid_count", 1) - 1), "keys", store,
                 "schema", spec_text(spec, "content", ""));
         return json_dumps(config, JSON_INDENT(2) | JSON_SORT_KEYS);
@@ -166,15 +168,41 @@ static int make_keys(struct kind_ctx *ctx, const json_t *spec, struct err **err)
         return r;
 }
 
-/* The server runs as its own account and needs nothing of the folder but what is its own. */
-static int make_folder(const json_t *spec, uid_t uid, gid_t gid, struct err **err)
+/* It is there only when the server had no time to clean up. */
+static int remove_semaphore(const json_t *spec, struct err **err)
+{
+        CLEANUP_FREE char *own = config_folder(spec), *semaphore = str_format("/dev/shm/sem.%s.stats", own);
+        return *own ? file_remove(semaphore, err) : 0;
+}
+
+/* The folder of an earlier account, or of one that is gone: see remove_it. Not under the feet of a server that runs:
+ * the service comes next and starts it anew. */
+static int take_over(struct kind_ctx *ctx, const json_t *spec, uid_t uid, gid_t gid, struct err **err)
 {
         const char *folder = spec_text(spec, "folder", "");
-        int r = file_make_dirs(folder, 0700, err);
+        struct stat st;
+        if (stat(folder, &st) < 0 || st.st_uid == uid)
+                return 0;
+        const struct service_host host = {
+                .cluster = ctx->cluster, .cluster_dir = ctx->cluster_dir, .clock = ctx->clock, .cancel = ctx->cancel};
+        const struct service service = {.name = spec_text(spec, "service", ""), .stop_seconds = 60};
+        int r = service_driver()->stop(&host, &service, err);
+        if (r == 0)
+                r = remove_semaphore(spec, err);
+        return r < 0 ? r : file_give_tree(folder, uid, gid, err);
+}
+
+/* The server runs as its own account and needs nothing of the folder but what is its own. */
+static int make_folder(struct kind_ctx *ctx, const json_t *spec, uid_t uid, gid_t gid, struct err **err)
+{
+        const char *folder = spec_text(spec, "folder", "");
+        int r = take_over(ctx, spec, uid, gid, err);
+        if (r == 0)
+                r = file_make_dirs(folder, 0700, err);
         if (r < 0)
                 return r;
         if (chown(folder, uid, gid) < 0 || chmod(folder, 0700) < 0)
-                return err_set_errno(err, errno, "cannot give %s to %s", folder, USER);
+                return err_set_errno(err, errno, "cannot give %s to %s", folder, spec_text(spec, "user", ""));
         CLEANUP_FREE char *config = config_path(spec), *text = config_text(spec);
         return file_write_atomic(config, text, strlen(text), 0640, 0, gid, err);
 }
@@ -199,17 +227,18 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         int result = place_check(ctx, r->spec, spec_text(r->spec, "folder", ""), err);
         if (result < 0)
                 return result;
-        json_auto_t *owner = json_pack("{s:s, s:s}", "owner", USER, "group", USER);
+        const char *user = spec_text(r->spec, "user", "");
+        json_auto_t *owner = json_pack("{s:s, s:s}", "owner", user, "group", user);
         uid_t uid;
         gid_t gid;
         result = place_owner(owner, &uid, &gid, err);
         if (result < 0)
-                return err_prefix(err, "is the package 389-ds-base installed?");
+                return result;
         json_t *spec = NULL;
         result = kind_resolve(ctx, r->spec, &spec, err);
         if (result < 0)
                 return result;
-        result = make_folder(spec, uid, gid, err);
+        result = make_folder(ctx, spec, uid, gid, err);
         if (result == 0) {
                 json_t *given = json_pack("{s:s}", "root_password", spec_text(spec, "root_password", ""));
                 result = run_helper(ctx, spec, "create", given, err);
@@ -229,14 +258,14 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
         (void)recorded;
         const char *folder = spec_text(r->spec, "folder", "");
         int result = place_check(ctx, r->spec, folder, err);
-        CLEANUP_FREE char *own = config_folder(r->spec), *semaphore = str_format("/dev/shm/sem.%s.stats", own);
-        if (result == 0 && *own) /* it is there only when the server had no time to clean up */
-                result = file_remove(semaphore, err);
+        if (result == 0)
+                result = remove_semaphore(r->spec, err);
         if (result < 0 || ctx->delete_data)
                 return result < 0 ? result : file_remove_tree(folder, err);
-        if (file_exists(folder))
-                *ret_kept = str_format("the accounts and groups of the directory: %s", folder);
-        return 0;
+        if (!file_exists(folder))
+                return 0;
+        *ret_kept = str_format("the accounts and groups of the directory: %s", folder);
+        return file_give_tree(folder, 0, 0, err); /* the account's number may become somebody else's */
 }
 
 extern const struct kind kind_directory_instance;

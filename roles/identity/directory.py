@@ -26,6 +26,7 @@ import sys
 
 TEMPLATE = "/usr/share/dirsrv/data/template-dse.ldif"
 SYSTEM_CONFIG = "/etc/dirsrv/config"
+SHIPPED = ("slapd-collations.conf", "certmap.conf")
 SERVER = "/usr/sbin/ns-slapd"
 LOG_LEVEL = "132136960"  # from notices up. That there is a "-d" keeps the server in the foreground
 PLUGINS = "cn=plugins,cn=config"
@@ -116,6 +117,7 @@ def settings(config):
         "cn=config",
         {
             # TLS only, and only on this machine.
+            "nsslapd-localuser": config["user"],
             "nsslapd-port": 0,
             "nsslapd-security": "on",
             "nsslapd-securePort": config["port"],
@@ -387,13 +389,14 @@ def become_owner(path):
     os.setuid(account.pw_uid)
 
 
-def create(config, given):
+def create(config, given, shipped):
+    """shipped: what the package brings for every server. Its folder is closed to our server's account."""
     for name in FOLDERS:
         os.makedirs(os.path.join(config["folder"], name), mode=0o700, exist_ok=True)
     os.makedirs(own_path(config, "schema"), mode=0o700, exist_ok=True)
     write_file(own_path(config, "schema", "60caas.ldif"), config["schema"])
-    for name in ("slapd-collations.conf", "certmap.conf"):
-        shutil.copyfile(os.path.join(SYSTEM_CONFIG, name), own_path(config, name))
+    for name in SHIPPED:
+        write_file(own_path(config, name), shipped[name])
     root = own_path(config, "root")
     if not is_hash_of(read_file(root), given["root_password"]):
         write_file(root, hash_password(given["root_password"], secrets.token_bytes(16)))
@@ -498,12 +501,13 @@ def main(argv):
         return 64
     os.umask(0o077)
     try:
+        shipped = {name: read_file(os.path.join(SYSTEM_CONFIG, name)) for name in SHIPPED if argv[1] == "create"}
         become_owner(argv[2])
         with open(argv[2], encoding="utf-8") as file:
             config = json.load(file)
         given = json.load(sys.stdin) if argv[1] != "run" else None
         if argv[1] == "create":
-            create(config, given)
+            create(config, given, shipped)
         elif argv[1] == "certify":
             certify(config, given)
         else:

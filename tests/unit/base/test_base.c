@@ -180,6 +180,43 @@ static void test_removing_a_tree_follows_no_link(void **state)
         file_remove_tree(outside, NULL);
 }
 
+static void test_giving_a_tree_gives_nothing_of_others(void **state)
+{
+        (void)state;
+        if (geteuid() != 0)
+                skip();
+        CLEANUP_FREE char *folder = make_folder(), *outside = make_folder();
+        CLEANUP_FREE char *theirs = file_join(outside, "theirs"), *deep = file_join(folder, "a/b"),
+                          *file = file_join(folder, "a/b/file"), *link = file_join(folder, "a/link"),
+                          *roots = file_join(folder, "a/roots"), *second = file_join(folder, "a/b/second");
+        assert_int_equal(file_write_atomic(theirs, "t", 1, 0600, 1000, 1000, NULL), 0);
+        assert_int_equal(file_make_dirs(deep, 0700, NULL), 0);
+        assert_int_equal(file_write_atomic(file, "f", 1, 0600, 1000, 1000, NULL), 0);
+        assert_int_equal(file_write_atomic(roots, "r", 1, 0600, 0, 0, NULL), 0);
+        assert_int_equal(symlink(theirs, link), 0);
+        assert_int_equal(lchown(link, 1000, 1000) | chown(deep, 1000, 1000) | chown(folder, 1000, 1000), 0);
+        assert_int_equal(file_give_tree(folder, 1001, 1002, NULL), 0);
+        const struct {
+                const char *path;
+                uid_t uid;
+        } wanted[] = {{folder, 1001}, {deep, 1001}, {file, 1001}, {link, 1001}, {roots, 0}, {theirs, 1000}};
+        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+                struct stat st;
+                assert_int_equal(lstat(wanted[i].path, &st), 0);
+                assert_int_equal(st.st_uid, wanted[i].uid);
+        }
+        assert_int_equal(chown(theirs, 1001, 1001), 0);
+        assert_int_equal(linkat(AT_FDCWD, theirs, AT_FDCWD, second, 0), 0);
+        assert_int_equal(file_give_tree(folder, 1003, 1003, NULL), -ERR_REFUSED);
+        struct stat st;
+        assert_int_equal(stat(theirs, &st) | stat(folder, &st), 0);
+        assert_int_equal(st.st_uid, 1001); /* last, so the next attempt knows whose it was */
+        assert_int_equal(unlink(second) | file_give_tree(folder, 1003, 1003, NULL), 0);
+        assert_int_equal(stat(file, &st), 0);
+        assert_int_equal(st.st_uid, 1003);
+        file_remove_tree(folder, NULL), file_remove_tree(outside, NULL);
+}
+
 static void test_cancel(void **state)
 {
         (void)state;
@@ -231,6 +268,7 @@ int main(void)
                 cmocka_unit_test(test_atomic_write_keeps_the_old_file_on_failure),
                 cmocka_unit_test(test_reading_is_bounded),
                 cmocka_unit_test(test_removing_a_tree_follows_no_link),
+                cmocka_unit_test(test_giving_a_tree_gives_nothing_of_others),
                 cmocka_unit_test(test_cancel),
                 cmocka_unit_test(test_times_for_people),
                 cmocka_unit_test(test_random_differs),

@@ -167,6 +167,8 @@ static json_t *fixture_play(struct fixture *f, const char *kind, const char *id,
         if (str_is(kind, "host.claim"))
                 return str_is(id, "identity/ids") ? json_pack("{s:i}", "first", 200000)
                                                   : json_pack("{s:i}", "ldaps", f->port);
+        if (str_is(kind, "host.account"))
+                return json_pack("{s:s}", "name", "dirsrv");
         if (str_is(kind, "host.file")) {
                 const char *path = json_string_value(json_object_get(spec, "path"));
                 const char *content = json_string_value(json_object_get(spec, "content"));

@@ -18,6 +18,9 @@ directory = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(directory)
 
 
+SHIPPED = dict.fromkeys(directory.SHIPPED, "# as the package brings it\n")
+
+
 @pytest.fixture
 def config(tmp_path):
     return {
@@ -83,7 +86,7 @@ def test_a_damaged_file_is_not_taken(tmp_path):
 
 @pytest.mark.skipif(not pathlib.Path(directory.TEMPLATE).exists(), reason="needs the package 389-ds-base")
 def test_the_first_configuration_is_whole_and_stays(config, tmp_path):
-    directory.create(config, {"root_password": "a-long-secret"})
+    directory.create(config, {"root_password": "a-long-secret"}, SHIPPED)
     dse = tmp_path / "slapd-test/dse.ldif"
     first = dse.read_text()
     entries = directory.sound_entries(str(dse))
@@ -96,9 +99,9 @@ def test_the_first_configuration_is_whole_and_stays(config, tmp_path):
     ]
     assert len(indexes) > 20
     root = (tmp_path / "slapd-test/root").read_text()
-    directory.create(config, {"root_password": "a-long-secret"})
+    directory.create(config, {"root_password": "a-long-secret"}, SHIPPED)
     assert (dse.read_text(), (tmp_path / "slapd-test/root").read_text()) == (first, root)
-    directory.create(config, {"root_password": "another-secret"})
+    directory.create(config, {"root_password": "another-secret"}, SHIPPED)
     assert (tmp_path / "slapd-test/root").read_text() != root
 
 

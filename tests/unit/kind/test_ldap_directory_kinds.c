@@ -340,6 +340,17 @@ static void certificates_wear_out(void **state)
         json_decref(r.spec);
 }
 
+/* Borrowed, until the next call. */
+static const char *dse_folder(void)
+{
+        static char path[256];
+        CLEANUP_FREE char *config = str_format("%s/directory/instance.json", fixture.cluster);
+        json_auto_t *tree = json_load_file(config, 0, NULL);
+        snprintf(path, sizeof path, "%s/directory/%s", fixture.cluster,
+                json_string_value(json_object_get(tree, "config")));
+        return path;
+}
+
 /* A new certificate and a new root password come in with a restart; the data stay. Then destroy, and destroy with the
  * data. */
 static void the_instance_lives_through_changes(void **state)
@@ -384,6 +395,21 @@ static void the_instance_lives_through_changes(void **state)
         free(STEAL(kept));
         json_auto_t *still = observe(kind, &r);
         assert_non_null(still);
+
+        /* What is kept is root's, as the account's number may become somebody's; the next apply gives it back. */
+        CLEANUP_FREE char *dse = str_format("%s/dse.ldif", dse_folder());
+        struct stat st;
+        assert_int_equal(stat(dse, &st), 0);
+        assert_int_equal(st.st_uid, 0);
+        json_auto_t *anew = NULL;
+        assert_int_equal(apply(kind, &r, NULL, &anew, NULL), 0);
+        assert_int_equal(stat(dse, &st), 0);
+        assert_int_equal(st.st_uid, getpwnam("dirsrv")->pw_uid);
+        assert_true(fixture_start(&fixture, service.spec));
+        directory = directory_close(directory);
+        assert_int_equal(directory_open(&options, &directory, NULL), 0);
+        fixture_stop(&fixture);
+
         fixture.ctx.delete_data = true;
         assert_int_equal(kind->remove(&fixture.ctx, &r, NULL, &kept, NULL), 0);
         assert_null(kept);
