@@ -181,6 +181,29 @@ void buf_format(struct buf *buf, const char *format, ...)
         buf_str(buf, text);
 }
 
+/* In single quotes nothing means anything but the quote itself. */
+void buf_shell(struct buf *buf, const char *word)
+{
+        buf_str(buf, "'");
+        for (const char *p = word; *p; p++) {
+                if (*p == '\'')
+                        buf_str(buf, "'\\''");
+                else
+                        buf_add(buf, p, 1);
+        }
+        buf_str(buf, "'");
+}
+
+char *str_shell(const char *text)
+{
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./,:@%+=";
+        if (*text && text[strspn(text, plain)] == '\0')
+                return str_copy(text);
+        struct buf word = BUF_INIT(4 * strlen(text) + 2);
+        buf_shell(&word, text);
+        return buf_steal(&word);
+}
+
 char *buf_steal(struct buf *buf)
 {
         char *data = buf->data ? buf->data : str_copy("");

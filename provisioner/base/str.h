@@ -24,6 +24,9 @@ char *str_trim(char *text);
 /* The whole of text as a number. Returns 0, or -1 with *ret untouched. */
 int str_to_long(const char *text, long *ret);
 
+/* As a shell reads it as one word: in single quotes where it has to be. */
+char *str_shell(const char *text);
+
 /* Number of single-character edits (insert, delete, replace, swap of neighbours) from a to b, for "did you mean".
  * Compares at most 64 characters. */
 size_t str_distance(const char *a, const char *b);
@@ -47,8 +50,9 @@ struct buf {
 void buf_add(struct buf *buf, const char *data, size_t length);
 void buf_str(struct buf *buf, const char *text);
 void buf_format(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
-char *buf_steal(struct buf *buf); /* never NULL; the buffer is empty afterwards */
-void buf_clear(struct buf *buf);  /* frees; the buffer can be used again */
+void buf_shell(struct buf *buf, const char *word); /* one word of a shell, in single quotes */
+char *buf_steal(struct buf *buf);                  /* never NULL; the buffer is empty afterwards */
+void buf_clear(struct buf *buf);                   /* frees; the buffer can be used again */
 #define CLEANUP_BUF __attribute__((cleanup(buf_clear)))
 
 #endif

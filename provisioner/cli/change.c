@@ -64,5 +64,8 @@ void change_explain(struct err *err)
 char *change_caas(const struct cli *cli)
 {
         const char *state = args_value(&cli->args, "state");
-        return state ? str_format("caas --state %s", state) : str_copy("caas");
+        if (!state)
+                return str_copy("caas");
+        CLEANUP_FREE char *word = str_shell(state);
+        return str_format("caas --state %s", word);
 }

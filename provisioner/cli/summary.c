@@ -70,6 +70,7 @@ static void print_trust(const struct cli *cli, const json_t *ca, const char *mod
         const char *path = text_of(ca, "path");
         if (!path)
                 return;
+        CLEANUP_FREE char *word = str_shell(path);
         fprintf(cli->out,
                 "  certificate   %s\n"
                 "                %s\n"
@@ -78,7 +79,7 @@ static void print_trust(const struct cli *cli, const json_t *ca, const char *mod
                 str_is(mode, "files")  ? "as the form gives it:"
                 : str_is(mode, "acme") ? "signed by the authority of the ACME server; browsers have to trust"
                                        : "signed by this installation's own authority; browsers warn until they trust",
-                path, text_of(ca, "fingerprint"), path, url ? url : "");
+                path, text_of(ca, "fingerprint"), word, url ? url : "");
 }
 
 static void print_sign_in(const struct cli *cli, const json_t *sign_in, const char *cluster, const char *caas)

@@ -8,28 +8,15 @@
 
 #define SCRIPT_BYTES_MAX (512 * 1024)
 
-/* In single quotes nothing means anything but the quote itself. */
-static void add_quoted(struct buf *text, const char *word)
-{
-        buf_str(text, "'");
-        for (const char *p = word; *p; p++) {
-                if (*p == '\'')
-                        buf_str(text, "'\\''");
-                else
-                        buf_add(text, p, 1);
-        }
-        buf_str(text, "'");
-}
-
 /* setpriv: another user, with the few capabilities it is to keep and no way to get more. */
 static void add_user(struct buf *text, const struct service *service)
 {
         if (!service->user || str_is(service->user, "root"))
                 return;
         buf_str(text, "/usr/bin/setpriv --reuid ");
-        add_quoted(text, service->user);
+        buf_shell(text, service->user);
         buf_str(text, " --regid ");
-        add_quoted(text, service->group ? service->group : service->user);
+        buf_shell(text, service->group ? service->group : service->user);
         buf_str(text, " --init-groups --no-new-privs");
         CLEANUP_BUF struct buf keep = BUF_INIT(1024);
         for (const char *const *c = service->capabilities; c && *c; c++) {
@@ -43,7 +30,7 @@ static void add_user(struct buf *text, const struct service *service)
         static const char *const sets[] = {"--inh-caps", "--ambient-caps", "--bounding-set"};
         for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
                 buf_format(text, " %s ", sets[i]);
-                add_quoted(text, set);
+                buf_shell(text, set);
         }
         buf_str(text, " -- ");
 }
@@ -63,18 +50,18 @@ int runit_run_text(const char *cluster, const struct service *service, const cha
         if (service->secrets && *service->secrets) {
                 CLEANUP_FREE char *secrets = str_format("%s/secrets", folder);
                 buf_str(&text, ". ");
-                add_quoted(&text, secrets);
+                buf_shell(&text, secrets);
                 buf_str(&text, "\n");
         }
         buf_str(&text, "set +a\n");
         if (service->nofile > 0)
                 buf_format(&text, "ulimit -n %ld 2>/dev/null || ulimit -n \"$(ulimit -H -n)\"\n", service->nofile);
         buf_str(&text, "cd ");
-        add_quoted(&text, service->directory ? service->directory : "/");
+        buf_shell(&text, service->directory ? service->directory : "/");
         buf_str(&text, " || exit 111\nexec /usr/bin/setsid ");
         add_user(&text, service);
         for (const char *const *word = service->command; *word; word++) {
-                add_quoted(&text, *word);
+                buf_shell(&text, *word);
                 buf_str(&text, word[1] ? " " : "\n");
         }
         if (text.truncated)
@@ -95,7 +82,7 @@ char *runit_log_text(const char *log_folder)
 {
         CLEANUP_BUF struct buf text = BUF_INIT(SCRIPT_BYTES_MAX);
         buf_str(&text, "#!/bin/sh\nexec svlogd -tt ");
-        add_quoted(&text, log_folder);
+        buf_shell(&text, log_folder);
         buf_str(&text, "\n");
         return buf_steal(&text);
 }

@@ -180,6 +180,17 @@ static void test_removing_a_tree_follows_no_link(void **state)
         file_remove_tree(outside, NULL);
 }
 
+static void test_words_of_a_shell(void **state)
+{
+        (void)state;
+        static const char *const words[][2] = {{"/var/lib/caas", "/var/lib/caas"}, {"/a b", "'/a b'"},
+                {"it's", "'it'\\''s'"}, {"", "''"}, {"$(x)", "'$(x)'"}};
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+                CLEANUP_FREE char *word = str_shell(words[i][0]);
+                assert_string_equal(word, words[i][1]);
+        }
+}
+
 static void test_giving_a_tree_gives_nothing_of_others(void **state)
 {
         (void)state;
@@ -268,6 +279,7 @@ int main(void)
                 cmocka_unit_test(test_atomic_write_keeps_the_old_file_on_failure),
                 cmocka_unit_test(test_reading_is_bounded),
                 cmocka_unit_test(test_removing_a_tree_follows_no_link),
+                cmocka_unit_test(test_words_of_a_shell),
                 cmocka_unit_test(test_giving_a_tree_gives_nothing_of_others),
                 cmocka_unit_test(test_cancel),
                 cmocka_unit_test(test_times_for_people),

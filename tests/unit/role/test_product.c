@@ -15,6 +15,8 @@
 #include "form/form.h"
 #include "role/role.h"
 
+#define STATE "/state with blanks"
+
 static int setup(void **state)
 {
         char *path = str_copy("/tmp/caas-role-XXXXXX");
@@ -80,11 +82,31 @@ static const struct resource *find(const struct resources *resources, const char
         return NULL;
 }
 
+/* Caddy's files are words between blanks: paths, and outputs that are paths, stand in quotes. */
+static void check_quotes(const struct resources *resources)
+{
+        static const char *const ids[] = {"proxy/caddyfile", "proxy/tls_config", "proxy/acme_trust"};
+        static const char *const paths[] = {STATE, "${proxy/tls_state.", "${proxy/acme_ca."};
+        for (size_t i = 0; i < 9; i++) {
+                const struct resource *r = find(resources, ids[i % 3]);
+                const char *text =
+                        r ? json_string_value(json_object_get(r->spec, i % 3 == 2 ? "line" : "content")) : "";
+                assert_non_null(text);
+                for (const char *at = text; (at = strstr(at, paths[i / 3])); at++) {
+                        int quotes = 0;
+                        for (const char *p = at; p > text && p[-1] != '\n'; p--)
+                                quotes += p[-1] == '"';
+                        if (quotes % 2 == 0)
+                                fail_msg("not in quotes: %.80s", at);
+                }
+        }
+}
+
 static void check(const char *folder, const json_t *form, bool systemd, const char *what)
 {
         json_auto_t *values = json_pack("{s:O, s:{s:s, s:s, s:s}, s:{s:s}, s:{s:s, s:s, s:s}, s:{s:b}}", "form", form,
-                "cluster", "name", "demo", "dir", "/state/clusters/demo", "cache", "/state/cache", "state", "dir",
-                "/state", "caas", "libexec", folder, "version", "1.0", "data", "/data", "host", "systemd", systemd);
+                "cluster", "name", "demo", "dir", STATE "/clusters/demo", "cache", STATE "/cache", "state", "dir",
+                STATE, "caas", "libexec", folder, "version", "1.0", "data", "/data", "host", "systemd", systemd);
         assert_non_null(values);
         CLEANUP_RESOURCES struct resources resources = {0};
         struct role_secrets secrets = {0};
@@ -103,6 +125,7 @@ static void check(const char *folder, const json_t *form, bool systemd, const ch
                 assert_non_null(r);
                 assert_string_equal(r->kind, "value");
         }
+        check_quotes(&resources);
         role_secrets_clear(&secrets);
 }
 

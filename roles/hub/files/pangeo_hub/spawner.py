@@ -126,8 +126,7 @@ class PangeoSpawner(LoggingConfigurable):
         self._uid = ids.uid
         self.mem_limit = self._choice.size.memory_bytes
         self.cpu_limit = self._choice.size.cpus
-        if self.port == 0:
-            self.port = random_port()
+        self.port = random_port()  # the last one's may be held by what is left of its connections
         self._steps.append("Opening your home folder")
         await self._mount_home(ids)
         self._steps.append(f"Starting JupyterLab, environment {self._choice.environment.name}")
