@@ -28,10 +28,10 @@ clang_build() {
 stage "build, clang" counted clang_build
 stage "unit, -O2" counted make --no-print-directory -j2 unit
 stage "unit, sanitizers" counted make --no-print-directory -j2 unit SAN=1
-stage "unit, the hub's Python" counted bash tests/unit/hub/run.sh
-stage "unit, the gateway's Python" counted bash tests/unit/gateway/run.sh
-stage "unit, the notebook's Python" counted bash tests/unit/notebook/run.sh
-stage "unit, the directory's Python" counted bash tests/unit/identity/run.sh
+stage "unit, the hub's Python" counted bash tests/lib/pytest.sh hub
+stage "unit, the gateway's Python" counted bash tests/lib/pytest.sh gateway
+stage "unit, the notebook's Python" counted bash tests/lib/pytest.sh notebook
+stage "unit, the directory's Python" counted bash tests/lib/pytest.sh identity
 stage "fuzz" counted make --no-print-directory -j2 fuzz
 stage "integration" counted make --no-print-directory -j2 integration
 echo

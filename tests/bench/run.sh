@@ -25,19 +25,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-ansible_venv() {
-        local venv
-        venv=$CACHE/ansible-$(cat tests/bench/ansible.txt <(/usr/bin/python3 --version) | sha256sum | cut -c1-12)
-        if [ ! -e "$venv/complete" ]; then
-                mkdir -p "$CACHE"
-                rm -rf "$venv"
-                /usr/bin/python3 -m venv "$venv" >&2 &&
-                        "$venv/bin/pip" install --quiet --no-cache-dir --require-hashes -r tests/bench/ansible.txt >&2 &&
-                        touch "$venv/complete" || return 1
-        fi
-        echo "$venv"
-}
-venv=$(ansible_venv)
+venv=$(locked_venv ansible tests/bench/ansible.txt)
 # ansible's module for packages wants it
 dpkg-query -W -f '${db:Status-Status}' python3-apt 2>/dev/null | grep -qx installed ||
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-apt >/dev/null

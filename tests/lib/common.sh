@@ -7,17 +7,19 @@ export CAAS_TEST_CACHE=$CACHE
 
 note() { printf '\n== %s\n' "$*"; }
 
-# The folder of the tools' virtual environment (ruff, clang-format, pytest …), made when its lock changes.
-tools_venv() {
-        local lock=tests/tools.txt digest venv
-        digest=$(cat "$lock" <(/usr/bin/python3 --version) | sha256sum | cut -c1-12)
-        venv=$CACHE/tools-$digest
+# locked_venv NAME LOCK: the folder of a virtual environment with exactly what the lock says, made when that changes.
+locked_venv() {
+        local venv
+        venv=$CACHE/$1-$(cat "$2" <(/usr/bin/python3 --version) | sha256sum | cut -c1-12)
         if [ ! -e "$venv/complete" ]; then
                 mkdir -p "$CACHE"
                 rm -rf "$venv"
                 /usr/bin/python3 -m venv "$venv" >&2 &&
-                        "$venv/bin/pip" install --quiet --no-cache-dir --require-hashes -r "$lock" >&2 &&
+                        "$venv/bin/pip" install --quiet --no-cache-dir --require-hashes -r "$2" >&2 &&
                         touch "$venv/complete" || return 1
         fi
         echo "$venv"
 }
+
+# That of the tools: ruff, clang-format, pytest …
+tools_venv() { locked_venv tools tests/tools.txt; }

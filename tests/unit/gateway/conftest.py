@@ -1,4 +1,4 @@
-"""The gateway's Python without a stack: run by run.sh with the hub's environment."""
+"""The gateway's Python without a stack: run by tests/lib/pytest.sh with the hub's environment."""
 
 import asyncio
 import base64

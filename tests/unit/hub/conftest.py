@@ -1,4 +1,4 @@
-"""The hub's Python without a stack: run by run.sh with the hub's own environment."""
+"""The hub's Python without a stack: run by tests/lib/pytest.sh with the hub's own environment."""
 
 import sys
 from pathlib import Path
