@@ -474,6 +474,28 @@ def sound_entries(path):
     return entries if whole else None
 
 
+def lives(config):
+    """Does a server of this folder run? It keeps a file with its process id as long as it does."""
+    lock = config["folder"] + "/lock/server"
+    for name in os.listdir(lock) if os.path.isdir(lock) else ():
+        try:
+            with open("/proc/%d/cmdline" % int(name), encoding="utf-8", errors="replace") as file:
+                if own_path(config) in file.read().split("\0"):
+                    return True
+        except (ValueError, OSError):
+            continue
+    return False
+
+
+def drop_regions(config):
+    """Berkeley DB's shared memory between two runs of the server. Cut off while it was made, it keeps every later start from
+    its recovery (files too short to map); the server makes it anew from the database and its log when it is not there."""
+    folder = config["folder"] + "/db"
+    for name in os.listdir(folder):
+        if re.fullmatch(r"__db\.\d+", name):
+            os.unlink(os.path.join(folder, name))
+
+
 def run(config):
     dse = own_path(config, "dse.ldif")
     before = read_file(dse)
@@ -492,6 +514,8 @@ def run(config):
     for name in os.listdir(os.path.join(config["folder"], "keys")):
         if name != config["keys"]:
             shutil.rmtree(os.path.join(config["folder"], "keys", name), ignore_errors=True)
+    if not lives(config):
+        drop_regions(config)
     os.execv(SERVER, [SERVER, "-D", own_path(config), "-d", LOG_LEVEL])
 
 

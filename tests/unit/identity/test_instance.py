@@ -128,3 +128,37 @@ def test_the_file_cannot_say_who_makes_the_folders(config):
         assert len(made) > 3 and {entry.stat().st_uid for entry in made} == {server}
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def server(config, tmp_path, monkeypatch):
+    """An instance that `run` would start; what it would start instead of the server is what the fixture yields."""
+    started = []
+    monkeypatch.setattr(directory.os, "execv", lambda path, argv: started.append(argv))
+    for name in ("db", "keys/store-1", "lock/server", "slapd-test"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "slapd-test/dse.ldif").write_text(
+        "dn: cn=config\nnsslapd-schemadir: /x\n\ndn: cn=userRoot,%s\nnsslapd-suffix: dc=t\n" % directory.LDBM
+    )
+    for name in ("__db.001", "__db.003", "log.0000000001", "DBVERSION"):
+        (tmp_path / "db" / name).write_text("x")
+    return started
+
+
+def left(tmp_path):
+    return sorted(entry.name for entry in (tmp_path / "db").iterdir())
+
+
+def test_shared_memory_of_a_run_that_was_cut_off_is_made_anew(config, tmp_path, server):
+    (tmp_path / "lock/server/999999999").touch()  # of a server that was killed
+    directory.run(config)
+    assert server and left(tmp_path) == ["DBVERSION", "log.0000000001"]
+
+
+def test_shared_memory_of_a_running_server_is_left_alone(config, tmp_path, server):
+    argv = [sys.executable, "-c", "import sys; sys.stdin.read()", str(tmp_path / "slapd-test")]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE) as other:
+        (tmp_path / "lock/server" / str(other.pid)).touch()
+        directory.run(config)
+        other.stdin.close()
+    assert server and "__db.001" in left(tmp_path)
