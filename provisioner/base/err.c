@@ -133,18 +133,6 @@ const char *err_code_name(enum err_code code)
         return "UNKNOWN";
 }
 
-const char *err_code_text(enum err_code code)
-{
-        switch (code) {
-#define X(name, number, text)                                                                                          \
-        case ERR_##name:                                                                                               \
-                return text;
-                ERR_TABLE(X)
-#undef X
-        }
-        return "unknown";
-}
-
 struct err *err_free(struct err *err)
 {
         if (err) {

@@ -38,7 +38,6 @@ int err_at(struct err **err, const char *file, int line, int column);
 char *err_text(const struct err *err);
 
 const char *err_code_name(enum err_code code); /* "NOT_FOUND" */
-const char *err_code_text(enum err_code code); /* "not found" */
 
 /* Accepts NULL, returns NULL. */
 struct err *err_free(struct err *err);

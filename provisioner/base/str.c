@@ -60,6 +60,13 @@ char *str_trim(char *text)
         return text;
 }
 
+bool str_user_name(const char *text)
+{
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789.-";
+        size_t length = text ? strlen(text) : 0;
+        return length > 0 && length <= 64 && strspn(text, letters) == length && !strchr("0123456789.-", *text);
+}
+
 int str_to_long(const char *text, long *ret)
 {
         char *end;

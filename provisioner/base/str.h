@@ -21,6 +21,9 @@ static inline bool str_is(const char *a, const char *b)
 /* Cuts white space off both ends, in place; returns the new beginning inside text. */
 char *str_trim(char *text);
 
+/* What a user of a cluster can be called: [A-Za-z_][A-Za-z0-9_.-]{0,63}. It becomes part of paths. NULL is none. */
+bool str_user_name(const char *text);
+
 /* The whole of text as a number. Returns 0, or -1 with *ret untouched. */
 int str_to_long(const char *text, long *ret);
 

@@ -264,7 +264,7 @@ static int run_inside(struct options *o, int *ret_status, struct err **err)
 
 static int command_run(struct options *o, char **argv, int *ret_status, struct err **err)
 {
-        if (!sandbox_user_valid(o->user))
+        if (!str_user_name(o->user))
                 return err_set(
                         err, ERR_INVALID, "--user: letters, digits, \"_\", \".\" and \"-\", at most 64, are allowed");
         if (!o->command || !o->command[0])

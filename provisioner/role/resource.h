@@ -5,6 +5,8 @@
 #include <jansson.h>
 #include <stddef.h>
 
+#include "tree/mark.h"
+
 struct resource {
         char *id;     /* "hub/config": role, slash, name; unique in a cluster, stable across releases */
         char *kind;   /* "host.file" */
@@ -16,9 +18,6 @@ struct resource {
  *   {"$secret": "hub/cookie", "version": 3}   a secret of the journal; resolved only inside a kind, in memory
  *   {"$after": "hub/ports.api"}               an output that is known after that resource was applied
  *   {"$join": ["text", {marker}, "text"]}     a longer string that holds a marker */
-#define MARK_SECRET "$secret"
-#define MARK_AFTER  "$after"
-#define MARK_JOIN   "$join"
 
 void resource_clear(struct resource *resource); /* frees what it holds */
 

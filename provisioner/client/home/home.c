@@ -77,7 +77,7 @@ static int home_open(const struct home_store *store, const char *user, struct ho
         ret->store = store;
         ret->image = str_format("%s/%s.xfs", store->images, user);
         ret->mount = str_format("%s/%s", store->mounts, user);
-        if (!home_user_valid(user))
+        if (!str_user_name(user))
                 return err_set(err, ERR_INVALID,
                         "not a user name: letters, digits, \"_\", \".\" and \"-\", at most 64, are allowed");
         if (store->images[0] != '/' || store->mounts[0] != '/')

@@ -47,9 +47,6 @@ struct homes {
 void homes_clear(struct homes *homes);
 #define CLEANUP_HOMES __attribute__((cleanup(homes_clear)))
 
-/* Letters, digits, "_", "." and "-", beginning with a letter or "_", at most 64. */
-bool home_user_valid(const char *user);
-
 /* Makes the home if there is none, grows it to `bytes` if it is smaller, and mounts it; whatever of that is done
  * already stays as it is. -ERR_INVALID (user, ids, bytes), -ERR_NO_SPACE (host nearly full: nothing was made),
  * -ERR_REFUSED (the home belongs to another uid), -ERR_BUSY (something else is mounted there), -ERR_IO. */

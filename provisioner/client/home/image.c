@@ -28,17 +28,6 @@
 #define HOST_FREE_MIN    1000000000LL
 #define HOST_FREE_SHARE  20 /* one part in so many must be free */
 
-bool home_user_valid(const char *user)
-{
-        static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
-        if (!user || !*user || !strchr(letters, *user) || strlen(user) > 64)
-                return false;
-        for (const char *c = user; *c; c++)
-                if (!strchr(letters, *c) && !strchr("0123456789.-", *c))
-                        return false;
-        return true;
-}
-
 static int64_t overhead(const struct image_shape *shape, int64_t length)
 {
         int64_t reserve = length / 20 < RESERVE_MAX ? length / 20 : RESERVE_MAX;

@@ -38,7 +38,7 @@ static int add_users(const char *folder, const char *suffix, struct homes *homes
                 if (!str_ends(entry->d_name, suffix))
                         continue;
                 CLEANUP_FREE char *user = str_copy_n(entry->d_name, strlen(entry->d_name) - strlen(suffix));
-                if (!home_user_valid(user) || known(homes, user))
+                if (!str_user_name(user) || known(homes, user))
                         continue;
                 MEM_GROW(homes->item, homes->count, homes->capacity);
                 homes->item[homes->count++] = (struct home_info){.user = STEAL(user)};

@@ -29,7 +29,7 @@ struct sandbox_mount {
 };
 
 struct sandbox_spec {
-        const char *user;      /* see sandbox_user_valid() */
+        const char *user;      /* see str_user_name() */
         uid_t uid;             /* at least 1000 */
         gid_t gid;             /* at least 1000 */
         const char *home;      /* folder of the host that becomes /home/<user> */
@@ -42,9 +42,6 @@ struct sandbox_spec {
         const char *program;     /* path of the program that calls sandbox_first_process() when run with `first_word` */
         const char *first_word;
 };
-
-/* Letters, digits, "_", "." and "-", beginning with a letter or "_", at most 64: a folder, a line of /etc/passwd. */
-bool sandbox_user_valid(const char *user);
 
 /* Runs the command and waits for it. *ret_status is its exit status, 128 + n if signal n ended it. To be called with
  * one thread and as root. -ERR_INVALID (spec), -ERR_NOT_FOUND (bubblewrap, a folder), -ERR_FAILED. */

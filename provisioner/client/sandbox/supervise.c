@@ -27,7 +27,7 @@ static bool path_valid(const char *path)
 
 static int check(const struct sandbox_spec *spec, struct err **err)
 {
-        if (!sandbox_user_valid(spec->user))
+        if (!str_user_name(spec->user))
                 return err_set(err, ERR_INVALID,
                         "not a user name: letters, digits, \"_\", \".\" and \"-\", at most 64, are allowed");
         if (spec->uid < ID_MIN || spec->gid < ID_MIN || spec->uid >= UINT32_MAX - 1 || spec->gid >= UINT32_MAX - 1)

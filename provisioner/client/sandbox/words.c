@@ -1,7 +1,6 @@
 /* What bubblewrap is told. */
 #include "client/sandbox/sandbox.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -227,14 +226,4 @@ char **sandbox_words(const struct sandbox_spec *spec, int control, int environme
         MEM_GROW(words.item, words.count, words.capacity);
         words.item[words.count] = NULL;
         return words.item;
-}
-
-bool sandbox_user_valid(const char *user)
-{
-        if (!user || !(isalpha((unsigned char)*user) || *user == '_') || strlen(user) > 64)
-                return false;
-        for (const char *c = user; *c; c++)
-                if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", *c))
-                        return false;
-        return true;
 }

@@ -191,6 +191,22 @@ static void test_words_of_a_shell(void **state)
         }
 }
 
+static void test_names_of_users(void **state)
+{
+        (void)state;
+        static const char *const bad[] = {"", ".", "..", "../x", "a/b", "-a", "--uid", "a b", "a\nroot:x:0:0", "a:0",
+                "1a", "\xc3\xa4", ".a", "a\"", NULL};
+        for (const char *const *name = bad; *name; name++)
+                assert_false(str_user_name(*name));
+        char longest[66] = {0};
+        memset(longest, 'a', 64);
+        assert_true(str_user_name(longest));
+        longest[64] = 'a';
+        assert_false(str_user_name(longest));
+        assert_false(str_user_name(NULL));
+        assert_true(str_user_name("_") && str_user_name("alice.b-c_9"));
+}
+
 static void test_giving_a_tree_gives_nothing_of_others(void **state)
 {
         (void)state;
@@ -280,6 +296,7 @@ int main(void)
                 cmocka_unit_test(test_reading_is_bounded),
                 cmocka_unit_test(test_removing_a_tree_follows_no_link),
                 cmocka_unit_test(test_words_of_a_shell),
+                cmocka_unit_test(test_names_of_users),
                 cmocka_unit_test(test_giving_a_tree_gives_nothing_of_others),
                 cmocka_unit_test(test_cancel),
                 cmocka_unit_test(test_times_for_people),

@@ -22,39 +22,11 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "client/cgroup/cgroup_impl.h"
+#include "must.h"
 
 #define MIB 1048576LL
 
 static const struct cgroup_limits SMALL = {.memory = 64 * MIB, .cpu = 500, .tasks = 32};
-
-static void must(int r, struct err *err)
-{
-        if (r < 0)
-                fail_msg("%s", err ? err->message : "no message");
-}
-#define MUST(call)                                                                                                     \
-        do {                                                                                                           \
-                struct err *e_ = NULL;                                                                                 \
-                struct err **err = &e_;                                                                                \
-                int r_ = (call);                                                                                       \
-                must(r_, e_);                                                                                          \
-        } while (0)
-
-static void expect(int r, enum err_code code, struct err *err, const char *words)
-{
-        assert_int_equal(r, -(int)code);
-        assert_non_null(err);
-        if (!strstr(err->message, words))
-                fail_msg("\"%s\" is not in \"%s\"", words, err->message);
-        err_free(err);
-}
-#define REFUSED(call, code, words)                                                                                     \
-        do {                                                                                                           \
-                struct err *e_ = NULL;                                                                                 \
-                struct err **err = &e_;                                                                                \
-                int r_ = (call);                                                                                       \
-                expect(r_, code, e_, words);                                                                           \
-        } while (0)
 
 /* ---- a tree of plain files that looks like version 2 ---- */
 

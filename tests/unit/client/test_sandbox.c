@@ -32,17 +32,6 @@ static const char *unusable;
 
 /* ---- pure ---- */
 
-static void users(void **state)
-{
-        (void)state;
-        static const char *const bad[] = {
-                "", ".", "..", "a/b", "-a", "--uid", "a b", "a\nroot:x:0:0", "a:0", "1a", "ä", ".a", NULL};
-        for (const char *const *user = bad; *user; user++)
-                assert_false(sandbox_user_valid(*user));
-        assert_false(sandbox_user_valid(NULL));
-        assert_true(sandbox_user_valid("alice.b-c_9"));
-}
-
 static void environment(void **state)
 {
         (void)state;
@@ -479,7 +468,6 @@ static void outlives_its_starter(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(users),
                 cmocka_unit_test(environment),
                 cmocka_unit_test(identity),
                 cmocka_unit_test(nothing_of_others),

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "../client/must.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -187,14 +188,6 @@ static inline const struct recorded *remembered_of(const struct remembered *m)
 {
         return m->recorded.kind ? &m->recorded : NULL;
 }
-
-#define MUST(call)                                                                                                     \
-        do {                                                                                                           \
-                struct err *must_err_ = NULL;                                                                          \
-                struct err **err = &must_err_;                                                                         \
-                if ((call) < 0)                                                                                        \
-                        fail_msg("%s: %s", #call, must_err_ ? must_err_->message : "no message");                      \
-        } while (0)
 
 /* Checks, observes, compares, applies if need be, observes again: one run of the engine. Returns the action or an
  * error. */
