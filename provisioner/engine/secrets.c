@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "base/str.h"
 #include "engine/private.h"
+#include "kind/marks.h"
 
 #define SECRET_FILE_MAX 4096
 
@@ -120,8 +121,9 @@ int engine_store_secrets(struct engine *engine, struct err **err)
 
 /* ---- resolving markers ---- */
 
-static int secret_value(struct engine *engine, const char *name, json_t **ret, struct err **err)
+static int secret_value(void *data, const char *name, json_t **ret, struct err **err)
 {
+        struct engine *engine = data;
         json_t *value = json_object_get(engine->new_secrets, name);
         if (value) {
                 *ret = json_string(json_string_value(value)); /* a copy: the caller wipes it */
@@ -136,85 +138,8 @@ static int secret_value(struct engine *engine, const char *name, json_t **ret, s
         return 0;
 }
 
-static int resolve(struct engine *engine, const json_t *tree, json_t **ret, struct err **err);
-
-static int resolve_join(struct engine *engine, const json_t *parts, json_t **ret, struct err **err)
-{
-        struct buf text = BUF_INIT(16 * 1024 * 1024);
-        size_t i;
-        json_t *part;
-        int r = 0;
-        json_array_foreach (parts, i, part) {
-                json_t *value = NULL;
-                r = resolve(engine, part, &value, err);
-                if (r < 0)
-                        break;
-                if (json_is_string(value)) {
-                        buf_add(&text, json_string_value(value), json_string_length(value));
-                } else {
-                        CLEANUP_FREE char *dump = json_dumps(value, JSON_ENCODE_ANY);
-                        buf_str(&text, dump ? dump : "");
-                }
-                kind_forget(value);
-        }
-        if (r == 0)
-                *ret = json_stringn(text.data ? text.data : "", text.length);
-        if (text.data)
-                explicit_bzero(text.data, text.length);
-        buf_clear(&text);
-        return r;
-}
-
-static int resolve_object(struct engine *engine, const json_t *tree, json_t **ret, struct err **err)
-{
-        const char *name = json_string_value(json_object_get(tree, MARK_SECRET));
-        if (name)
-                return secret_value(engine, name, ret, err);
-        const char *after = json_string_value(json_object_get(tree, MARK_AFTER));
-        if (after)
-                return err_set(err, ERR_NOT_FOUND, "%s is not known yet", after);
-        if (json_is_array(json_object_get(tree, MARK_JOIN)))
-                return resolve_join(engine, json_object_get(tree, MARK_JOIN), ret, err);
-        json_t *copy = json_object(), *value;
-        const char *key;
-        json_object_foreach ((json_t *)tree, key, value) {
-                json_t *resolved = NULL;
-                int r = resolve(engine, value, &resolved, err);
-                if (r < 0) {
-                        kind_forget(copy);
-                        return r;
-                }
-                json_object_set_new(copy, key, resolved);
-        }
-        *ret = copy;
-        return 0;
-}
-
-static int resolve(struct engine *engine, const json_t *tree, json_t **ret, struct err **err)
-{
-        if (json_is_object(tree))
-                return resolve_object(engine, tree, ret, err);
-        if (!json_is_array(tree)) {
-                *ret = json_copy((json_t *)tree); /* a copy of its own: kind_forget() wipes strings */
-                return 0;
-        }
-        json_t *copy = json_array(), *value;
-        size_t i;
-        json_array_foreach (tree, i, value) {
-                json_t *resolved = NULL;
-                int r = resolve(engine, value, &resolved, err);
-                if (r < 0) {
-                        kind_forget(copy);
-                        return r;
-                }
-                json_array_append_new(copy, resolved);
-        }
-        *ret = copy;
-        return 0;
-}
-
 int engine_resolve(struct kind_ctx *ctx, const json_t *spec, json_t **ret, struct err **err)
 {
         struct call *call = ctx->engine;
-        return resolve(call->engine, spec, ret, err);
+        return marks_resolve(spec, secret_value, call->engine, ret, err);
 }

@@ -11,10 +11,10 @@
 #include "base/proc.h"
 #include "base/random.h"
 #include "base/str.h"
-#include "client/service/service.h"
 #include "client/tls/certificate.h"
 #include "kind/kind.h"
 #include "kind/place.h"
+#include "kind/service_wait.h"
 #include "kind/spec.h"
 #include "tree/digest.h"
 
@@ -183,8 +183,7 @@ static int take_over(struct kind_ctx *ctx, const json_t *spec, uid_t uid, gid_t 
         struct stat st;
         if (stat(folder, &st) < 0 || st.st_uid == uid)
                 return 0;
-        const struct service_host host = {
-                .cluster = ctx->cluster, .cluster_dir = ctx->cluster_dir, .clock = ctx->clock, .cancel = ctx->cancel};
+        const struct service_host host = service_host_of(ctx);
         const struct service service = {.name = spec_text(spec, "service", ""), .stop_seconds = 60};
         int r = service_driver()->stop(&host, &service, err);
         if (r == 0)

@@ -28,15 +28,10 @@ static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_
         (void)ctx;
         const char *path = spec_text(r->spec, "path", NULL);
         struct stat st;
-        if (!path) {
+        int there = place_look(path, &st, err);
+        if (there <= 0) {
                 *ret_state = NULL;
-                return 0;
-        }
-        if (lstat(path, &st) < 0) {
-                if (errno != ENOENT && errno != ENOTDIR)
-                        return err_set_errno(err, errno, "cannot look at %s", path);
-                *ret_state = NULL;
-                return 0;
+                return there;
         }
         if (!S_ISDIR(st.st_mode))
                 return err_set(err, ERR_EXISTS, "%s exists and is no folder", path);
@@ -52,11 +47,7 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         const char *path = spec_text(r->spec, "path", "");
         uid_t uid = 0;
         gid_t gid = 0;
-        int result = place_check(ctx, r->spec, path, err);
-        if (result == 0)
-                result = place_owner(r->spec, &uid, &gid, err);
-        if (result == 0)
-                result = place_make_parent(path, err);
+        int result = place_prepare(ctx, r->spec, path, &uid, &gid, err);
         if (result < 0)
                 return result;
         /* 0700 until the owner is right: nobody else shall look in between */

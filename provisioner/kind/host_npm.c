@@ -83,9 +83,7 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
 {
         (void)recorded, (void)state;
         const char *path = spec_text(r->spec, "path", "");
-        int result = place_check(ctx, r->spec, path, err);
-        if (result == 0)
-                result = place_make_parent(path, err);
+        int result = place_prepare(ctx, r->spec, path, NULL, NULL, err);
         if (result < 0)
                 return result;
         json_auto_t *identity = json_pack("{s:s, s:s, s:s}", "recipe", RECIPE, "package",
@@ -103,13 +101,6 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         return 0;
 }
 
-static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
-        struct err **err)
-{
-        (void)recorded, (void)ret_kept;
-        return place_path_remove(ctx, r, versions_remove, err);
-}
-
 extern const struct kind kind_host_npm;
 const struct kind kind_host_npm = {
         .name = "host.npm",
@@ -119,5 +110,5 @@ const struct kind kind_host_npm = {
         .compare = place_path_compare,
         .preflight = place_path_preflight,
         .apply = apply,
-        .remove = remove_it,
+        .remove = versions_forget,
 };

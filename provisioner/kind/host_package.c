@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "client/service/service.h"
 #include "kind/kind.h"
+#include "kind/nothing.h"
 #include "kind/spec.h"
 
 #define STATUS      "/var/lib/dpkg/status"
@@ -250,14 +251,6 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         return result;
 }
 
-/* Packages stay: somebody else may have come to rely on them. */
-static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
-        struct err **err)
-{
-        (void)ctx, (void)r, (void)recorded, (void)ret_kept, (void)err;
-        return 0;
-}
-
 extern const struct kind kind_host_package;
 const struct kind kind_host_package = {
         .name = "host.package",
@@ -266,5 +259,5 @@ const struct kind kind_host_package = {
         .check = check,
         .observe = observe,
         .apply = apply,
-        .remove = remove_it,
+        .remove = nothing_remove, /* packages stay: somebody else may have come to rely on them */
 };

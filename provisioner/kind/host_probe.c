@@ -3,6 +3,7 @@
 #include "client/service/ready.h"
 #include "client/service/service.h"
 #include "kind/kind.h"
+#include "kind/nothing.h"
 #include "kind/service_wait.h"
 #include "kind/spec.h"
 
@@ -27,27 +28,11 @@ static int check(const json_t *spec, struct err **err)
         return result < 0 ? result : spec_check_one_of(spec, targets, err);
 }
 
-static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, struct err **err)
-{
-        (void)ctx, (void)r, (void)err;
-        *ret_state = json_object();
-        return 0;
-}
-
-static int compare(const struct resource *r, const struct recorded *recorded, const json_t *state,
-        struct change *ret_change, struct err **err)
-{
-        (void)err;
-        change_default(r, recorded, recorded ? state : NULL, ret_change);
-        return 0;
-}
-
 static int apply(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, const json_t *state,
         json_t **ret_outputs, struct err **err)
 {
         (void)recorded, (void)state, (void)ret_outputs;
-        struct service_host host = {
-                .cluster = ctx->cluster, .cluster_dir = ctx->cluster_dir, .clock = ctx->clock, .cancel = ctx->cancel};
+        struct service_host host = service_host_of(ctx);
         struct ready ready = service_ready_of(r->spec);
         CLEANUP_HTTP struct http_client *client = ready_client(&ready, ctx->cancel);
         double seconds = spec_number(r->spec, "seconds", SECONDS);
@@ -78,19 +63,12 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         }
 }
 
-static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
-        struct err **err)
-{
-        (void)ctx, (void)r, (void)recorded, (void)ret_kept, (void)err;
-        return 0;
-}
-
 extern const struct kind kind_host_probe;
 const struct kind kind_host_probe = {
         .name = "host.probe",
         .check = check,
-        .observe = observe,
-        .compare = compare,
+        .observe = nothing_observe,
+        .compare = nothing_compare,
         .apply = apply,
-        .remove = remove_it,
+        .remove = nothing_remove,
 };

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "kind/kind.h"
 #include "kind/net.h"
+#include "kind/nothing.h"
 #include "kind/spec.h"
 
 #define GB           1000000000.0
@@ -38,21 +39,6 @@ static const struct spec_field fields[] = {
 static int check(const json_t *spec, struct err **err)
 {
         return spec_check(spec, fields, err);
-}
-
-static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, struct err **err)
-{
-        (void)ctx, (void)r, (void)err;
-        *ret_state = json_object();
-        return 0;
-}
-
-static int compare(const struct resource *r, const struct recorded *recorded, const json_t *state,
-        struct change *ret_change, struct err **err)
-{
-        (void)err;
-        change_default(r, recorded, recorded ? state : NULL, ret_change);
-        return 0;
 }
 
 /* ---- findings, a line each ---- */
@@ -264,20 +250,13 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         return 0;
 }
 
-static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
-        struct err **err)
-{
-        (void)ctx, (void)r, (void)recorded, (void)ret_kept, (void)err;
-        return 0;
-}
-
 extern const struct kind kind_host_requirements;
 const struct kind kind_host_requirements = {
         .name = "host.requirements",
         .check = check,
-        .observe = observe,
-        .compare = compare,
+        .observe = nothing_observe,
+        .compare = nothing_compare,
         .preflight = preflight,
         .apply = apply,
-        .remove = remove_it,
+        .remove = nothing_remove,
 };

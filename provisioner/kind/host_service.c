@@ -76,12 +76,6 @@ static int check(const json_t *spec, struct err **err)
         return 0;
 }
 
-static struct service_host host_of(const struct kind_ctx *ctx)
-{
-        return (struct service_host){
-                .cluster = ctx->cluster, .cluster_dir = ctx->cluster_dir, .clock = ctx->clock, .cancel = ctx->cancel};
-}
-
 static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, struct err **err)
 {
         const char *name = spec_text(r->spec, "name", NULL);
@@ -90,7 +84,7 @@ static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_
                 return 0;
         }
         const struct service_driver *driver = service_driver();
-        struct service_host host = host_of(ctx);
+        struct service_host host = service_host_of(ctx);
         struct service_status status;
         int result = driver->status(&host, name, &status, err);
         if (result < 0)
@@ -212,7 +206,7 @@ static int reload(struct kind_ctx *ctx, const struct service *service, char **co
 static int take(struct kind_ctx *ctx, const struct service_driver *driver, const struct service *service,
         char **reload_command, const json_t *ready, enum step step, int64_t *begun, struct err **err)
 {
-        struct service_host host = host_of(ctx);
+        struct service_host host = service_host_of(ctx);
         *begun = ctx->clock->wall_ms(ctx->clock);
         if (step == STEP_NOTHING)
                 return 0;
@@ -232,7 +226,7 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         json_t **ret_outputs, struct err **err)
 {
         const struct service_driver *driver = service_driver();
-        struct service_host host = host_of(ctx);
+        struct service_host host = service_host_of(ctx);
         json_t *resolved = NULL;
         int result = kind_resolve(ctx, r->spec, &resolved, err);
         if (result < 0)
@@ -259,7 +253,7 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
         struct err **err)
 {
         (void)recorded, (void)ret_kept;
-        struct service_host host = host_of(ctx);
+        struct service_host host = service_host_of(ctx);
         CLEANUP_PARTS struct parts parts = {0};
         struct service service;
         read_spec(r->spec, &parts, &service);

@@ -84,9 +84,10 @@ static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_
         (void)ctx;
         const char *path = spec_text(r->spec, "path", NULL);
         struct stat st;
-        if (!path || lstat(path, &st) < 0) {
+        int there = place_look(path, &st, err);
+        if (there <= 0) {
                 *ret_state = NULL;
-                return 0;
+                return there;
         }
         if (!S_ISDIR(st.st_mode))
                 return err_set(err, ERR_EXISTS, "%s exists and is no folder", path);
@@ -185,11 +186,7 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         (void)recorded, (void)state;
         const json_t *files = json_object_get(r->spec, "files");
         struct writer w = {.path = spec_text(r->spec, "path", ""), .mode = spec_mode(r->spec, "mode", 0644)};
-        int result = place_check(ctx, r->spec, w.path, err);
-        if (result == 0)
-                result = place_owner(r->spec, &w.uid, &w.gid, err);
-        if (result == 0)
-                result = place_make_parent(w.path, err);
+        int result = place_prepare(ctx, r->spec, w.path, &w.uid, &w.gid, err);
         if (result == 0)
                 result = write_files(&w, files, err);
         if (result == 0)

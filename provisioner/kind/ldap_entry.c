@@ -17,6 +17,7 @@
 #include "client/ldap/escape.h"
 #include "client/tls/certificate.h"
 #include "kind/ldap_server.h"
+#include "kind/nothing.h"
 
 static const struct spec_field fields[] = {
         {"server", SPEC_ANY, true},
@@ -238,13 +239,6 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         return result;
 }
 
-static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
-        struct err **err)
-{
-        (void)ctx, (void)r, (void)recorded, (void)ret_kept, (void)err;
-        return 0;
-}
-
 extern const struct kind kind_ldap_entry;
 const struct kind kind_ldap_entry = {
         .name = "ldap.entry",
@@ -253,5 +247,5 @@ const struct kind kind_ldap_entry = {
         .observe = observe,
         .compare = ldap_server_compare,
         .apply = apply,
-        .remove = remove_it,
+        .remove = nothing_remove,
 };

@@ -1,5 +1,6 @@
 #include "kind/place.h"
 
+#include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
@@ -95,6 +96,26 @@ int place_make_parent(const char *path, struct err **err)
                 return 0;
         *slash = '\0';
         return file_make_dirs(parent, 0755, err);
+}
+
+int place_prepare(const struct kind_ctx *ctx, const json_t *spec, const char *path, uid_t *ret_uid, gid_t *ret_gid,
+        struct err **err)
+{
+        uid_t uid;
+        gid_t gid;
+        int r = place_check(ctx, spec, path, err);
+        if (r == 0)
+                r = place_owner(spec, ret_uid ? ret_uid : &uid, ret_gid ? ret_gid : &gid, err);
+        return r < 0 ? r : place_make_parent(path, err);
+}
+
+int place_look(const char *path, struct stat *ret, struct err **err)
+{
+        if (!path)
+                return 0;
+        if (lstat(path, ret) == 0)
+                return 1;
+        return errno == ENOENT || errno == ENOTDIR ? 0 : err_set_errno(err, errno, "cannot look at %s", path);
 }
 
 void place_compare(const struct resource *r, const struct recorded *recorded, const json_t *state, const char *key,

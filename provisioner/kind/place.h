@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -18,6 +19,14 @@ int place_owner(const json_t *spec, uid_t *ret_uid, gid_t *ret_gid, struct err *
 
 /* Makes the folder that path stands in, 0755. */
 int place_make_parent(const char *path, struct err **err);
+
+/* Before something is made at path: place_check(), place_owner() (ids: NULL = not of interest),
+ * place_make_parent(). */
+int place_prepare(const struct kind_ctx *ctx, const json_t *spec, const char *path, uid_t *ret_uid, gid_t *ret_gid,
+        struct err **err);
+
+/* What is at path, no link followed: 1, or 0 if there is nothing or path is NULL. -ERR_DENIED … */
+int place_look(const char *path, struct stat *ret, struct err **err);
 
 /* The common rule, and "replace" when a key that says where the thing is (or what it is called) has changed. */
 void place_compare(const struct resource *r, const struct recorded *recorded, const json_t *state, const char *key,

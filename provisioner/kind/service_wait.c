@@ -21,6 +21,12 @@ static const struct spec_field fields[] = {
         {NULL, SPEC_ANY, false},
 };
 
+struct service_host service_host_of(const struct kind_ctx *ctx)
+{
+        return (struct service_host){
+                .cluster = ctx->cluster, .cluster_dir = ctx->cluster_dir, .clock = ctx->clock, .cancel = ctx->cancel};
+}
+
 int service_ready_check(const json_t *spec, struct err **err)
 {
         static const char *const targets[] = {"http", "tcp", NULL};

@@ -9,6 +9,9 @@
 #include "client/service/service.h"
 #include "kind/kind.h"
 
+/* The cluster as the client wants it; borrows from ctx. */
+struct service_host service_host_of(const struct kind_ctx *ctx);
+
 /* Is it {http, ca, expect, contains} or {tcp}? Pure. -ERR_INVALID. */
 int service_ready_check(const json_t *spec, struct err **err);
 

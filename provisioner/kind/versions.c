@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "kind/place.h"
 
 #define MARK         ".caas-complete"
 #define HEX_DIGITS   16
@@ -144,8 +145,15 @@ int versions_switch(const char *path, const char *folder, struct err **err)
         return 0;
 }
 
-int versions_remove(const char *path, struct err **err)
+static int remove_all(const char *path, struct err **err)
 {
         int result = file_remove(path, err);
         return result < 0 ? result : remove_versions(path, NULL, NULL, true, err);
+}
+
+int versions_forget(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
+        struct err **err)
+{
+        (void)recorded, (void)ret_kept;
+        return place_path_remove(ctx, r, remove_all, err);
 }

@@ -23,7 +23,8 @@ bool versions_is_complete(const char *folder);
  * Idempotent. */
 int versions_switch(const char *path, const char *folder, struct err **err);
 
-/* Removes the link and every version. Idempotent. */
-int versions_remove(const char *path, struct err **err);
+/* Removes the link and every version: `remove` of a kind whose spec says "path". */
+int versions_forget(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
+        struct err **err);
 
 #endif
