@@ -525,7 +525,10 @@ def main(argv):
         return 64
     os.umask(0o077)
     try:
-        shipped = {name: read_file(os.path.join(SYSTEM_CONFIG, name)) for name in SHIPPED if argv[1] == "create"}
+        shipped = {}
+        for name in SHIPPED if argv[1] == "create" else ():
+            with open(os.path.join(SYSTEM_CONFIG, name), encoding="utf-8") as file:
+                shipped[name] = file.read()
         become_owner(argv[2])
         with open(argv[2], encoding="utf-8") as file:
             config = json.load(file)

@@ -267,8 +267,10 @@ class PangeoSpawner(LoggingConfigurable):
     async def poll(self) -> int | None:
         """Of one that runs, also after a restart of the hub, the port is held. One that lost it to somebody is ended."""
         status = await super().poll()
-        if status is not None or self.pending == "spawn" or not self.server or not listener(self.server.port):
+        if status is not None or self._held or self.pending == "spawn" or not self.server:
             return status
+        if listener(self.server.port) is None:
+            return None
         try:
             self._hold_port(self.server.port)
         except Taken as error:
