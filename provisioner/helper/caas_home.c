@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/words.h"
 #include "client/home/home.h"
 
 #define UNMOUNT_MS 5000
@@ -23,48 +24,23 @@ struct options {
         bool all, lazy, json;
 };
 
-static int parse_value(struct options *o, const char *name, const char *value, struct err **err)
+static int parse(struct options *o, char **words, struct err **err)
 {
-        const struct {
-                const char *name;
-                const char **text;
-                long *number;
-        } table[] = {
-                {"--images", &o->store.images, NULL},
-                {"--mounts", &o->store.mounts, NULL},
-                {"--user", &o->user, NULL},
-                {"--uid", NULL, &o->uid},
-                {"--gid", NULL, &o->gid},
-                {"--bytes", NULL, &o->bytes},
+        const struct word table[] = {
+                {"--images", .text = &o->store.images},
+                {"--mounts", .text = &o->store.mounts},
+                {"--user", .text = &o->user},
+                {"--uid", .number = &o->uid},
+                {"--gid", .number = &o->gid},
+                {"--bytes", .number = &o->bytes},
+                {"--all", .flag = &o->all},
+                {"--lazy", .flag = &o->lazy},
+                {"--json", .flag = &o->json},
+                {0},
         };
-        for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-                if (!str_is(name, table[i].name))
-                        continue;
-                if (table[i].text)
-                        *table[i].text = value;
-                else if (str_to_long(value, table[i].number) < 0 || *table[i].number < 0)
-                        return err_set(err, ERR_USAGE, "%s: not a number: %s", name, value);
-                return 0;
-        }
-        return err_set(err, ERR_USAGE, "unknown option %s", name);
-}
-
-static int parse(struct options *o, int argc, char **argv, struct err **err)
-{
-        for (int i = 0; i < argc; i++) {
-                if (str_is(argv[i], "--all"))
-                        o->all = true;
-                else if (str_is(argv[i], "--lazy"))
-                        o->lazy = true;
-                else if (str_is(argv[i], "--json"))
-                        o->json = true;
-                else if (i + 1 == argc)
-                        return err_set(err, ERR_USAGE, "%s: unknown, or its value is missing", argv[i]);
-                else if (parse_value(o, argv[i], argv[i + 1], err) < 0)
-                        return -ERR_USAGE;
-                else
-                        i++;
-        }
+        int r = words_read(table, words, NULL, NULL, err);
+        if (r < 0)
+                return r;
         if (!o->store.images || !o->store.mounts)
                 return err_set(err, ERR_USAGE, "--images and --mounts are needed");
         if (o->uid > UINT32_MAX - 2L || o->gid > UINT32_MAX - 2L)
@@ -113,8 +89,7 @@ int main(int argc, char **argv)
 {
         CLEANUP_ERR struct err *err = NULL;
         struct options options = {0};
-        int r = argc < 2 ? err_set(&err, ERR_USAGE, "mount, grow, unmount or list?")
-                         : parse(&options, argc - 2, argv + 2, &err);
+        int r = argc < 2 ? err_set(&err, ERR_USAGE, "mount, grow, unmount or list?") : parse(&options, argv + 2, &err);
         if (r == 0)
                 r = run(argv[1], &options, &err);
         if (r == 0)

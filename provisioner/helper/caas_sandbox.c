@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/words.h"
 #include "client/cgroup/cgroup.h"
 #include "client/sandbox/sandbox.h"
 
@@ -57,83 +58,47 @@ static void add_mount(struct options *o, char *source, char *target, bool writab
                 (struct sandbox_mount){.source = source, .target = target ? target : source, .writable = writable};
 }
 
-static int parse_number(const char *name, const char *value, long *ret, struct err **err)
+static int take_mount(void *data, const char *name, const char *value, struct err **err)
 {
-        if (str_to_long(value, ret) < 0 || *ret < 0)
-                return err_set(err, ERR_USAGE, "%s: not a number: %s", name, value);
-        return 0;
-}
-
-static int parse_value(struct options *o, const char *name, const char *value, struct err **err)
-{
-        long memory;
-        const struct {
-                const char *name;
-                const char **text;
-                long *number;
-        } table[] = {
-                {"--parent", &o->parent, NULL},
-                {"--group", &o->group, NULL},
-                {"--prefix", &o->prefix, NULL},
-                {"--env-file", &o->env_file, NULL},
-                {"--home", &o->home, NULL},
-                {"--user", &o->user, NULL},
-                {"--chdir", &o->directory, NULL},
-                {"--uid", NULL, &o->uid},
-                {"--gid", NULL, &o->gid},
-                {"--cpu", NULL, &o->limits.cpu},
-                {"--tasks", NULL, &o->limits.tasks},
-                {"--memory", NULL, &memory},
-        };
         if (str_is(name, "--read-only")) {
-                add_mount(o, str_copy(value), NULL, false);
+                add_mount(data, str_copy(value), NULL, false);
                 return 0;
         }
-        bool writable = str_is(name, "--bind");
-        if (writable || str_is(name, "--read-only-at")) {
-                const char *colon = strchr(value, ':');
-                if (!colon || strchr(colon + 1, ':'))
-                        return err_set(err, ERR_USAGE, "%s: SOURCE:TARGET is wanted, not %s", name, value);
-                add_mount(o, str_copy_n(value, (size_t)(colon - value)), str_copy(colon + 1), writable);
-                return 0;
-        }
-        for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-                if (!str_is(name, table[i].name))
-                        continue;
-                if (table[i].text)
-                        *table[i].text = value;
-                else if (parse_number(name, value, table[i].number, err) < 0)
-                        return -ERR_USAGE;
-                if (table[i].number == &memory)
-                        o->limits.memory = memory;
-                return 0;
-        }
-        return err_set(err, ERR_USAGE, "unknown option %s", name);
+        const char *colon = strchr(value, ':');
+        if (!colon || strchr(colon + 1, ':'))
+                return err_set(err, ERR_USAGE, "%s: SOURCE:TARGET is wanted, not %s", name, value);
+        add_mount(data, str_copy_n(value, (size_t)(colon - value)), str_copy(colon + 1), str_is(name, "--bind"));
+        return 0;
 }
 
-static int parse(struct options *o, int argc, char **argv, struct err **err)
+static int parse(struct options *o, char **words, struct err **err)
 {
-        for (int i = 0; i < argc; i++) {
-                if (str_is(argv[i], "--")) {
-                        o->command = argv + i + 1;
-                        return 0;
-                }
-                if (str_is(argv[i], "--no-cgroup"))
-                        o->no_cgroup = true;
-                else if (str_is(argv[i], "--json"))
-                        o->json = true;
-                else if (str_is(argv[i], "--all"))
-                        o->all = true;
-                else if (str_is(argv[i], "--entered"))
-                        o->entered = true;
-                else if (i + 1 == argc)
-                        return err_set(err, ERR_USAGE, "%s: unknown, or its value is missing", argv[i]);
-                else if (parse_value(o, argv[i], argv[i + 1], err) < 0)
-                        return -ERR_USAGE;
-                else
-                        i++;
-        }
-        return 0;
+        long memory = o->limits.memory;
+        const struct word table[] = {
+                {"--parent", .text = &o->parent},
+                {"--group", .text = &o->group},
+                {"--prefix", .text = &o->prefix},
+                {"--env-file", .text = &o->env_file},
+                {"--home", .text = &o->home},
+                {"--user", .text = &o->user},
+                {"--chdir", .text = &o->directory},
+                {"--uid", .number = &o->uid},
+                {"--gid", .number = &o->gid},
+                {"--cpu", .number = &o->limits.cpu},
+                {"--tasks", .number = &o->limits.tasks},
+                {"--memory", .number = &memory},
+                {"--no-cgroup", .flag = &o->no_cgroup},
+                {"--json", .flag = &o->json},
+                {"--all", .flag = &o->all},
+                {"--entered", .flag = &o->entered},
+                {"--read-only", .take = take_mount},
+                {"--read-only-at", .take = take_mount},
+                {"--bind", .take = take_mount},
+                {0},
+        };
+        int r = words_read(table, words, o, &o->command, err);
+        o->limits.memory = memory;
+        return r;
 }
 
 static int own_path(char *buffer, size_t size, struct err **err)
@@ -368,8 +333,7 @@ int main(int argc, char **argv)
                 return sandbox_first_process(argc - 2, argv + 2);
         CLEANUP_ERR struct err *err = NULL;
         struct options options = {0};
-        int status = 0,
-            r = argc < 2 ? err_set(&err, ERR_USAGE, "run, stop or show?") : parse(&options, argc - 2, argv + 2, &err);
+        int status = 0, r = argc < 2 ? err_set(&err, ERR_USAGE, "run, stop or show?") : parse(&options, argv + 2, &err);
         if (r < 0)
                 ;
         else if (str_is(argv[1], "run"))

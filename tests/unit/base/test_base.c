@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "base/str.h"
+#include "base/words.h"
 
 static void test_error_reads_from_the_outside_in(void **state)
 {
@@ -191,6 +192,44 @@ static void test_words_of_a_shell(void **state)
         }
 }
 
+static int take(void *data, const char *name, const char *value, struct err **err)
+{
+        if (str_is(value, "bad"))
+                return err_set(err, ERR_USAGE, "%s: bad", name);
+        *(const char **)data = value;
+        return 0;
+}
+
+static void test_options_of_a_small_program(void **state)
+{
+        (void)state;
+        const char *text = NULL, *taken = NULL;
+        long number = 0;
+        bool flag = false;
+        const struct word table[] = {{"--text", .text = &text}, {"--number", .number = &number},
+                {"--flag", .flag = &flag}, {"--take", .take = take}, {0}};
+        char **rest = NULL, *all[] = {"--text", "--flag", "--number", "7", "--take", "x", "--", "--flag", NULL};
+        assert_int_equal(words_read(table, all, &taken, &rest, NULL), 0);
+        assert_string_equal(text, "--flag");
+        assert_string_equal(taken, "x");
+        assert_string_equal(rest[0], "--flag");
+        assert_int_equal(number, 7);
+        assert_false(flag);
+        assert_int_equal(words_read(table, rest, &taken, NULL, NULL), 0);
+        assert_true(flag);
+        const struct {
+                char *words[3];
+                const char *part;
+        } bad[] = {{{"--other", "x"}, "unknown option --other"}, {{"--text"}, "value is missing"},
+                {{"--number", "1x"}, "not a number: 1x"}, {{"--number", "-1"}, "not a number"},
+                {{"--", "x"}, "unknown"}, {{"--take", "bad"}, "--take: bad"}};
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+                CLEANUP_ERR struct err *err = NULL;
+                assert_int_equal(words_read(table, (char **)bad[i].words, &taken, NULL, &err), -ERR_USAGE);
+                assert_non_null(strstr(err->message, bad[i].part));
+        }
+}
+
 static void test_names_of_users(void **state)
 {
         (void)state;
@@ -296,6 +335,7 @@ int main(void)
                 cmocka_unit_test(test_reading_is_bounded),
                 cmocka_unit_test(test_removing_a_tree_follows_no_link),
                 cmocka_unit_test(test_words_of_a_shell),
+                cmocka_unit_test(test_options_of_a_small_program),
                 cmocka_unit_test(test_names_of_users),
                 cmocka_unit_test(test_giving_a_tree_gives_nothing_of_others),
                 cmocka_unit_test(test_cancel),
