@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "client/tls/explain.h"
 #include "kind/kind.h"
 #include "kind/net.h"
 #include "kind/nothing.h"
@@ -33,6 +34,10 @@ static const struct spec_field fields[] = {
         {"limits", SPEC_BOOL, false}, /* control groups for memory, CPU and processes */
         {"programs", SPEC_TEXTS, false},
         {"self_check", SPEC_ANY, false},
+        {"certificate", SPEC_TEXT, false}, /* for the domain, PEM */
+        {"certificate_path", SPEC_PATH, false},
+        {"copy", SPEC_PATH, false}, /* its key, of which the spec has the digest alone */
+        {"copy_digest", SPEC_TEXT, false},
         {NULL, SPEC_ANY, false},
 };
 
@@ -227,6 +232,27 @@ static void check_programs(const json_t *spec, struct buf *findings)
         spec_free_texts(programs);
 }
 
+/* A certificate that was given, with its key: before it takes the place of one that is good. */
+static void check_certificate(const struct kind_ctx *ctx, const json_t *spec, struct buf *findings)
+{
+        const char *certificate = spec_text(spec, "certificate", NULL), *key_path = spec_text(spec, "copy", NULL);
+        if (!certificate || !key_path)
+                return;
+        char *key = NULL;
+        size_t length = 0;
+        CLEANUP_ERR struct err *err = NULL;
+        if (file_read(key_path, TEXT_MAX, &key, &length, &err) < 0) {
+                add(findings, "%s", err->message);
+                return;
+        }
+        CLEANUP_FREE char *why = tls_explain_pair(
+                certificate, key, spec_text(spec, "domain", ""), ctx->clock->wall_ms(ctx->clock) / 1000);
+        mem_wipe_free(key, length);
+        if (why)
+                add(findings, "the certificate %s cannot be used: %s (key: %s)",
+                        spec_text(spec, "certificate_path", "in the form"), why, key_path);
+}
+
 static int preflight(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, struct err **err)
 {
         CLEANUP_BUF struct buf findings = BUF_INIT(TEXT_MAX);
@@ -240,6 +266,7 @@ static int preflight(struct kind_ctx *ctx, const struct resource *r, const struc
         check_homes(r->spec, &findings);
         check_limits(r->spec, &findings);
         check_programs(r->spec, &findings);
+        check_certificate(ctx, r->spec, &findings);
         return findings.length ? err_set(err, ERR_INVALID, "%s", findings.data) : 0;
 }
 

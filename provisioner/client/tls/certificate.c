@@ -38,7 +38,8 @@ X509 *tls_parse(const char *pem)
 EVP_PKEY *tls_parse_key(const char *pem)
 {
         BIO *bio = BIO_new_mem_buf(pem, -1);
-        EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+        /* an empty passphrase: without one, libcrypto asks for it on the terminal */
+        EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)"") : NULL;
         BIO_free(bio);
         ERR_clear_error();
         return key;

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "client/tls/certificate.h"
 #include "client/tls/private.h"
 
 static char *subject(const X509_NAME *name)
@@ -100,4 +102,44 @@ char *tls_explain(const void *der, size_t length, const char *ca_path, const cha
         char *text = explain(certificate, ca_path, host);
         ERR_clear_error();
         return text;
+}
+
+static char *explain_times(const char *certificate, int64_t now)
+{
+        CLEANUP_TLS_FACTS struct tls_facts facts = {0};
+        char when[32];
+        if (tls_read(certificate, &facts, NULL) < 0)
+                return str_copy("it cannot be read");
+        if (facts.expires <= now)
+                return str_format("it expired on %s", clock_format(facts.expires * 1000, when));
+        if (facts.begins > now)
+                return str_format("it is not valid before %s: is this machine's clock right?",
+                        clock_format(facts.begins * 1000, when));
+        return NULL;
+}
+
+char *tls_explain_pair(const char *certificate, const char *key, const char *host, int64_t now)
+{
+        CLEANUP_X509 X509 *parsed = tls_parse(certificate);
+        if (!parsed)
+                return str_copy("the file holds no certificate in PEM");
+        if (!is_for(parsed, host)) {
+                CLEANUP_FREE char *names = joined_names(parsed);
+                return str_format("it is for %s, not for %s", names, host);
+        }
+        char *why = explain_times(certificate, now);
+        if (why)
+                return why;
+        CLEANUP_KEY EVP_PKEY *parsed_key = tls_parse_key(key);
+        if (!parsed_key && strstr(key, "ENCRYPTED"))
+                return str_copy("its key has a passphrase, which nobody could enter at every start");
+        if (!parsed_key)
+                return str_copy("the file of its key holds no private key in PEM");
+        if (X509_check_private_key(parsed, parsed_key) != 1) {
+                ERR_clear_error();
+                return str_copy(
+                        "its key does not match: it belongs to another certificate (the server's own comes first "
+                        "in the file)");
+        }
+        return NULL;
 }

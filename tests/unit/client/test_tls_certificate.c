@@ -210,6 +210,58 @@ static void faults_are_explained(void **state)
                 made_clear(&early);
 }
 
+static void assert_pair(const char *certificate, const char *key, const char *host, int64_t now, const char *part)
+{
+        CLEANUP_FREE char *why = tls_explain_pair(certificate, key, host, now);
+        if (!part)
+                assert_null(why);
+        else if (!why || !strstr(why, part))
+                fail_msg("%s is missing in: %s", part, why ? why : "(nothing)");
+}
+
+static void a_pair_that_is_given_is_looked_at(void **state)
+{
+        (void)state;
+        int64_t now = time(NULL);
+        const char *const names[] = {"hub.example.org", "192.0.2.1", NULL};
+        struct made ca = issue("CA", NULL, 100, now, NULL), server = issue("hub", names, 50, now, &ca),
+                    other = issue("hub", names, 50, now, &ca);
+        CLEANUP_FREE char *chain = str_format("%s%s", server.certificate, ca.certificate);
+        CLEANUP_FREE char *turned = str_format("%s%s", ca.certificate, server.certificate);
+        assert_pair(server.certificate, server.key, "hub.example.org", now, NULL);
+        assert_pair(chain, server.key, "192.0.2.1", now, NULL);
+        assert_pair(chain, server.key, "elsewhere.example.org", now,
+                "it is for 192.0.2.1, hub.example.org, not for elsewhere");
+        assert_pair(chain, other.key, "hub.example.org", now, "does not match");
+        assert_pair(turned, server.key, "hub.example.org", now, "it is for no name at all, not for");
+        assert_pair(chain, server.key, "hub.example.org", now + 50 * DAY, "it expired on 2");
+        assert_pair(chain, server.key, "hub.example.org", now + 50 * DAY - 1, NULL);
+        assert_pair(chain, server.key, "hub.example.org", now - 2 * DAY, "not valid before");
+        assert_pair("x", server.key, "hub.example.org", now, "no certificate");
+        assert_pair(server.key, server.key, "hub.example.org", now, "no certificate");
+        assert_pair(chain, "", "hub.example.org", now, "no private key");
+        assert_pair(chain, server.certificate, "hub.example.org", now, "no private key");
+        made_clear(&ca), made_clear(&server), made_clear(&other);
+}
+
+/* Nobody is asked for the passphrase. */
+static void a_key_with_a_passphrase_is_refused(void **state)
+{
+        (void)state;
+        const char *const names[] = {"hub.example.org", NULL};
+        struct made ca = issue("CA", NULL, 9, time(NULL), NULL), server = issue("hub", names, 9, time(NULL), &ca);
+        BIO *in = BIO_new_mem_buf(server.key, -1), *out = BIO_new(BIO_s_mem());
+        EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, NULL, NULL);
+        assert_int_equal(PEM_write_bio_PKCS8PrivateKey(out, key, EVP_aes_256_cbc(), "secret", 6, NULL, NULL), 1);
+        char *text = NULL;
+        long length = BIO_get_mem_data(out, &text);
+        CLEANUP_FREE char *sealed = str_copy_n(text, (size_t)length);
+        assert_pair(server.certificate, sealed, "hub.example.org", time(NULL), "has a passphrase");
+        assert_false(tls_key_fits(server.certificate, sealed));
+        BIO_free(in), BIO_free(out), EVP_PKEY_free(key);
+        made_clear(&ca), made_clear(&server);
+}
+
 static void token_hashes_are_salted(void **state)
 {
         (void)state;
@@ -229,6 +281,8 @@ int main(void)
                 cmocka_unit_test(wrong_input_is_refused),
                 cmocka_unit_test(a_pack_opens_again),
                 cmocka_unit_test(faults_are_explained),
+                cmocka_unit_test(a_pair_that_is_given_is_looked_at),
+                cmocka_unit_test(a_key_with_a_passphrase_is_refused),
                 cmocka_unit_test(token_hashes_are_salted),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

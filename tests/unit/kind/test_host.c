@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/proc.h"
+#include "client/tls/certificate.h"
 #include "fixture.h"
 #include "kind/net.h"
 
@@ -223,6 +225,47 @@ static void requirements_name_everything_at_once(void **state)
         close(taken);
 }
 
+/* The fixture reads "D/" and "P12" as folder and port, and they may stand in base64 as well. The caller frees. */
+static char *as_it_is(const json_t *spec)
+{
+        CLEANUP_FREE char *text = json_dumps(spec, 0);
+        struct buf out = BUF_INIT(65536);
+        for (const char *p = text; *p; p++)
+                if (*p == 'D' || *p == 'P')
+                        buf_format(&out, "\\u%04x", (unsigned)*p);
+                else
+                        buf_add(&out, p, 1);
+        return buf_steal(&out);
+}
+
+static void a_given_certificate_is_looked_at_first(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_REMEMBERED struct remembered m = {0};
+        char *certificates[2] = {0}, *keys[2] = {0};
+        CLEANUP_FREE char *path = file_join(f->state, "given.key");
+        for (int i = 0; i < 2; i++) {
+                struct tls_request request = {.name = "hub.example.org", .days = 9, .now = time(NULL)};
+                MUST(tls_issue(&request, &certificates[i], &keys[i], err));
+        }
+        MUST(file_write_atomic(path, keys[1], strlen(keys[1]), 0600, (uid_t)-1, (gid_t)-1, err));
+        char *specs[2];
+        for (int i = 0; i < 2; i++) {
+                json_auto_t *spec = json_pack("{s:s, s:s, s:s, s:s, s:s}", "domain", "hub.example.org", "certificate",
+                        certificates[i], "certificate_path", "/etc/ssl/given.pem", "copy", path, "copy_digest", "x");
+                specs[i] = as_it_is(spec);
+        }
+        CLEANUP_FREE char *message = fixture_refused(f, &kind_host_requirements, specs[0], &m);
+        assert_non_null(strstr(message, "the certificate /etc/ssl/given.pem cannot be used: its key does not match"));
+        assert_non_null(strstr(message, path));
+        assert_int_equal(fixture_apply(f, &kind_host_requirements, specs[1], &m), ACTION_CREATE);
+        MUST(file_remove(path, err));
+        CLEANUP_FREE char *gone = fixture_refused(f, &kind_host_requirements, specs[0], &m);
+        assert_non_null(strstr(gone, path));
+        for (int i = 0; i < 2; i++)
+                free(specs[i]), free(certificates[i]), free(keys[i]);
+}
+
 static void ports_and_names(void **state)
 {
         (void)state;
@@ -249,6 +292,7 @@ int main(void)
                 T(account_is_ours_or_left_alone),
                 T(installed_packages_need_nothing),
                 T(requirements_name_everything_at_once),
+                T(a_given_certificate_is_looked_at_first),
                 T(ports_and_names),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
