@@ -18,7 +18,7 @@ def test_not_a_member_reads_which_group_and_whom_to_ask(cluster: Cluster) -> Non
     form = {"username": "bob", "password": PASSWORD, "_xsrf": client.cookie("_xsrf", "/hub/")}
     answer = client.request("POST", "/hub/login?next=", form=form)
     assert answer.status == 403
-    assert "it_notebook_users" in answer.text
+    assert f"{cluster.name}_notebook_users" in answer.text
 
 
 def test_a_wrong_password_and_nobody_look_alike(cluster: Cluster) -> None:
@@ -26,7 +26,7 @@ def test_a_wrong_password_and_nobody_look_alike(cluster: Cluster) -> None:
     nobody = cluster.client().login("nobody-here", "wrong")
     assert wrong[0] == nobody[0] == 403
     assert wrong[1].replace("alice", "") == nobody[1].replace("nobody-here", "")
-    assert "it_notebook_users" not in wrong[1]
+    assert f"{cluster.name}_notebook_users" not in wrong[1]
 
 
 def test_an_empty_password_is_no_password(cluster: Cluster) -> None:

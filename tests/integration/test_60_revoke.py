@@ -54,7 +54,7 @@ def test_taken_out_or_locked_in_the_directory_itself(cluster: Cluster) -> None:
         clients[user] = cluster.signed_in(user)
         clients[user].spawn()
     group, frank, grace = (
-        cluster.dn("groups", "it_notebook_users"),
+        cluster.dn("groups", f"{cluster.name}_notebook_users"),
         cluster.dn("users", "frank"),
         cluster.dn("users", "grace"),
     )

@@ -1,57 +1,29 @@
 """The pages as a person sees them, in headless Chromium; pictures are kept in build/screenshots."""
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import chromium
 import pytest
+from chromium import wait
 from conftest import PASSWORD, ROOT, Cluster
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 PICTURES = Path(os.environ.get("CAAS_SCREENSHOTS", ROOT / "build" / "screenshots"))
 
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    driver = shutil.which("chromedriver")
-    assert driver, "chromium-driver is not installed"
-    options = webdriver.ChromeOptions()
-    options.accept_insecure_certs = True  # our own CA is not in Chromium's store; the other tests verify it
-    for word in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        "--no-first-run",
-        "--no-proxy-server",
-        "--window-size=1280,860",
-        f"--user-data-dir={tmp_path}",
-    ):
-        options.add_argument(word)
-    chrome = webdriver.Chrome(options=options, service=Service(driver))
-    chrome.set_page_load_timeout(90)
     PICTURES.mkdir(parents=True, exist_ok=True)
-    yield chrome
-    chrome.quit()
-
-
-def wait(browser: webdriver.Chrome, seconds: float) -> WebDriverWait:
-    """While a page gives way to the next, what was found a moment ago may be gone: that is looked for again."""
-    return WebDriverWait(browser, seconds, ignored_exceptions=[WebDriverException])
+    with chromium.chromium(tmp_path) as made:
+        yield made
 
 
 def sign_in(browser: webdriver.Chrome, cluster: Cluster, user: str, password: str = PASSWORD) -> None:
-    browser.get(f"{cluster.url}/hub/login")
-    browser.find_element(By.ID, "username_input").send_keys(user)
-    browser.find_element(By.ID, "password_input").send_keys(password)
-    browser.find_element(By.ID, "login_submit").click()
+    chromium.sign_in(browser, cluster.url, user, password)
 
 
 def keep(browser: webdriver.Chrome, name: str) -> None:
@@ -74,7 +46,7 @@ def test_login_page(browser: webdriver.Chrome, cluster: Cluster) -> None:
 
 def test_not_a_member(browser: webdriver.Chrome, cluster: Cluster) -> None:
     sign_in(browser, cluster, "bob")
-    wait(browser, 30).until(lambda b: "it_notebook_users" in b.find_element(By.TAG_NAME, "body").text)
+    wait(browser, 30).until(lambda b: f"{cluster.name}_notebook_users" in b.find_element(By.TAG_NAME, "body").text)
     keep(browser, "not-a-member")
 
 

@@ -125,8 +125,8 @@ def moved(cluster: Cluster, authority: Authority) -> Iterator[HubClient]:
         ca.unlink()
 
 
-def handshake(ca: Path, **options: int) -> tuple[bytes, dict]:
-    """What is shown on port 443, verified by this authority alone, as bytes and read."""
+def handshake(ca: Path, port: int = 443, **options: int) -> tuple[bytes, dict]:
+    """What is shown on a port, verified by this authority alone, as bytes and read."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(ca)
     for name, value in options.items():
@@ -134,7 +134,7 @@ def handshake(ca: Path, **options: int) -> tuple[bytes, dict]:
             setattr(context, name, value)
     if "maximum_version" in options:
         context.set_ciphers("ALL:@SECLEVEL=0")  # Debian's own level refuses old versions before the server could
-    plain = socket.create_connection(("127.0.0.1", 443), 10)
+    plain = socket.create_connection(("127.0.0.1", port), 10)
     with plain, context.wrap_socket(plain, server_hostname="localhost") as secure:
         return secure.getpeercert(True) or b"", secure.getpeercert() or {}
 

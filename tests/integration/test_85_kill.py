@@ -63,7 +63,7 @@ def test_two_clusters_side_by_side(cluster: Cluster, second: Cluster) -> None:
             client.spawn()
         kernel_uids.append(int(client.kernel().run("import os; print(os.getuid())").text))
     assert kernel_uids[0] != kernel_uids[1]
-    assert {item["name"] for item in cluster.caas.json("list")} == {"it", "second"}
+    assert {item["name"] for item in cluster.caas.json("list")} == {cluster.name, "second"}
 
 
 def test_destroy_killed_again_and_again(second: Cluster) -> None:

@@ -252,7 +252,11 @@ class Kernel:
         if answer.status != 201:
             raise HubError(f"the server made no kernel ({answer.status}): {answer.text[:300]}")
         self.id = answer.json()["id"]
-        self._socket = WebSocket(client, f"{self._path}/api/kernels/{self.id}/channels")
+        self.connect()
+
+    def connect(self) -> None:
+        """Opens the websocket; again after it was cut."""
+        self._socket = WebSocket(self._client, f"{self._path}/api/kernels/{self.id}/channels")
 
     def run(self, code: str, seconds: float = 60) -> Reply:
         identity = uuid.uuid4().hex

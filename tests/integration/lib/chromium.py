@@ -1,0 +1,50 @@
+"""A headless Chromium, as somebody sits before it."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+
+@contextlib.contextmanager
+def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
+    driver = shutil.which("chromedriver")
+    assert driver, "chromium-driver is not installed"
+    options = webdriver.ChromeOptions()
+    options.accept_insecure_certs = True  # our own CA is not in Chromium's store; the other tests verify it
+    for word in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--no-first-run",
+        "--no-proxy-server",
+        "--window-size=1280,860",
+        f"--user-data-dir={profile}",
+    ):
+        options.add_argument(word)
+    chrome = webdriver.Chrome(options=options, service=Service(driver))
+    chrome.set_page_load_timeout(90)
+    try:
+        yield chrome
+    finally:
+        chrome.quit()
+
+
+def wait(browser: webdriver.Chrome, seconds: float) -> WebDriverWait:
+    """While a page gives way to the next, what was found a moment ago may be gone: that is looked for again."""
+    return WebDriverWait(browser, seconds, ignored_exceptions=[WebDriverException])
+
+
+def sign_in(browser: webdriver.Chrome, url: str, user: str, password: str) -> None:
+    browser.get(f"{url}/hub/login")
+    browser.find_element(By.ID, "username_input").send_keys(user)
+    browser.find_element(By.ID, "password_input").send_keys(password)
+    browser.find_element(By.ID, "login_submit").click()
