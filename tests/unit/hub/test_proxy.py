@@ -52,7 +52,7 @@ def table() -> Iterator[Any]:
     server.server_close()
 
 
-async def look(table: Any) -> None:
+async def proxy_of(table: Any) -> WatchedProxy:
     hub = SimpleNamespace(routespec="/", host="http://127.0.0.1:1", api_url="")
     spawner = SimpleNamespace(
         ready=True, pending=None, proxy_spec="/user/alice/", server=SimpleNamespace(host="http://127.0.0.1:2")
@@ -61,7 +61,11 @@ async def look(table: Any) -> None:
     app = SimpleNamespace(hub=hub, users={1: alice}, _service_map={}, subdomain_host="")
     proxy = WatchedProxy(api_url=table.url, auth_token="token-of-the-proxy", app=app, hub=hub)
     proxy._watch.cancel()
-    await proxy._restore_if_empty()
+    return proxy
+
+
+async def look(table: Any) -> None:
+    await (await proxy_of(table))._restore_if_empty()
 
 
 def test_an_empty_table_is_filled(table: Any) -> None:
@@ -75,3 +79,14 @@ def test_a_full_table_is_left_alone(table: Any) -> None:
     table.routes["/"] = {"hub": True, "target": "http://127.0.0.1:1"}
     asyncio.run(look(table))
     assert list(table.routes) == ["/"]
+
+
+def test_traffic_is_no_use(table: Any) -> None:
+    data = {"jupyterhub": True, "user": "alice", "server_name": "", "last_activity": "2026-11-21T12:00:00.000Z"}
+    table.routes["/user/alice"] = {**data, "target": "http://127.0.0.1:2"}
+
+    async def routes() -> dict[str, Any]:
+        return await (await proxy_of(table)).get_all_routes()
+
+    (route,) = asyncio.run(routes()).values()
+    assert route["data"]["user"] == "alice" and "last_activity" not in route["data"]

@@ -16,6 +16,14 @@ class WatchedProxy(ConfigurableHTTPProxy):
         super().__init__(**kwargs)
         self._watch = asyncio.get_running_loop().create_task(self._watch_for_ever())
 
+    async def get_all_routes(self, client: Any = None) -> dict[str, dict[str, Any]]:
+        """Without the times of the last traffic: a page left open makes traffic, if only pongs, and its server would never
+        be idle. Servers say themselves when they were used."""
+        routes = await super().get_all_routes(client)
+        for route in routes.values():
+            route["data"].pop("last_activity", None)
+        return routes
+
     async def _watch_for_ever(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
