@@ -37,6 +37,14 @@ def test_nothing_to_choose_is_no_form(settings: Settings) -> None:
     assert Choices(Settings({**settings.raw, "profiles": [], "environments": []})).form([]) == ""
 
 
+def test_what_was_chosen_when_there_was_a_choice_keeps_nobody_from_starting(settings: Settings) -> None:
+    choices = Choices(Settings({**settings.raw, "profiles": [], "environments": []}))
+    choice = choices.resolve({"profile": "large", "environment": "climate"}, [])
+    assert (choice.size.key, choice.environment.name) == ("default", "pangeo")
+    with pytest.raises(BadChoice):
+        choices.resolve({"cmd": "sh"}, [])
+
+
 def test_the_form_is_escaped_and_keeps_the_last_choice(settings: Settings) -> None:
     text = Choices(settings).form([], {"profile": "large", "environment": "gone"})
     assert "For &lt;big&gt; arrays" in text

@@ -106,12 +106,15 @@ class Choices:
         return "\n".join(rows)
 
     def resolve(self, options: Mapping[str, Any] | None, groups: Collection[str]) -> Choice:
-        """What the options mean for somebody in these groups. Raises BadChoice."""
+        """What the options mean for somebody in these groups. Raises BadChoice, but not where there is nothing to choose."""
         options = options or {}
         unknown = sorted(set(options) - {"profile", "environment"})
         if unknown:
             raise BadChoice(f"There is nothing to choose by the name of {unknown[0]!r}.")
         sizes = {size.key: size for size in self.sizes_for(groups)}
+        if len(sizes) == 1 and len(self.environments) == 1:
+            # No page asks, and the hub takes what was chosen last, which need not be there any more.
+            return Choice(self.sizes[0], self.environments[0])
         key = options.get("profile") or PLAIN
         if key not in sizes:
             raise BadChoice(f"The size {key!r} is not on offer for you. There are: {', '.join(sizes)}.")
