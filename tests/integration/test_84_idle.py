@@ -6,7 +6,7 @@ it. judy runs a short cell now and then, and does not use her Dask cluster."""
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,9 +34,9 @@ LISTED = "with Gateway() as gateway: print(len(gateway.list_clusters()))"
 
 @dataclass
 class Seen:
-    ended: dict[str, float] = field(default_factory=dict)  # seconds after it was last used
+    ended: dict[str, float] = field(default_factory=dict)
     quiet: Reply | None = None
-    servers: dict[str, bool] = field(default_factory=dict)  # at the end
+    servers: dict[str, bool] = field(default_factory=dict)  # when the wait was over; ivan's when his cell was
 
 
 def runs(kernel: Kernel) -> bool:
@@ -62,60 +62,93 @@ def started(cluster: Cluster, name: str) -> HubClient:
     return client
 
 
-def opened(cluster: Cluster, browser: webdriver.Chrome) -> None:
+class Watch:
+    """Looks every few seconds at what was added; when each was not there any more. judy's work goes on meanwhile."""
+
+    def __init__(self, at_work: Kernel) -> None:
+        self._at_work = at_work
+        self._looks: dict[str, tuple[float, Callable[[], bool]]] = {}
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.ended: dict[str, float] = {}  # seconds after it was last used
+        self._thread.start()
+
+    def add(self, name: str, there: Callable[[], bool]) -> None:
+        self._looks = {**self._looks, name: (time.monotonic(), there)}
+
+    def _run(self) -> None:
+        while not self._end.wait(LOOK):
+            self._at_work.run("1 + 1")
+            for name, (began, there) in self._looks.items():
+                if name not in self.ended and not there():
+                    self.ended[name] = time.monotonic() - began
+
+    def until_ended(self) -> None:
+        """All that was added, or until the last one should have been."""
+        while set(self.ended) != set(self._looks) and self._thread.is_alive():
+            if time.monotonic() - max(began for began, _ in self._looks.values()) > LONGEST:
+                break
+            time.sleep(1)
+
+    def stop(self) -> None:
+        self._end.set()
+        self._thread.join()
+
+
+def dask_is_there(kernel: Kernel) -> bool:
+    return kernel.run(LISTED, seconds=60).text.split()[-1:] != ["0"]
+
+
+@contextlib.contextmanager
+def watching(at_work: Kernel) -> Iterator[Watch]:
+    watch = Watch(at_work)
+    try:
+        yield watch
+    finally:
+        watch.stop()
+
+
+def open_page(cluster: Cluster, browser: webdriver.Chrome) -> None:
     """A notebook with its kernel, as it is left open in a tab."""
+    cluster.add_user("heidi")
     sign_in(browser, cluster.url, "heidi", PASSWORD)
     wait(browser, 60).until(lambda b: "login" not in b.current_url)
+    cluster.signed_in("heidi").spawn()
     browser.get(f"{cluster.url}/user/heidi/lab/tree/welcome.ipynb")
     wait(browser, 120).until(lambda b: len(b.find_elements(By.CLASS_NAME, "jp-Cell")) > 3)
 
 
-def look_until_ended(cluster: Cluster, idle: Kernel, at_work: Kernel, began: dict[str, float]) -> dict[str, float]:
-    """Seconds until each was gone; what was not within LONGEST is left out."""
-    ended: dict[str, float] = {}
-    looks = {
-        "server": lambda: has_server(cluster, "heidi"),
-        "kernel": lambda: runs(idle),
-        "dask": lambda: at_work.run(LISTED, seconds=30).text.split()[-1] != "0",
-    }
-    while len(ended) < len(looks) and time.monotonic() - max(began.values()) < LONGEST:
-        time.sleep(LOOK)
-        for name in set(looks) - set(ended):
-            if not looks[name]():
-                ended[name] = time.monotonic() - began[name]
-        at_work.run("1 + 1")
-    return ended
-
-
 @pytest.fixture(scope="module")
 def seen(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    form = cluster.form.read_text()
+    """Each begins to be idle as soon as it is there: on a busy machine the next one may take longer than its minute."""
+    form, found = cluster.form.read_text(), Seen()
     assert "idle_minutes: 10\n" in form
     cluster.form.write_text(form.replace("idle_minutes: 10\n", "idle_minutes: 1\n") + IDLE)
-    found = Seen()
     try:
         cluster.apply()
-        heidi, ivan, judy = (started(cluster, name) for name in ("heidi", "ivan", "judy"))
-        with chromium(tmp_path_factory.mktemp("profile")) as browser:
-            at_work = judy.kernel()
-            made = at_work.run(DASK, seconds=240)
-            assert made.status == "ok", made.text
-            began = {"dask": time.monotonic()}
-            opened(cluster, browser)
-            began["server"] = time.monotonic()
+        at_work = started(cluster, "judy").kernel()
+        made = at_work.run(DASK, seconds=240)
+        assert made.status == "ok", made.text
+        with chromium(tmp_path_factory.mktemp("profile")) as browser, watching(at_work) as watch:
+            watch.add("dask", lambda: dask_is_there(at_work))
+            ivan = started(cluster, "ivan")
             idle, quiet = ivan.kernel(), ivan.kernel()
-            began["kernel"] = time.monotonic()
             assert idle.run("1 + 1").status == "ok"
+            watch.add("kernel", lambda: runs(idle))
 
             def compute() -> None:
                 with contextlib.suppress(HubError):  # cut off: there is no answer then
                     found.quiet = quiet.run(f"import time; time.sleep({QUIET}); print('done')", seconds=QUIET + 60)
+                found.servers["ivan"] = has_server(cluster, "ivan")
 
             computing = threading.Thread(target=compute)
             computing.start()
-            found.ended = look_until_ended(cluster, idle, at_work, began)
+            open_page(cluster, browser)
+            watch.add("server", lambda: has_server(cluster, "heidi"))
+            watch.until_ended()
             computing.join()
-            found.servers = {name: has_server(cluster, name) for name in ("heidi", "ivan", "judy")}
+            found.ended = watch.ended
+            found.servers |= {name: has_server(cluster, name) for name in ("heidi", "judy")}
         yield found
     finally:
         cluster.form.write_text(form)
