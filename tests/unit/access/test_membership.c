@@ -277,7 +277,7 @@ static void guessing_is_slow_and_locks_nobody_out_for_good(void **state)
         assert_int_equal(try_bind("mallory", "a-fine-password-1"), -ERR_DENIED);
         static const char *const wanted[] = {"nsAccountLock", "accountUnlockTime", NULL};
         CLEANUP_DIRECTORY struct directory *directory = fixture_root(), *hub = NULL;
-        json_auto_t *locked = NULL, *seen = NULL;
+        json_auto_t *locked = NULL;
         assert_int_equal(directory_read(directory, "uid=mallory," USERS, wanted, &locked, NULL), 0);
         assert_null(directory_value(locked, "nsAccountLock"));
         assert_non_null(directory_value(locked, "accountUnlockTime"));
@@ -296,6 +296,7 @@ static void guessing_is_slow_and_locks_nobody_out_for_good(void **state)
                 options.password = password;
                 hub = directory_close(hub);
                 assert_int_equal(directory_open(&options, &hub, NULL), 0);
+                json_auto_t *seen = NULL;
                 directory_read(hub, "uid=mallory," USERS, wanted, &seen, NULL);
                 assert_int_equal(m == 0, directory_value(seen, "accountUnlockTime") != NULL); /* for the hub's page */
         }
