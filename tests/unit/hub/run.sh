@@ -4,12 +4,13 @@ set -u
 cd "$(dirname "$0")/../../.." || exit 1
 . tests/lib/common.sh
 tools=$(tools_venv) || exit 1
-digest=$(cat roles/hub/requirements.txt <(/usr/bin/python3 --version) | sha256sum | cut -c1-12)
+digest=$(cat roles/hub/requirements.txt roles/hub/image.txt <(/usr/bin/python3 --version) | sha256sum | cut -c1-12)
 venv=$CACHE/hub-$digest
 if [ ! -e "$venv/complete" ]; then
         rm -rf "$venv"
         /usr/bin/python3 -m venv "$venv" >&2 &&
-                "$venv/bin/pip" install --quiet --no-cache-dir --require-hashes -r roles/hub/requirements.txt >&2 &&
+                "$venv/bin/pip" install --quiet --no-cache-dir --require-hashes -r roles/hub/requirements.txt \
+                        -r roles/hub/image.txt >&2 &&
                 touch "$venv/complete" || exit 1
 fi
 report=$(mktemp) && trap 'rm -f "$report"' EXIT
