@@ -5,6 +5,7 @@
 
 #include "access/clusters.h"
 #include "access/facts.h"
+#include "access/kube_values.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -199,12 +200,24 @@ static const char *target_of(const struct session *session)
         return target ? target : "host";
 }
 
+static int add_kube_values(const struct session *session, json_t *values, struct err **err)
+{
+        json_t *kube = NULL;
+        if (!str_is(target_of(session), "kubernetes"))
+                return 0;
+        int r = kube_values(session->options.data_dir, session->cluster, session->form, &kube, err);
+        return r < 0 ? r : json_object_set_new(values, "kubernetes", kube);
+}
+
 static int make_engine(struct session *session, bool destroy, struct err **err)
 {
         const struct session_options *o = &session->options;
         if (!destroy) {
                 json_auto_t *values = role_values(session);
-                int r = role_load(o->data_dir, target_of(session), values, &session->desired, &session->secrets, err);
+                int r = add_kube_values(session, values, err);
+                if (r == 0)
+                        r = role_load(
+                                o->data_dir, target_of(session), values, &session->desired, &session->secrets, err);
                 if (r < 0)
                         return r;
         }
