@@ -25,6 +25,9 @@ void role_secrets_clear(struct role_secrets *secrets);
 /* Loads every role of data_dir/roles for the target and yields the resources and secrets of the cluster, each resource
  * after what it needs. Needs are those of the text and the resources whose outputs the spec names.
  *
+ * A target's entries may stand in a file beside role.yaml: `targets: {kubernetes: {file: kubernetes.yaml}}`; that file
+ * is `targets: {kubernetes: […]}`.
+ *
  * values: what ${…} may name: {"form": …, "cluster": {"name", "dir", "cache"}, "state": {"dir"}, "caas": {"libexec",
  * "version", "data"}, "host": {"systemd": bool, …}}. ${secret.NAME} becomes a secret marker (no version yet);
  * ${role/resource.output} stays for the plan, and so does "$${". Inside a resource with for_each, ${each} and ${each.…}
