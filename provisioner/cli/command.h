@@ -21,6 +21,7 @@ enum complete {
         COMPLETE_USER,
         COMPLETE_COMMAND,
         COMPLETE_SHELL,
+        COMPLETE_TARGET,
 };
 
 struct option {
