@@ -121,7 +121,7 @@ int http_open_client(struct http_client *client, struct err **err)
         return 0;
 }
 
-int http_transfer(struct http_client *client, bool keep, CURLcode *ret, struct err **err)
+int http_transfer(struct http_client *client, int level, bool keep, CURLcode *ret, struct err **err)
 {
         CURLMcode m = client->api->multi_add_handle(client->multi, client->easy);
         int running = 1, r = 0;
@@ -135,7 +135,7 @@ int http_transfer(struct http_client *client, bool keep, CURLcode *ret, struct e
                 struct curl_waitfd extra = {.fd = wake ? cancel_fd(client->cancel) : -1, .events = CURL_WAIT_POLLIN};
                 m = client->api->multi_poll(
                         client->multi, wake ? &extra : NULL, wake ? 1 : 0, wake ? 1000 : POLL_MS, NULL);
-                r = cancel_check(client->cancel, client->cancel_level, err);
+                r = cancel_check(client->cancel, level, err);
         }
         *ret = CURLE_FAILED_INIT;
         int left = 0;
@@ -172,9 +172,10 @@ static int send_once(struct http_client *client, const struct http_request *requ
                 .request = request,
                 .body = BUF_INIT(request->max_bytes ? request->max_bytes : MAX_BYTES),
         };
+        int level = request->cancel_level ? request->cancel_level : client->cancel_level;
         int r = http_check_url(url, err);
         if (r == 0)
-                r = cancel_check(client->cancel, client->cancel_level, err);
+                r = cancel_check(client->cancel, level, err);
         if (r == 0)
                 r = http_open_client(client, err);
         if (r == 0)
@@ -182,7 +183,7 @@ static int send_once(struct http_client *client, const struct http_request *requ
         if (r < 0)
                 return r;
         CURLcode code;
-        r = http_transfer(client, false, &code, err);
+        r = http_transfer(client, level, false, &code, err);
         if (r < 0)
                 return r;
         if (log_enabled("http")) {

@@ -54,6 +54,7 @@ struct http_request {
          * is not called. Not 0 ends the transfer: more is success, less (an error code) is returned. NULL = keep. */
         int (*on_body)(void *data, const char *bytes, size_t length);
         void *data;
+        int cancel_level; /* 0 = the client's */
 };
 
 struct http_response {
