@@ -74,11 +74,12 @@ struct kube_request {
         const char *type;   /* of the body; NULL = application/json */
         const char *body;
         size_t length;
-        size_t max_bytes; /* of the answer; 0 = 16 MiB */
-        int timeout_ms;   /* 0 = the client's */
-        bool once;        /* not to be sent again when it may have been executed */
-        bool calm;        /* no retries at all: the caller has its own */
-        bool stream;      /* one that lasts: cancelled by the first raise */
+        size_t max_bytes;  /* of the answer; 0 = 16 MiB */
+        int timeout_ms;    /* 0 = the client's */
+        bool once;         /* not to be sent again when it may have been executed */
+        bool calm;         /* no retries at all: the caller has its own */
+        bool stream;       /* one that lasts: cancelled by the first raise */
+        const bool *begun; /* no other try once this is true; may be NULL */
         int (*on_body)(void *data, const char *bytes, size_t length);
         void *data;
 };

@@ -59,7 +59,7 @@ static void headers_clear(struct headers *headers)
 
 static void make_headers(const struct kube *kube, const struct kube_request *request, struct headers *headers)
 {
-        headers->line[headers->count++] = str_copy("Accept: application/json");
+        headers->line[headers->count++] = str_copy("Accept: application/json, */*");
         if (request->body)
                 headers->line[headers->count++] =
                         str_format("Content-Type: %s", request->type ? request->type : "application/json");
@@ -119,7 +119,7 @@ static int try_once(struct kube *kube, const struct kube_request *request, char 
 
 static bool passing(long status)
 {
-        return status == 429 || status == 500 || (status >= 502 && status <= 504);
+        return status >= 502 && status <= 504;
 }
 
 /* For how long it is worth trying again after this; 0 = not at all. */
@@ -128,10 +128,10 @@ static int64_t patience(const struct kube *kube, const struct kube_request *requ
         int64_t limit = kube->retry_ms < 0 || request->calm ? 0 : kube->retry_ms;
         if (r == 0 && status == 429) /* it was not executed */
                 return limit;
-        if (request->once)
+        if (request->once || (request->begun && *request->begun))
                 return 0;
         if (r == 0 && status == 500) /* often for good: a broken webhook, say */
-                return passing(status) ? limit / 3 : 0;
+                return limit / 3;
         if (r == 0)
                 return passing(status) ? limit : 0;
         if (r != -ERR_UNREACHABLE && r != -ERR_TIMEOUT)
