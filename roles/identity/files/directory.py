@@ -384,7 +384,11 @@ def create(config, given):
     os.makedirs(own_path(config, "schema"), mode=0o700, exist_ok=True)
     write_file(own_path(config, "schema", "60caas.ldif"), config["schema"])
     for name in ("slapd-collations.conf", "certmap.conf"):
-        shutil.copyfile(os.path.join(SYSTEM_CONFIG, name), own_path(config, name))
+        try:
+            shutil.copyfile(os.path.join(SYSTEM_CONFIG, name), own_path(config, name))
+        except PermissionError:
+            # In a container under a uid of our own. What is missing then are the orders of languages.
+            write_file(own_path(config, name), "")
     root = own_path(config, "root")
     if not is_hash_of(read_file(root), given["root_password"]):
         write_file(root, hash_password(given["root_password"], secrets.token_bytes(16)))
