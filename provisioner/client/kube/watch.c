@@ -14,10 +14,10 @@
 #include "client/kube/list.h"
 #include "client/kube/private.h"
 
-#define STREAM_MS 60000 /* a stream is asked for so long, and a silent one is not believed in for much longer */
-#define GRACE_MS  10000
-#define LONG_MS   5000 /* a stream that lasted so long was a good one */
-#define LINE_BYTES  (16UL * 1024 * 1024)
+#define STREAM_MS  60000 /* a stream is asked for so long, and a silent one is not believed in for much longer */
+#define GRACE_MS   10000
+#define LONG_MS    5000 /* a stream that lasted so long was a good one */
+#define LINE_BYTES (16UL * 1024 * 1024)
 
 struct watch {
         struct kube *kube;
@@ -265,7 +265,8 @@ static int run(struct watch *watch, int64_t end, struct err **err)
                 }
                 log_trace("kube", "watch %s: %s", watch->list->kind, r < 0 ? why->message : "again");
                 /* even after a good end a pause: a server that ends streams at once must not be asked in a circle */
-                r = kube->retry_ms < 0 ? -1 : retry_wait(kube, &retry, kube->retry_ms, 0, err);
+                int64_t limit = end - retry.began_ms < kube->retry_ms ? end - retry.began_ms : kube->retry_ms;
+                r = retry_wait(kube, &retry, limit, 0, err);
                 if (r == -1) {
                         err_set(err, why ? why->code : ERR_UNREACHABLE, "%s",
                                 why ? why->message : "the server ends every stream at once");
