@@ -36,7 +36,8 @@ void role_secrets_clear(struct role_secrets *secrets);
  * The same id (or secret) may be declared several times if at most one of them is there, by their `when` and `unless`.
  *
  * Files: `source: FILE` (of the role's folder, taken as it is) and `template: FILE` (of templates/<target>/, filled)
- * become `content`; `sources: FOLDER` becomes `files`; `copy: /path` gets `copy_digest`. As the value of another key
+ * become `content`; `sources: FOLDER` or `sources: {NAME: FOLDER, …}` becomes
+ * `files`; `copy: /path` gets `copy_digest`. As the value of another key
  * than `json`, {source: …}, {template: …}, {sources: …} or {file: /path} becomes the text itself: `requirements:
  * {source: lock.txt}`.
  *
