@@ -204,20 +204,23 @@ static int take_sources(
         return r;
 }
 
-/* {code: files, site: site}: several folders, each below a name of its own. */
+/* {code: files, site: [site, pod]}: several folders, each below a name that it may share with others. */
 static int take_several(
         struct scope *scope, const struct role_text *role, const json_t *folders, json_t **ret, struct err **err)
 {
         json_auto_t *files = json_object();
         const char *prefix;
-        json_t *name;
-        json_object_foreach ((json_t *)folders, prefix, name) {
-                if (!json_is_string(name))
-                        return err_set(
-                                err, ERR_INVALID, "sources needs names of folders that are known from the beginning");
-                int r = add_sources(scope, role, json_string_value(name), prefix, files, err);
-                if (r < 0)
-                        return r;
+        json_t *value, *name;
+        size_t i;
+        json_object_foreach ((json_t *)folders, prefix, value) {
+                json_auto_t *names = json_is_array(value) ? json_incref(value) : json_pack("[O]", value);
+                json_array_foreach (names, i, name) {
+                        int r = json_is_string(name)
+                                        ? add_sources(scope, role, json_string_value(name), prefix, files, err)
+                                        : err_set(err, ERR_INVALID, "sources needs names of folders");
+                        if (r < 0)
+                                return r;
+                }
         }
         *ret = json_incref(files);
         return 0;

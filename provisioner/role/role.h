@@ -36,10 +36,9 @@ void role_secrets_clear(struct role_secrets *secrets);
  * The same id (or secret) may be declared several times if at most one of them is there, by their `when` and `unless`.
  *
  * Files: `source: FILE` (of the role's folder, taken as it is) and `template: FILE` (of templates/<target>/, filled)
- * become `content`; `sources: FOLDER` or `sources: {NAME: FOLDER, …}` becomes
- * `files`; `copy: /path` gets `copy_digest`. As the value of another key
- * than `json`, {source: …}, {template: …}, {sources: …} or {file: /path} becomes the text itself: `requirements:
- * {source: lock.txt}`.
+ * become `content`; `sources: FOLDER` becomes `files`, and so does `sources: {NAME: FOLDER or [FOLDER, …], …}`, each
+ * folder below its name; `copy: /path` gets `copy_digest`. As the value of another key than `json`, {source: …},
+ * {template: …}, {sources: …} or {file: /path} becomes the text itself: `requirements: {source: lock.txt}`.
  *
  * -ERR_INVALID with file:line:column for a fault in a role or template; -ERR_NOT_FOUND for a missing file. Pure but for
  * reading those files; may be called from any thread. */
