@@ -141,8 +141,8 @@ class KubernetesController(KubeController):
             self.cluster_info[key].on_worker_pending(pod["metadata"]["name"])
         if old is None or old["status"].get("phase") != phase or self._is_running(pod) != self._is_running(old):
             self.queue.put(key)
-        if phase in ("Succeeded", "Failed"):
-            self._room_for(pod)
+            if phase in ("Succeeded", "Failed"):
+                self._room_for(pod)
 
     def on_pod_delete(self, pod):
         super().on_pod_delete(pod)
@@ -353,7 +353,8 @@ class KubernetesController(KubeController):
 
     async def delete_ended(self, cluster, info):
         namespace = cluster["metadata"]["namespace"]
-        names = info.succeeded | info.failed
+        pods = [self.informers["pod"].get(f"{namespace}.{n}") for n in info.succeeded | info.failed]
+        names = [p["metadata"]["name"] for p in pods if p and not p["metadata"].get("deletionTimestamp")]
         results = await asyncio.gather(*(self.delete_pod(namespace, n) for n in names), return_exceptions=True)
         return any(isinstance(r, BaseException) for r in results)
 
