@@ -5,7 +5,7 @@
 #include "client/kube/private.h"
 
 #define PAGE         500
-#define PAGE_MAX     (64UL * 1024 * 1024)
+#define PAGE_MAX     (32UL * 1024 * 1024)
 #define RESTARTS_MAX 5
 
 struct pages {
