@@ -11,6 +11,8 @@
  * a limit. */
 #define CPU_BURST 4.0
 #define CPU_LEAST 1.0
+/* Of a notebook's CPUs, as roles/hub/files/pangeo_hub/kube.py has it. */
+#define CPU_SHARE 0.05
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -86,18 +88,67 @@ static json_t *size(double sure_cpus, double gb)
                 "limits", "cpu", cpus(fmax(CPU_LEAST, CPU_BURST * sure_cpus)), "memory", memory(gb));
 }
 
+static double notebook_number(const json_t *form, const char *key)
+{
+        return json_number_value(json_object_get(json_object_get(form, "notebook"), key));
+}
+
 static json_t *sizes_of(const json_t *form)
 {
         json_t *ret = json_object(), *part;
         const char *name;
-        json_object_foreach ((json_t *)form, name, part)
+        json_object_foreach (json_object_get(json_object_get(form, "kubernetes"), "resources"), name, part)
                 json_object_set_new(ret, name,
                         size(json_number_value(json_object_get(part, "cpus")),
                                 json_number_value(json_object_get(part, "ram"))));
+        json_object_set_new(
+                ret, "notebook", size(CPU_SHARE * notebook_number(form, "cpus"), notebook_number(form, "ram")));
         json_object_set_new(ret, "small",
                 json_pack("{s:{s:s, s:s}, s:{s:s, s:s}}", "requests", "cpu", "1m", "memory", "10M", "limits", "cpu",
                         "100m", "memory", "50M"));
         return ret;
+}
+
+/* ---- the way in ---- */
+
+#define ISSUER "cert-manager.io/cluster-issuer"
+
+/* What controllers that know these need for uploads and for kernels that are open for days; the form's come on top. */
+static json_t *annotations_of(const json_t *own, const char *entry, const char *tls_mode)
+{
+        json_t *ret = json_object();
+        if (str_is(entry, "ingress")) {
+                static const char *const nginx[][2] = {
+                        {"nginx.ingress.kubernetes.io/proxy-body-size", "0"},
+                        {"nginx.ingress.kubernetes.io/proxy-read-timeout", "86400"},
+                        {"nginx.ingress.kubernetes.io/proxy-send-timeout", "86400"},
+                };
+                for (size_t i = 0; i < sizeof nginx / sizeof *nginx; i++)
+                        json_object_set_new(ret, nginx[i][0], json_string(nginx[i][1]));
+                if (str_is(tls_mode, "cert-manager"))
+                        json_object_set_new(ret, ISSUER, json_string(text_of(own, "cert_issuer")));
+        }
+        json_object_update(ret, json_object_get(own, "annotations"));
+        return ret;
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
+{
+        return str_is(word, a) || str_is(word, b) || str_is(word, c);
+}
+
+static json_t *entry_of(const json_t *form, const json_t *own)
+{
+        const char *entry = *text_of(own, "entry") ? text_of(own, "entry") : "loadbalancer";
+        const char *mode = text_of(json_object_get(form, "tls"), "mode"), *secret = text_of(own, "tls_secret");
+        bool own_tls = is_one_of(mode, "acme", "files", "self-signed");
+        json_t *port = json_object_get(own, "node_port");
+        return json_pack("{s:s, s:o, s:b, s:b, s:s, s:o, s:o}", "entry", entry, "annotations",
+                annotations_of(own, entry, mode), "own_tls", (int)own_tls, "front",
+                (int)(own_tls && !str_is(entry, "ingress")), "tls_secret",
+                str_is(mode, "secret") ? secret : "jupyterhub-tls", "node_port",
+                json_integer_value(port) > 0 ? json_incref(port) : json_null(), "balancer_ip",
+                text_or_null(form, "external_ip"));
 }
 
 int kube_values(const char *data_dir, const char *cluster, const json_t *form, json_t **ret, struct err **err)
@@ -112,14 +163,13 @@ int kube_values(const char *data_dir, const char *cluster, const json_t *form, j
         json_t *secrets = json_array();
         if (*pull_secret)
                 json_array_append_new(secrets, json_pack("{s:s}", "name", pull_secret));
-        *ret = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "namespace",
-                *namespace ? namespace : cluster, "entry",
-                *text_of(own, "entry") ? text_of(own, "entry") : "loadbalancer", "ingress_class",
-                text_or_null(own, "ingress_class"), "storage_class", text_or_null(own, "storage_class"),
-                "node_selector", or_empty(own, "node_selector", json_object()), "tolerations",
-                or_empty(own, "tolerations", json_array()), "annotations", or_empty(own, "annotations", json_object()),
-                "pull_secrets", secrets, "images", images_of(tree_root(list), images), "resources",
-                sizes_of(json_object_get(own, "resources")));
+        json_t *all = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "namespace",
+                *namespace ? namespace : cluster, "ingress_class", text_or_null(own, "ingress_class"), "storage_class",
+                text_or_null(own, "storage_class"), "node_selector", or_empty(own, "node_selector", json_object()),
+                "tolerations", or_empty(own, "tolerations", json_array()), "pull_secrets", secrets, "images",
+                images_of(tree_root(list), images), "resources", sizes_of(form));
+        json_object_update_new(all, entry_of(form, own));
+        *ret = all;
         tree_free(list);
         return 0;
 }

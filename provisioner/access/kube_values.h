@@ -1,10 +1,12 @@
 /* What roles of the Kubernetes target may name as ${kubernetes.…}, computed from the form and roles/base/images.yaml:
  *
- *   namespace, entry, ingress_class, storage_class (the last two null where the form leaves them to the cluster)
- *   node_selector, tolerations, annotations, pull_secrets ([{name}])
+ *   namespace; storage_class, ingress_class, node_port, balancer_ip (null where the form leaves them to the cluster)
+ *   node_selector, tolerations, pull_secrets ([{name}])
+ *   entry; annotations of its Service or Ingress; tls_secret, the name of the Ingress' or Caddy's
+ *   own_tls: the certificate is ours to serve or hand on; front: Caddy serves it
  *   images.<name>      the form's own, or ours with the mirror's name before it
  *   resources.<name>   {requests: {cpu, memory}, limits: {cpu, memory}} of each part of the form's
- * kubernetes.resources, and of "small", for what only holds a place */
+ * kubernetes.resources, of "notebook", and of "small" for what only waits */
 #ifndef CAAS_ACCESS_KUBE_VALUES_H
 #define CAAS_ACCESS_KUBE_VALUES_H
 
