@@ -86,7 +86,7 @@ c.PangeoAuthenticator.refresh_pre_spawn = True
 
 # --- servers ---
 if kubernetes:
-    from pangeo_hub.kube import HOME, PangeoKubeSpawner
+    from pangeo_hub.kube import HOME, PangeoKubeSpawner, quantity
 
     c.JupyterHub.spawner_class = PangeoKubeSpawner
     c.KubeSpawner.namespace = kubernetes["namespace"]
@@ -98,10 +98,9 @@ if kubernetes:
     c.KubeSpawner.delete_pvc = False
     c.KubeSpawner.remember_pvc_name = False
     c.KubeSpawner.pvc_name_template = "claim-{user_server}"
-    c.KubeSpawner.storage_capacity = kubernetes["storage"]
+    c.KubeSpawner.storage_capacity = quantity(settings["notebook"]["storage"])
     c.KubeSpawner.storage_class = kubernetes["storage_class"]
     c.KubeSpawner.storage_access_modes = ["ReadWriteOnce"]
-    c.KubeSpawner.storage_extra_labels = kubernetes["storage_labels"]
     home = {"name": "home", "persistentVolumeClaim": {"claimName": "{pvc_name}"}}
     c.KubeSpawner.volumes = [home, *kubernetes["volumes"]]
     c.KubeSpawner.volume_mounts = [{"name": "home", "mountPath": HOME}, *kubernetes["volume_mounts"]]
@@ -121,7 +120,7 @@ if kubernetes:
     c.KubeSpawner.working_dir = HOME
     c.KubeSpawner.cmd = ["jupyterhub-singleuser"]
     c.KubeSpawner.image_pull_policy = "IfNotPresent"
-    c.KubeSpawner.image_pull_secrets = kubernetes["pull_secrets"]
+    c.KubeSpawner.image_pull_secrets = [secret["name"] for secret in kubernetes["pull_secrets"]]
     c.KubeSpawner.node_selector = kubernetes["node_selector"]
 elif settings["systemd"]:
     from pangeo_hub.systemd import PangeoSystemdSpawner

@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
 
 import directory  # noqa: E402
 
@@ -47,6 +48,7 @@ def main(argv):
     given = argv[1]
     try:
         config = json.loads(read(given, "instance.json"))
+        config["schema"] = read(HERE, "schema.ldif")
         # A key store for each certificate.
         config["keys"] = "store-" + hashlib.sha256(read(given, "tls.crt").encode()).hexdigest()[:16]
         os.makedirs(config["folder"], mode=0o700, exist_ok=True)

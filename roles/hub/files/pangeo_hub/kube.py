@@ -2,13 +2,16 @@
 that may do nothing, and words for the person who waits when Kubernetes says no."""
 
 import asyncio
+import base64
 import json
 import math
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+from kubernetes_asyncio.client import V1OwnerReference
 from kubernetes_asyncio.client.rest import ApiException
 from kubespawner import KubeSpawner
 
@@ -23,6 +26,7 @@ ROOM_SECONDS = 90.0
 # Of a notebook's CPUs, what it is sure of: people think longer than they compute. Memory cannot be shared like that.
 CPU_SHARE = 0.05
 GPU = "nvidia.com/gpu"
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 STUCK = {
     "InvalidImageName": "the name of its image is not a valid one",
@@ -53,6 +57,18 @@ class PangeoKubeSpawner(PangeoSpawner, KubeSpawner):
         if choice.size.gpus:
             self.extra_resource_limits = {GPU: str(choice.size.gpus)}
             self.tolerations.append({"key": GPU, "operator": "Exists", "effect": "NoSchedule"})
+
+    async def get_pod_manifest(self) -> Any:
+        """Owned by the hub's own account, so that Kubernetes removes it when the cluster is removed and no hub is left to."""
+        pod = await super().get_pod_manifest()
+        account = own_account()
+        if account:
+            pod.metadata.owner_references = [
+                V1OwnerReference(
+                    api_version="v1", kind="ServiceAccount", name=account[0], uid=account[1], block_owner_deletion=False
+                )
+            ]
+        return pod
 
     def get_env(self) -> dict[str, str]:
         env: dict[str, str] = super().get_env()
@@ -186,6 +202,22 @@ class PangeoKubeSpawner(PangeoSpawner, KubeSpawner):
             self.stopped_because = self.explain_stop()
         self.delete_grace_period = 1 if self.withdrawn else max(1, math.ceil(self.stop_seconds))
         await super().stop(now)
+
+
+def quantity(gb: float) -> str:
+    """GB of the form are 10^9 bytes."""
+    return f"{max(1, round(float(gb) * 1000))}M"
+
+
+def own_account(token: str = TOKEN) -> tuple[str, str] | None:
+    """Name and uid of the ServiceAccount that this pod runs as: its token says them. None outside of a cluster."""
+    try:
+        payload = Path(token).read_text(encoding="ascii").split(".")[1]
+    except (OSError, IndexError):
+        return None
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    account = claims.get("kubernetes.io", {}).get("serviceaccount", {})
+    return (account["name"], account["uid"]) if account.get("uid") else None
 
 
 # --- what a pod says; all of it pure ---
