@@ -30,6 +30,7 @@ stage "unit, -O2" counted make --no-print-directory -j2 unit
 stage "unit, sanitizers" counted make --no-print-directory -j2 unit SAN=1
 stage "unit, the hub's Python" counted bash tests/unit/hub/run.sh
 stage "unit, the gateway's Python" counted bash tests/unit/gateway/run.sh
+stage "unit, the gateway's Python on Kubernetes" counted bash tests/unit/gateway_kubernetes/run.sh
 stage "unit, the notebook's Python" counted bash tests/unit/notebook/run.sh
 stage "unit, the directory's Python" counted bash tests/unit/identity/run.sh
 stage "fuzz" counted make --no-print-directory -j2 fuzz
