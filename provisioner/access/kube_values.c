@@ -11,6 +11,9 @@
  * a limit. */
 #define CPU_BURST 4.0
 #define CPU_LEAST 1.0
+/* API, controller and Traefik; and with hub, proxy, Caddy, the directory, an image puller and one server. */
+#define GATEWAY_PODS 3
+#define PODS         9
 /* Of a notebook's CPUs, as roles/hub/files/pangeo_hub/kube.py has it. */
 #define CPU_SHARE 0.05
 
@@ -109,6 +112,21 @@ static json_t *sizes_of(const json_t *form)
         return ret;
 }
 
+/* What a quota of the namespace has to leave: the cluster itself, its two claims and the server of one user. */
+static json_t *quota_of(const json_t *form)
+{
+        double cpu = CPU_SHARE * notebook_number(form, "cpus"), ram = notebook_number(form, "ram");
+        json_t *part;
+        const char *name;
+        json_object_foreach (json_object_get(json_object_get(form, "kubernetes"), "resources"), name, part) {
+                int pods = str_is(name, "gateway") ? GATEWAY_PODS : 1;
+                cpu += pods * json_number_value(json_object_get(part, "cpus"));
+                ram += pods * json_number_value(json_object_get(part, "ram"));
+        }
+        return json_pack("{s:f, s:f, s:i, s:f, s:i}", "cpu", cpu, "memory", ram * 1e9, "pods", PODS, "storage",
+                notebook_number(form, "storage") * 1e9 + 2 * 1073741824.0, "claims", 3);
+}
+
 /* ---- the way in ---- */
 
 #define ISSUER "cert-manager.io/cluster-issuer"
@@ -168,6 +186,7 @@ int kube_values(const char *data_dir, const char *cluster, const json_t *form, j
                 text_or_null(own, "storage_class"), "node_selector", or_empty(own, "node_selector", json_object()),
                 "tolerations", or_empty(own, "tolerations", json_array()), "pull_secrets", secrets, "images",
                 images_of(tree_root(list), images), "resources", sizes_of(form));
+        json_object_set_new(all, "quota", quota_of(form));
         json_object_update_new(all, entry_of(form, own));
         *ret = all;
         tree_free(list);

@@ -2,6 +2,7 @@
  *
  *   namespace; storage_class, ingress_class, node_port, balancer_ip (null where the form leaves them to the cluster)
  *   node_selector, tolerations, pull_secrets ([{name}])
+ *   quota, as kube.requirements wants it
  *   entry; annotations of its Service or Ingress; tls_secret, the name of the Ingress' or Caddy's
  *   own_tls: the certificate is ours to serve or hand on; front: Caddy serves it
  *   images.<name>      the form's own, or ours with the mirror's name before it
