@@ -6,6 +6,7 @@
 #include "access/clusters.h"
 #include "access/facts.h"
 #include "access/kube_values.h"
+#include "access/remains.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -230,6 +231,7 @@ static int make_engine(struct session *session, bool destroy, struct err **err)
                 .data_dir = o->data_dir,
                 .version = o->version,
                 .form = destroy ? NULL : session->form,
+                .target_form = json_object_get(session->form, target_of(session)),
                 .desired = destroy ? NULL : &session->desired,
                 .secrets = destroy ? NULL : &session->secrets,
                 .kinds = kind_table,
@@ -238,6 +240,7 @@ static int make_engine(struct session *session, bool destroy, struct err **err)
                 .on_event = o->on_event,
                 .event_data = o->event_data,
                 .delete_data = o->delete_data,
+                .force_conflicts = o->force_conflicts,
         };
         return engine_new(&engine, &session->engine, err);
 }
@@ -326,16 +329,35 @@ int session_plan(struct session *session, bool destroy, const struct plan **ret,
         return 0;
 }
 
+int session_adopt(struct session *session, struct adopted *ret, struct err **err)
+{
+        int r = make_engine(session, false, err);
+        return r < 0 ? r : engine_adopt(session->engine, ret, err);
+}
+
 size_t session_changes(const struct plan *plan)
 {
         return plan->create + plan->update + plan->replace + plan->remove + plan->refuse;
+}
+
+static void tell_kept(void *data, const char *text)
+{
+        struct session *session = data;
+        struct event event = {.type = EVENT_KEPT, .cluster = session->cluster, .id = session->cluster, .text = text};
+        if (session->options.on_event)
+                session->options.on_event(session->options.event_data, &event);
 }
 
 /* `destroy --delete-data` also takes what an earlier `destroy` kept: by then no resource stands for it any more. */
 static int remove_remains(struct session *session, struct err **err)
 {
         CLEANUP_FREE char *dir = str_format("%s/clusters/%s", session->options.state_dir, session->cluster);
-        int r = file_remove_tree(dir, err);
+        int r = 0;
+        if (str_is(target_of(session), "kubernetes"))
+                r = remains_delete(session->cluster, json_object_get(session->form, "kubernetes"),
+                        session->options.cancel, tell_kept, session, err);
+        if (r == 0)
+                r = file_remove_tree(dir, err);
         return r < 0 ? err_prefix(err, "removing the data that was kept") : 0;
 }
 

@@ -33,6 +33,13 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
         return 0;
 }
 
+static int adopt(
+        struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs, struct err **err)
+{
+        int result = observe(ctx, r, ret_state, err);
+        return result < 0 ? result : apply(ctx, r, NULL, *ret_state, ret_outputs, err);
+}
+
 extern const struct kind kind_value;
 const struct kind kind_value = {
         .name = "value",
@@ -40,4 +47,5 @@ const struct kind kind_value = {
         .compare = compare,
         .apply = apply,
         .remove = remove_it,
+        .adopt = adopt,
 };

@@ -44,6 +44,9 @@ typedef int (*plan_compare)(void *data, const struct resource *r, const struct r
 int plan_make(const struct resources *desired, const struct plan_known *known, size_t known_count, plan_compare compare,
         void *data, struct plan *ret, struct err **err);
 
+/* Counts the actions anew, after somebody put a step's change right. */
+void plan_count(struct plan *plan);
+
 /* Everything is removed (destroy). */
 int plan_make_removal(const struct plan_known *known, size_t known_count, struct plan *ret, struct err **err);
 
