@@ -27,4 +27,5 @@ c.KubernetesBackend.settings_path = settings.path
 c.KubernetesBackend.gateway_instance = settings["instance"]
 c.KubernetesBackend.api_url = settings["api"] + "/api"
 c.KubernetesBackend.common_labels = settings["labels"]
+c.KubeClusterConfig.namespace = settings["namespace"]
 c.KubernetesBackend.cluster_options = cluster_options(settings)

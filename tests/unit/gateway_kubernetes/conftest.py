@@ -39,6 +39,7 @@ NAMESPACE = "pangeo"
 def settings(tmp_path: Path) -> Settings:
     path = tmp_path / "gateway.json"
     tree = {
+        "namespace": NAMESPACE,
         "instance": "demo-dask-gateway",
         "api": "http://api:8000",
         "prefix": "/services/dask-gateway",

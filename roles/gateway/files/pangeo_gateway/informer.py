@@ -5,7 +5,6 @@ import asyncio
 
 from dask_gateway_server.backends.kubernetes import backend, controller
 from dask_gateway_server.backends.kubernetes.utils import Informer
-from traitlets import Unicode
 
 RETRY_SECONDS = 1.0
 
@@ -36,20 +35,17 @@ class Patient:
         return call
 
 
-def own_namespace() -> str:
-    with open("/var/run/secrets/kubernetes.io/serviceaccount/namespace", encoding="utf-8") as f:
-        return f.read().strip()
-
-
 class NamespacedInformer(Informer):
-    namespace = Unicode()
+    """parent: the API or the controller, whose settings name the namespace."""
 
-    def __init__(self, **kwargs):
-        kwargs["method"] = NAMESPACED[kwargs["method"]]
-        kwargs["client"] = Patient(kwargs["client"])
-        namespace = kwargs.pop("namespace", "") or own_namespace()
-        kwargs["method_kwargs"] = {**kwargs["method_kwargs"], "namespace": namespace}
-        super().__init__(**kwargs)
+    def __init__(self, *, parent, client, method, method_kwargs, **kwargs):
+        super().__init__(
+            parent=parent,
+            client=Patient(client),
+            method=NAMESPACED[method],
+            method_kwargs={**method_kwargs, "namespace": parent.settings["namespace"]},
+            **kwargs,
+        )
 
 
 def use() -> None:
