@@ -45,11 +45,16 @@ int kube_apply(struct kube *kube, const json_t *object, unsigned flags, json_t *
         int r = kube_path(kube, ref.api_version, ref.kind, ref.namespace, ref.name ? ref.name : "", &base, err);
         if (r < 0)
                 return r;
-        CLEANUP_BUF struct buf path = BUF_INIT(KUBE_PATH_MAX);
-        buf_format(&path, "%s?fieldManager=" KUBE_MANAGER "&fieldValidation=Strict&force=%s%s", base,
-                flags & KUBE_FORCE ? "true" : "false", flags & KUBE_DRY_RUN ? "&dryRun=All" : "");
-        struct kube_request request = {
-                .method = "PATCH", .path = path.data, .what = what, .type = "application/apply-patch+yaml"};
+        const char *dry = flags & KUBE_DRY_RUN ? "&dryRun=All" : "";
+        CLEANUP_FREE char *polite =
+                str_format("%s?fieldManager=" KUBE_MANAGER "&fieldValidation=Strict&force=false%s", base, dry);
+        CLEANUP_FREE char *forced =
+                str_format("%s?fieldManager=" KUBE_MANAGER "&fieldValidation=Strict&force=true%s", base, dry);
+        struct kube_request request = {.method = "PATCH",
+                .path = flags & KUBE_FORCE ? forced : polite,
+                .forced = flags & KUBE_FORCE ? NULL : forced,
+                .what = what,
+                .type = "application/apply-patch+yaml"};
         return ask_with_body(kube, &request, object, ret, err); /* JSON is YAML */
 }
 

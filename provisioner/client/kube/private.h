@@ -82,6 +82,7 @@ struct kube_request {
         const bool *begun; /* no other try once this is true; may be NULL */
         int (*on_body)(void *data, const char *bytes, size_t length);
         void *data;
+        const char *forced; /* path to take after a conflict with ourselves; may be NULL */
 };
 
 /* 0 = an answer with a status that is not worth another try; of status 300 and above as well. */
@@ -105,6 +106,12 @@ int64_t retry_pause(struct retry *retry, int64_t now_ms, int64_t limit_ms, long 
 int retry_wait(struct kube *kube, struct retry *retry, int64_t limit_ms, long retry_after, struct err **err);
 
 /* ---- status.c ---- */
+
+/* A 500 that is about the object: server-side apply says so for fields that its schema does not have. */
+bool kube_status_wrong_object(const struct http_response *response);
+
+/* Is it a conflict with nobody but ourselves (with what kube_patch wrote)? */
+bool kube_status_own_conflict(const struct http_response *response);
 
 /* The error of an answer of status 300 and above. */
 int kube_status_error(struct kube *kube, const char *what, const struct http_response *response, struct err **err);

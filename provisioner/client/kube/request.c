@@ -123,12 +123,14 @@ static bool passing(long status)
 }
 
 /* For how long it is worth trying again after this; 0 = not at all. */
-static int64_t patience(const struct kube *kube, const struct kube_request *request, int r, long status)
+static int64_t patience(
+        const struct kube *kube, const struct kube_request *request, int r, const struct http_response *response)
 {
+        long status = response->status;
         int64_t limit = kube->retry_ms < 0 || request->calm ? 0 : kube->retry_ms;
         if (r == 0 && status == 429) /* it was not executed */
                 return limit;
-        if (request->once || (request->begun && *request->begun))
+        if (request->once || (request->begun && *request->begun) || (r == 0 && kube_status_wrong_object(response)))
                 return 0;
         if (r == 0 && status == 500) /* often for good: a broken webhook, say */
                 return limit / 3;
@@ -165,7 +167,7 @@ int kube_send(struct kube *kube, const struct kube_request *request, struct http
                         renewed = true;
                         continue;
                 }
-                int64_t limit = patience(kube, request, r, response.status);
+                int64_t limit = patience(kube, request, r, &response);
                 int waited = limit > 0 ? retry_wait(kube, &retry, limit, response.retry_after, NULL) : -1;
                 if (waited == 0) {
                         err_free(why);
@@ -193,6 +195,12 @@ int kube_ask(struct kube *kube, const struct kube_request *request, json_t **ret
         int r = kube_send(kube, request, &response, err);
         if (r < 0)
                 return r;
+        if (request->forced && kube_status_own_conflict(&response)) {
+                struct kube_request again = *request;
+                again.path = request->forced;
+                again.forced = NULL;
+                return kube_ask(kube, &again, ret, err);
+        }
         if (response.status >= 300)
                 return kube_status_error(kube, request->what, &response, err);
         if (!ret)

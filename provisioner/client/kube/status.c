@@ -30,6 +30,28 @@ static char *manager_of(const char *message)
         return end ? str_copy_n(begin + 1, (size_t)(end - begin - 1)) : str_copy("somebody else");
 }
 
+bool kube_status_wrong_object(const struct http_response *response)
+{
+        return response->status == 500 && response->body &&
+               strstr(response->body, "failed to create typed patch object");
+}
+
+bool kube_status_own_conflict(const struct http_response *response)
+{
+        if (response->status != 409)
+                return false;
+        json_auto_t *status = json_loadb(response->body, response->length, 0, NULL);
+        const json_t *causes = json_object_get(json_object_get(status, "details"), "causes");
+        bool own = json_array_size(causes) > 0;
+        size_t i;
+        json_t *cause;
+        json_array_foreach (causes, i, cause) {
+                CLEANUP_FREE char *manager = manager_of(text_of(cause, "message"));
+                own = own && str_is(text_of(cause, "reason"), "FieldManagerConflict") && str_is(manager, KUBE_MANAGER);
+        }
+        return own;
+}
+
 /* "kubectl owns .spec.replicas, .spec.x; helm owns .metadata.y" */
 static char *owners(const json_t *causes)
 {
@@ -93,6 +115,8 @@ int kube_status_error(struct kube *kube, const char *what, const struct http_res
         CLEANUP_FREE char *said = message_of(status, response);
         CLEANUP_FREE char *why = NULL;
         const char *server = kube->config.server;
+        if (kube_status_wrong_object(response))
+                return err_set(err, ERR_INVALID, "cannot %s: %s", what, said);
         switch (response->status) {
         case 401:
                 why = kube_credential_explain(kube);
