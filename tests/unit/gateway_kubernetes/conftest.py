@@ -18,6 +18,7 @@ sys.path.insert(0, str(FILES))
 from aiohttp import web  # noqa: E402
 from dask_gateway_server.backends.kubernetes.backend import KubeBackend  # noqa: E402
 from dask_gateway_server.backends.kubernetes.controller import ClusterInfo  # noqa: E402
+from dask_gateway_server.backends.kubernetes.utils import k8s_timestamp  # noqa: E402
 from dask_gateway_server.models import ClusterStatus, User  # noqa: E402
 from dask_gateway_server.workqueue import Backoff, WorkQueue  # noqa: E402
 from kubernetes_asyncio.client.rest import ApiException  # noqa: E402
@@ -124,7 +125,7 @@ class World:
     async def create_namespaced_custom_object(self, group, version, namespace, plural, obj):
         await asyncio.sleep(0.01)
         obj = copy.deepcopy(obj)
-        obj["metadata"].update(namespace=namespace, uid=uuid.uuid4().hex, creationTimestamp="2026-01-01T00:00:00Z")
+        obj["metadata"].update(namespace=namespace, uid=uuid.uuid4().hex, creationTimestamp=k8s_timestamp())
         self.clusters[f"{namespace}.{obj['metadata']['name']}"] = obj
 
     async def patch_namespaced_custom_object(self, group, version, namespace, plural, name, patch):

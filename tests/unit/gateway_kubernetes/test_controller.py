@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from dask_gateway_server.models import User
 from pangeo_gateway.limits import Size
 
 
@@ -178,5 +179,20 @@ def test_commands(bed):
         limit = int(worker["args"][worker["args"].index("--memory-limit") + 1])
         assert limit < int(worker["resources"]["limits"]["memory"])
         assert {"name": "PYTHONPATH", "value": "/etc/caas/dask"} in worker["env"]
+
+    bed(scenario)
+
+
+def test_a_cluster_that_does_not_start_in_time_has_failed(bed):
+    async def scenario(b):
+        key = await b.backend.start_cluster(User("alice"), {})
+        await b.reconcile()
+        assert b.world.clusters[key]["status"]["phase"] == "Pending"
+        b.world.clusters[key]["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+        await b.reconcile()
+        for pod in list(b.world.pods.values()):
+            b.world.gone(pod)
+        await b.controller.settle()
+        assert b.world.clusters[key]["status"]["phase"] == "Failed" and b.world.pods == {}
 
     bed(scenario)

@@ -4,16 +4,18 @@
 - no worker or scheduler is started against the cap of its user, whatever the DaskCluster says;
 - a network policy a cluster: its pods reach each other and nobody else's, and its owner's server the dashboard;
 - Traefik asks here for its routes (traefik.py);
+- a scheduler that does not start in time ends its cluster;
 - a cluster has ended when its pods have, and their end is asked for at once instead of being left to the garbage
   collector;
 - pods that no node takes yet count as workers that start: the original makes them again after ten minutes.
 """
 
 import asyncio
+import time
 
 from aiohttp import web
 from dask_gateway_server.backends.kubernetes.controller import KubeController, get_cluster_key, get_container_status
-from dask_gateway_server.backends.kubernetes.utils import k8s_timestamp
+from dask_gateway_server.backends.kubernetes.utils import k8s_timestamp, parse_k8s_timestamp
 from dask_gateway_server.utils import FrozenAttrDict
 from kubernetes_asyncio import client
 from kubernetes_asyncio.client.rest import ApiException
@@ -29,7 +31,8 @@ informer.use()
 
 OVERHEAD = 90 * 10**6  # nanny and resource tracker of a worker, which its own limit does not count
 ROUTED_SECONDS = 3.0  # for Traefik to ask for a new route
-UNSEEN_SECONDS = 30.0
+LOOK_SECONDS = 30.0
+START_SECONDS = 900.0  # of a scheduler; an image may have to be pulled, a node made
 ENDED = ("Stopped", "Failed")
 COMPONENT = "app.kubernetes.io/component"
 
@@ -80,7 +83,7 @@ class KubernetesController(KubeController):
         self._routed = {}  # of those: set when Traefik has asked
         self.app.add_routes([web.get("/traefik", self.routes), web.get("/health", self.health)])
         await super().setup()
-        self.task_pool.spawn(self.look_for_unseen())
+        self.task_pool.spawn(self.look_around())
 
     @property
     def networking_client(self):
@@ -164,15 +167,25 @@ class KubernetesController(KubeController):
             del self._short_of_room[key]
             self.queue.put(key)
 
-    async def look_for_unseen(self):
-        """A pod that was made and deleted while the watch was broken is never seen."""
-        before = set()
+    async def look_around(self):
+        """For what no event tells of."""
+        unseen = set()
         while True:
-            await asyncio.sleep(UNSEEN_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
+            # A pod that was made and deleted while the watch was broken is never seen.
             now = set(self.occupancy.unseen())
-            for name in now & before:
+            for name in now & unseen:
                 self.occupancy.forget(name)
-            before = now
+            unseen = now
+            for key, cluster in self.informers["cluster"].cache.items():
+                if self.is_late(cluster):
+                    self.queue.put(key)
+
+    @staticmethod
+    def is_late(cluster) -> bool:
+        """It should run by now."""
+        age = time.time() - parse_k8s_timestamp(cluster["metadata"]["creationTimestamp"]) / 1000
+        return (cluster.get("status") or {}).get("phase", "Pending") == "Pending" and age > START_SECONDS
 
     def pods_of(self, name: str) -> list[dict]:
         return [
@@ -196,6 +209,9 @@ class KubernetesController(KubeController):
             return await super().handle_cluster(cluster)
         if not cluster["spec"].get("active", True) or status.get("phase") == "Stopping":
             return await self.end_cluster(cluster, status.get("final", "Stopped"))
+        if self.is_late(cluster):
+            self.log.warning("Cluster %s has not started in time", cluster["metadata"]["name"])
+            return await self.end_cluster(cluster, "Failed")
         answer = await super().handle_cluster(cluster)
         if answer is None:
             return None, False

@@ -7,10 +7,12 @@ likes."""
 import asyncio
 import base64
 import json
+import time
 from types import SimpleNamespace
 
 from dask_gateway_server.backends.base import PublicException
 from dask_gateway_server.backends.kubernetes import KubeBackend
+from dask_gateway_server.backends.kubernetes.utils import parse_k8s_timestamp
 from kubernetes_asyncio.client.rest import ApiException
 from traitlets import Unicode
 
@@ -35,6 +37,7 @@ def held(name: str, obj: dict, count: int | None) -> Held:
     """count: what its scheduler said last, if that is known better than by the object."""
     spec, status = obj["spec"], obj.get("status") or {}
     phase = status.get("phase", "Pending")
+    made = obj["metadata"].get("creationTimestamp")
     running, starting = int(status.get("workersRunning", 0)), int(status.get("workersStarting", 0))
     return Held(
         name=name,
@@ -43,6 +46,7 @@ def held(name: str, obj: dict, count: int | None) -> Held:
         config=SimpleNamespace(**(spec.get("config") or {})),
         count=int(spec.get("replicas", 0)) if count is None else count,
         phase=phase,
+        started=parse_k8s_timestamp(made) / 1000 if made else time.time(),
         alive=phase not in ENDED,
         leaving=phase == "Stopping" or not spec.get("active", True),
         running=running,
@@ -112,12 +116,11 @@ class KubernetesBackend(CappedRequests, KubeBackend):
         return [c for c in self._all().values() if c.alive]
 
     def describe(self, cluster):
-        known = self.clusters.get(cluster.name)
         return {
             "status": cluster.phase.lower(),
             "workers": cluster.processes,
             "workers_running": cluster.running,
-            "started": known.start_time / 1000 if known else None,
+            "started": cluster.started,
         }
 
     async def ended(self, clusters, seconds):

@@ -31,7 +31,8 @@ def size(cpus: float, memory: int) -> Size:
 
 
 def scheduler_size(config) -> Size:
-    return size(config.scheduler_cores, config.scheduler_memory)
+    """What it may use; on Kubernetes it is guaranteed less."""
+    return size(getattr(config, "scheduler_cores_limit", config.scheduler_cores), config.scheduler_memory)
 
 
 def worker_size(config) -> Size:

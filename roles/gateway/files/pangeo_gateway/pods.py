@@ -12,6 +12,7 @@ USER = "hub.jupyter.org/username"  # label and annotation, as KubeSpawner has th
 HOME = "/home/jovyan"
 TMP = "/tmp"  # noqa: S108 # a volume of the pod's own
 GRACE_SECONDS = 5
+SCHEDULER_CPUS = 0.1  # guaranteed: most of the time it does nothing
 
 _label = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
@@ -79,7 +80,7 @@ def cluster_options(settings: Settings):
     pull_secrets = settings["pod"]["pull_secrets"] or []
 
     def more(options, user):
-        worker_memory = settings.worker[1]
+        scheduler_cpus, scheduler_memory = settings.scheduler
         who = {USER: label_of(user.name)}
         return {
             "image": images[options.environment],
@@ -88,8 +89,10 @@ def cluster_options(settings: Settings):
             "scheduler_cmd": ["python", "-m", "dask", "scheduler"],
             "worker_cmd": ["python", "-m", "dask", "worker"],
             "environment": environment(settings),
-            "scheduler_extra_pod_config": pod_settings(settings, settings.scheduler[1]),
-            "worker_extra_pod_config": pod_settings(settings, worker_memory),
+            "scheduler_cores": min(SCHEDULER_CPUS, scheduler_cpus),
+            "scheduler_cores_limit": scheduler_cpus,
+            "scheduler_extra_pod_config": pod_settings(settings, scheduler_memory),
+            "worker_extra_pod_config": pod_settings(settings, settings.worker[1]),
             "scheduler_extra_container_config": {
                 **container_settings(settings),
                 "readinessProbe": {"periodSeconds": 1, "failureThreshold": 30},  # what a new cluster waits for
