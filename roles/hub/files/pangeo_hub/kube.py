@@ -58,6 +58,9 @@ class PangeoKubeSpawner(PangeoSpawner, KubeSpawner):
             self.extra_resource_limits = {GPU: str(choice.size.gpus)}
             self.tolerations.append({"key": GPU, "operator": "Exists", "effect": "NoSchedule"})
 
+    async def load_user_options(self) -> None:
+        """choose() has done it. The stock class would look for the choice in a profile_list, which there is none of."""
+
     async def get_pod_manifest(self) -> Any:
         """Owned by the hub's own account, so that Kubernetes removes it when the cluster is removed and no hub is left to."""
         pod = await super().get_pod_manifest()
