@@ -369,16 +369,31 @@ static int preflight(struct kind_ctx *ctx, const struct resource *r, const struc
         return result;
 }
 
+/* Which Kubernetes cluster this is, so that another one behind the same kubeconfig is noticed later (access/session.c).
+ * Who may not look at it goes without. */
+static json_t *identity(struct kind_ctx *ctx)
+{
+        struct kube_ref ref = {"v1", "Namespace", NULL, "kube-system"};
+        json_auto_t *object = NULL;
+        struct kube *kube;
+        const char *uid = NULL;
+        if (kube_of(ctx, &kube, NULL) == 0 && kube_get(kube, &ref, &object, NULL) == 0)
+                uid = json_string_value(tree_get(object, "metadata.uid"));
+        return json_pack("{s:s}", "cluster", uid ? uid : "");
+}
+
 static int apply(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, const json_t *state,
         json_t **ret_outputs, struct err **err)
 {
-        (void)recorded, (void)state, (void)ret_outputs;
+        (void)recorded, (void)state;
         int64_t begun = ctx->clock->monotonic_ms(ctx->clock);
         for (;;) {
                 CLEANUP_ERR struct err *fault = NULL;
                 int result = check_domain(r->spec, &fault);
-                if (result == 0)
+                if (result == 0) {
+                        *ret_outputs = identity(ctx);
                         return 0;
+                }
                 if (ctx->clock->monotonic_ms(ctx->clock) - begun >= DOMAIN_MS) {
                         if (err)
                                 *err = STEAL(fault);
