@@ -179,7 +179,8 @@ int kube_send(struct kube *kube, const struct kube_request *request, struct http
                 }
                 if (r < 0) {
                         add_hint(kube, request, r, &why);
-                        err_set(err, (enum err_code) - r, "%s", why->message);
+                        /* a program or file of ours that is missing is not an object that is */
+                        r = err_set(err, r == -ERR_NOT_FOUND ? ERR_FAILED : (enum err_code) - r, "%s", why->message);
                         err_free(why);
                         return r;
                 }
