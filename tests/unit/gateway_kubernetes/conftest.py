@@ -103,7 +103,7 @@ class World:
         self.tell(pod)
         return SimpleNamespace(metadata=SimpleNamespace(name=name), raw=pod)
 
-    async def delete_namespaced_pod(self, name, namespace):
+    async def delete_namespaced_pod(self, name, namespace, grace_period_seconds=20):
         await asyncio.sleep(0)
         if name not in self.pods:
             raise ApiException(status=404)

@@ -31,6 +31,7 @@ informer.use()
 
 OVERHEAD = 90 * 10**6  # nanny and resource tracker of a worker, which its own limit does not count
 ROUTED_SECONDS = 3.0  # for Traefik to ask for a new route
+GRACE_SECONDS = 1  # of pods of a cluster that ends: there is nothing to save
 LOOK_SECONDS = 30.0
 START_SECONDS = 900.0  # of a scheduler; an image may have to be pulled, a node made
 ENDED = ("Stopped", "Failed")
@@ -239,18 +240,21 @@ class KubernetesController(KubeController):
         self._offered.discard(f"{namespace}.{name}")
         pods = self.pods_of(name)
         leaving = [p for p in pods if not p["metadata"].get("deletionTimestamp")]
-        if status.get("phase") != "Stopping":
-            self.log.info("Ending %s.%s (%s) with %d pods", namespace, name, final, len(pods))
-            await self.cleanup_cluster_resources(status, namespace)
-            await self.ignoring_missing(
-                self.networking_client.delete_namespaced_network_policy(f"dask-{name}", namespace)
-            )
         await asyncio.gather(
             *(
-                self.ignoring_missing(self.core_client.delete_namespaced_pod(p["metadata"]["name"], namespace))
+                self.ignoring_missing(
+                    self.core_client.delete_namespaced_pod(
+                        p["metadata"]["name"], namespace, grace_period_seconds=GRACE_SECONDS
+                    )
+                )
                 for p in leaving
             )
         )
+        if status.get("phase") != "Stopping":
+            self.log.info("Ending %s.%s (%s) with %d pods", namespace, name, final, len(pods))
+            await self.cleanup_cluster_resources(status, namespace)
+            policies = self.networking_client
+            await self.ignoring_missing(policies.delete_namespaced_network_policy(f"dask-{name}", namespace))
         if pods:
             status.update(self._workers(cluster), phase="Stopping", final=final)
         else:

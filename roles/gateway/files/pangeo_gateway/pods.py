@@ -11,7 +11,6 @@ from .settings import Settings
 USER = "hub.jupyter.org/username"  # label and annotation, as KubeSpawner has them on the user's server
 HOME = "/home/jovyan"
 TMP = "/tmp"  # noqa: S108 # a volume of the pod's own
-GRACE_SECONDS = 5
 SCHEDULER_CPUS = 0.1  # guaranteed: most of the time it does nothing
 
 _label = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -41,7 +40,7 @@ def pod_settings(settings: Settings, memory: int) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": 20,  # where a node is drained; a cluster that ends is not waited for
         "nodeSelector": pod["node_selector"] or {},
         "tolerations": pod["tolerations"] or [],
         "volumes": [
