@@ -23,3 +23,6 @@ c.KubernetesController.proxy_prefix = settings["prefix"]
 c.KubernetesController.completed_cluster_max_age = 3600
 c.KubernetesController.completed_cluster_cleanup_period = 300
 c.KubernetesController.backoff_max_delay = 30
+# Requests a second, and at once: a cluster of hundreds of workers has to be gone within seconds.
+c.KubernetesController.k8s_api_rate_limit = 100
+c.KubernetesController.k8s_api_rate_limit_burst = 400

@@ -181,7 +181,7 @@ class Controller(KubernetesController):
         self.api_url = "http://api:8000/api"
         self.settings = settings
         self.occupancy = Occupancy(size(*settings.maximum))
-        self._short_of_room, self._offered, self._routed = {}, set(), {}
+        self._short_of_room, self._offered, self._routed, self._told_at = {}, set(), {}, {}
         self.cluster_info = collections.defaultdict(ClusterInfo)
         self.stopped_clusters = {}
         self.queue = WorkQueue(backoff=Backoff(base_delay=0.01, max_delay=0.05))
@@ -295,6 +295,7 @@ def bed(settings, monkeypatch):
 
     monkeypatch.setattr(KubeBackend, "setup", setup)
     monkeypatch.setattr(controller_module, "ROUTED_SECONDS", 0.01)
+    monkeypatch.setattr(controller_module, "TELL_SECONDS", 0.02)
 
     def run(scenario):
         async def main():

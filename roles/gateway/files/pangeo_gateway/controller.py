@@ -32,6 +32,7 @@ informer.use()
 OVERHEAD = 90 * 10**6  # nanny and resource tracker of a worker, which its own limit does not count
 ROUTED_SECONDS = 3.0  # for Traefik to ask for a new route
 GRACE_SECONDS = 1  # of pods of a cluster that ends: there is nothing to save
+TELL_SECONDS = 1.0
 LOOK_SECONDS = 30.0
 START_SECONDS = 900.0  # of a scheduler; an image may have to be pulled, a node made
 ENDED = ("Stopped", "Failed")
@@ -81,6 +82,7 @@ class KubernetesController(KubeController):
         self.occupancy = Occupancy(size(*self.settings.maximum))
         self._short_of_room = {}  # clusters that want more than fits: their user, by key
         self._offered = set()  # clusters whose scheduler Traefik is told of before they count as running
+        self._told_at = {}  # when numbers of workers were told last, by key
         self._routed = {}  # of those: set when Traefik has asked
         self.app.add_routes([web.get("/traefik", self.routes), web.get("/health", self.health)])
         await super().setup()
@@ -121,6 +123,8 @@ class KubernetesController(KubeController):
     async def create_ingressroutetcp_if_not_exists(self, cluster, sched_pod):
         """Returns when Traefik has been told, or should have been: a running cluster can be reached."""
         key = get_cluster_key(sched_pod)
+        if key in self._offered:  # it waited for that before
+            return "none"
         self._offered.add(key)
         routed = self._routed[key] = asyncio.Event()
         try:
@@ -201,6 +205,7 @@ class KubernetesController(KubeController):
         self.cluster_info.pop(key, None)
         self._offered.discard(key)
         self._short_of_room.pop(key, None)
+        self._told_at.pop(key, None)
 
     # Clusters
 
@@ -220,8 +225,23 @@ class KubernetesController(KubeController):
         if new is not None and new.get("phase") == "Failed":  # its scheduler is gone
             return await self.end_cluster(cluster, "Failed")
         if new is not None:
-            new.update(self._workers(cluster))
+            new.update(self._workers_to_tell(cluster, new))
         return new, requeue
+
+    def _workers_to_tell(self, cluster, new) -> dict[str, int]:
+        """Its numbers of workers, but the old ones if those are all that changed and were told a moment ago: hundreds
+        that start would otherwise be as many updates of the DaskCluster."""
+        key = f"{cluster['metadata']['namespace']}.{cluster['metadata']['name']}"
+        counts, old = self._workers(cluster), cluster.get("status") or {}
+        known = {name: old[name] for name in counts if name in old}
+        now = time.monotonic()
+        if known == counts:
+            return counts
+        if len(known) == len(counts) and {**new, **known} == old and now < self._told_at.get(key, 0) + TELL_SECONDS:
+            self.queue.put_after(key, TELL_SECONDS)
+            return known
+        self._told_at[key] = now
+        return counts
 
     def _workers(self, cluster) -> dict[str, int]:
         pods = [
@@ -240,6 +260,7 @@ class KubernetesController(KubeController):
         self._offered.discard(f"{namespace}.{name}")
         pods = self.pods_of(name)
         leaving = [p for p in pods if not p["metadata"].get("deletionTimestamp")]
+        # Each by itself: a deletecollection does one after the other.
         await asyncio.gather(
             *(
                 self.ignoring_missing(
