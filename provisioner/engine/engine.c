@@ -162,13 +162,14 @@ static int preview(struct engine *engine, struct plan *plan, struct err **err)
 int engine_plan(struct engine *engine, struct plan *ret, struct err **err)
 {
         engine_event(engine, &(struct event){.type = EVENT_PHASE, .text = "observing"});
+        kube_link_look(engine->ctx.kube, engine->o.cluster);
         int r = engine->known ? 0 : engine_observe(engine, err);
-        if (r < 0)
-                return r;
         struct plan plan = {0};
-        r = plan_make(&engine->desired, engine->known, engine->count, engine_compare, engine, &plan, err);
+        if (r == 0)
+                r = plan_make(&engine->desired, engine->known, engine->count, engine_compare, engine, &plan, err);
         if (r == 0)
                 r = preview(engine, &plan, err);
+        kube_link_look_end(engine->ctx.kube);
         if (r < 0) {
                 plan_clear(&plan);
                 return r;

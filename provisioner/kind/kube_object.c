@@ -10,6 +10,7 @@
 #include "kind/kube_diff.h"
 #include "kind/kube_manifest.h"
 #include "kind/kube_parts.h"
+#include "kind/kube_ready.h"
 #include "kind/kube_remove.h"
 #include "kind/kube_server.h"
 #include "kind/kube_wait.h"
@@ -50,10 +51,10 @@ static bool force_of(const struct kind_ctx *ctx, const json_t *spec)
 /* ---- looking ---- */
 
 /* 0 and *ret_live NULL when it is not there; nor is it if the server does not know its kind yet. */
-static int get(struct kube *kube, const struct kube_ref *ref, json_t **ret_live, struct err **err)
+static int get(struct kind_ctx *ctx, const struct kube_ref *ref, json_t **ret_live, struct err **err)
 {
         CLEANUP_ERR struct err *fault = NULL;
-        int r = kube_get(kube, ref, ret_live, &fault);
+        int r = kube_link_get(ctx->kube, ref, ret_live, &fault);
         if (r == 0 || r == -ERR_NOT_FOUND)
                 return 0;
         if (err)
@@ -98,7 +99,7 @@ static int look(struct kind_ctx *ctx, struct kube *kube, const struct resource *
         if (result == -ERR_NOT_FOUND) /* a kind that is not there yet, a file that was lost: then it has to be made */
                 return 0;
         if (result == 0)
-                result = get(kube, &m.ref, &live, &fault);
+                result = get(ctx, &m.ref, &live, &fault);
         if (result == -ERR_DENIED && !strstr(fault->message, "(401)")) { /* the preflight lists what is missing */
                 *ret_state = json_pack("{s:s}", "denied", fault->message);
                 return 0;
@@ -255,7 +256,7 @@ static int preview(struct kind_ctx *ctx, const struct resource *r, const struct 
         int result = kube_of(ctx, &kube, err);
         if (result < 0)
                 return result;
-        if (manifest_make(ctx, kube, r, unknown, &m, NULL) < 0 || get(kube, &m.ref, &live, NULL) < 0 || !live ||
+        if (manifest_make(ctx, kube, r, unknown, &m, NULL) < 0 || get(ctx, &m.ref, &live, NULL) < 0 || !live ||
                 write_try(kube, &m, force_of(ctx, r->spec), &verdict, &would, &why, NULL) < 0)
                 return 0;
         char *refused = NULL;
@@ -347,38 +348,38 @@ static json_t *outputs_of(
 
 /* ---- doing ---- */
 
+/* state is what observe has just said: one that is not there, or is ours, is written without another look. */
+static int write_or_use(struct kind_ctx *ctx, struct kube *kube, const struct resource *r,
+        const struct recorded *recorded, const json_t *state, const struct manifest *m, json_t **ret_live,
+        bool *ret_made, struct err **err)
+{
+        *ret_made = !is_foreign(recorded, state);
+        if (*ret_made)
+                return write_object(ctx, kube, m, force_of(ctx, r->spec), ret_live, err);
+        if (manifest_is_shared(&m->ref))
+                return kube_get(kube, &m->ref, ret_live, err);
+        CLEANUP_FREE char *name = manifest_name(&m->ref);
+        return err_set(
+                err, ERR_REFUSED, "%s is there already and belongs to %s", name, spec_text(state, "foreign", ""));
+}
+
 static int apply(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, const json_t *state,
         json_t **ret_outputs, struct err **err)
 {
-        (void)state;
         struct kube *kube;
         CLEANUP_MANIFEST struct manifest m = {0};
-        json_auto_t *before = NULL, *live = NULL, *ready = NULL;
+        CLEANUP_FREE char *missing = NULL;
+        json_auto_t *live = NULL, *ready = NULL;
+        bool made = false;
         int result = kube_of(ctx, &kube, err);
         if (result == 0)
                 result = manifest_make(ctx, kube, r, false, &m, err);
         if (result == 0)
-                result = get(kube, &m.ref, &before, err);
-        if (result < 0)
-                return result;
-        json_auto_t *seen = json_pack("{s:s}", "uid", spec_text(json_object_get(before, "metadata"), "uid", ""));
-        bool going = tree_get(before, "metadata.deletionTimestamp") != NULL;
-        bool ours = !before || going || manifest_is_ours(before, ctx->cluster);
-        if (!ours) {
-                CLEANUP_FREE char *owner = manifest_owner(before), *name = manifest_name(&m.ref);
-                json_object_set_new(seen, "foreign", json_string(owner));
-                ours = !is_foreign(recorded, seen);
-                if (!ours && !manifest_is_shared(&m.ref))
-                        return err_set(err, ERR_REFUSED, "%s is there already and belongs to %s", name, owner);
-        }
-        if (ours)
-                result = write_object(ctx, kube, &m, before, force_of(ctx, r->spec), &live, err);
-        else
-                live = json_incref(before);
-        if (result == 0 && spec_bool(r->spec, "wait", true))
+                result = write_or_use(ctx, kube, r, recorded, state, &m, &live, &made, err);
+        if (result == 0 && spec_bool(r->spec, "wait", true) && kube_ready(live, &missing) != KUBE_READY)
                 result = kube_wait_ready(ctx, kube, &m.ref, spec_number(r->spec, "seconds", SECONDS), &ready, err);
         if (result == 0)
-                *ret_outputs = outputs_of(ctx, r->spec, &m, ready ? ready : live, ours);
+                *ret_outputs = outputs_of(ctx, r->spec, &m, ready ? ready : live, made);
         return result;
 }
 
@@ -418,7 +419,7 @@ static int adopt(
         if (result == 0 && manifest_make(ctx, kube, r, false, &m, NULL) < 0)
                 return 0;
         if (result == 0)
-                result = get(kube, &m.ref, &live, err);
+                result = get(ctx, &m.ref, &live, err);
         if (result < 0 || !live || tree_get(live, "metadata.deletionTimestamp"))
                 return result;
         bool ours = manifest_is_ours(live, ctx->cluster);

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "kind/kube_snapshot.h"
 #include "kind/spec.h"
 
 #define NAMESPACE_DEFAULT "default"
@@ -19,7 +20,8 @@ struct kube_link {
         struct cancel *cancel;
         pthread_mutex_t mutex; /* of kube */
         struct kube *kube;
-        pthread_mutex_t forward_mutex; /* of what follows; opening one takes a while */
+        struct kube_snapshot *snapshot; /* while looking; NULL = ask each time */
+        pthread_mutex_t forward_mutex;  /* of what follows; opening one takes a while */
         struct forward *forward;
         size_t count, capacity;
 };
@@ -43,6 +45,7 @@ struct kube_link *kube_link_free(struct kube_link *link)
                 free(link->forward[i].name);
         }
         free(link->forward);
+        kube_snapshot_free(link->snapshot);
         kube_close(link->kube);
         json_decref(link->target);
         pthread_mutex_destroy(&link->mutex);
@@ -70,6 +73,27 @@ const char *kube_link_namespace(const struct kube_link *link)
 {
         const char *name = link ? spec_text(link->target, "namespace", "") : "";
         return *name ? name : NAMESPACE_DEFAULT;
+}
+
+void kube_link_look(struct kube_link *link, const char *cluster)
+{
+        if (link && !link->snapshot)
+                link->snapshot = kube_snapshot_new(cluster);
+}
+
+void kube_link_look_end(struct kube_link *link)
+{
+        if (link)
+                link->snapshot = kube_snapshot_free(link->snapshot);
+}
+
+int kube_link_get(struct kube_link *link, const struct kube_ref *ref, json_t **ret, struct err **err)
+{
+        struct kube *kube;
+        int r = kube_link_open(link, &kube, err);
+        if (r < 0)
+                return r;
+        return link->snapshot ? kube_snapshot_get(link->snapshot, kube, ref, ret, err) : kube_get(kube, ref, ret, err);
 }
 
 static int forward(

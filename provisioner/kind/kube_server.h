@@ -23,6 +23,14 @@ int kube_link_open(struct kube_link *link, struct kube **ret, struct err **err);
 /* The form's namespace; "default" if it names none. Borrowed. */
 const char *kube_link_namespace(const struct kube_link *link);
 
+/* Between these two, kube_link_get answers from lists that are read once; the engine plans in between. From one thread.
+ */
+void kube_link_look(struct kube_link *link, const char *cluster); /* link may be NULL */
+void kube_link_look_end(struct kube_link *link);
+
+/* As kube_get. Thread-safe. */
+int kube_link_get(struct kube_link *link, const struct kube_ref *ref, json_t **ret, struct err **err);
+
 /* A port on 127.0.0.1 that leads to the service's port, through the API server; kept open until the link is freed, and
  * shared. namespace NULL = the form's. Thread-safe. */
 int kube_link_forward(struct kube_link *link, const char *namespace, const char *service, int port, int *ret_local_port,

@@ -76,28 +76,50 @@ int write_delete(struct kind_ctx *ctx, struct kube *kube, const struct kube_ref 
         return r < 0 ? r : kube_wait_gone(ctx, kube, ref, uid, GONE_SECONDS, err);
 }
 
-int write_object(struct kind_ctx *ctx, struct kube *kube, const struct manifest *manifest, const json_t *live,
-        bool force, json_t **ret_live, struct err **err)
+/* Writing changes even what is just being deleted, and it goes all the same. */
+static int write_again_if_going(struct kind_ctx *ctx, struct kube *kube, const struct manifest *manifest, bool force,
+        json_t **live, struct err **err)
 {
-        const char *uid = json_string_value(tree_get(live, "metadata.uid"));
-        if (tree_get(live, "metadata.deletionTimestamp")) { /* somebody deletes it just now */
-                int gone = kube_wait_gone(ctx, kube, &manifest->ref, uid, GONE_SECONDS, err);
-                if (gone < 0)
-                        return gone;
-        }
+        if (!tree_get(*live, "metadata.deletionTimestamp"))
+                return 0;
+        const char *uid = json_string_value(tree_get(*live, "metadata.uid"));
+        int r = kube_wait_gone(ctx, kube, &manifest->ref, uid, GONE_SECONDS, err);
+        if (r < 0)
+                return r;
+        json_decref(*live);
+        *live = NULL;
+        return kube_apply(kube, manifest->object, force ? KUBE_FORCE : 0, live, err);
+}
+
+static int replace(
+        struct kind_ctx *ctx, struct kube *kube, const struct manifest *manifest, json_t **ret_live, struct err **err)
+{
+        json_auto_t *live = NULL;
+        kind_progress(ctx, "%s %s is made anew", manifest->ref.kind, manifest->ref.name);
+        int r = kube_get(kube, &manifest->ref, &live, err);
+        if (r == 0)
+                r = write_delete(ctx, kube, &manifest->ref, json_string_value(tree_get(live, "metadata.uid")), err);
+        return r < 0 ? r : kube_apply(kube, manifest->object, KUBE_FORCE, ret_live, err);
+}
+
+int write_object(struct kind_ctx *ctx, struct kube *kube, const struct manifest *manifest, bool force,
+        json_t **ret_live, struct err **err)
+{
         enum write_verdict verdict;
-        CLEANUP_FREE char *why = NULL;
-        int r = attempt_twice(kube, manifest, 0, force, &verdict, ret_live, &why, err);
-        if (r < 0 || verdict == WRITE_FINE)
+        CLEANUP_FREE char *why = NULL, *not_so = NULL;
+        json_auto_t *live = NULL;
+        int r = attempt_twice(kube, manifest, 0, force, &verdict, &live, &why, err);
+        if (r < 0)
                 return r;
         if (verdict == WRITE_CONFLICT)
                 return err_set(err, ERR_REFUSED, "%s", why);
-        CLEANUP_FREE char *not_so = NULL;
-        if (verdict == WRITE_INVALID || !live)
+        if (verdict == WRITE_INVALID)
                 return err_set(err, ERR_INVALID, "%s", why);
-        if (!write_may_replace(&manifest->ref, why, &not_so))
+        if (verdict == WRITE_FIXED && !write_may_replace(&manifest->ref, why, &not_so))
                 return err_set(err, ERR_REFUSED, "%s", not_so);
-        kind_progress(ctx, "%s %s is made anew", manifest->ref.kind, manifest->ref.name);
-        r = write_delete(ctx, kube, &manifest->ref, uid, err);
-        return r < 0 ? r : kube_apply(kube, manifest->object, KUBE_FORCE, ret_live, err);
+        r = verdict == WRITE_FIXED ? replace(ctx, kube, manifest, &live, err)
+                                   : write_again_if_going(ctx, kube, manifest, force, &live, err);
+        if (r == 0)
+                *ret_live = STEAL(live);
+        return r;
 }

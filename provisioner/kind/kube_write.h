@@ -23,9 +23,9 @@ int write_try(struct kube *kube, const struct manifest *manifest, bool force, en
         json_t **ret_would, char **ret_why, struct err **err);
 
 /* Writes it. A field that cannot be changed: the object is deleted and made anew, if it is of a kind that holds
- * nothing. live: what is there now, or NULL. */
-int write_object(struct kind_ctx *ctx, struct kube *kube, const struct manifest *manifest, const json_t *live,
-        bool force, json_t **ret_live, struct err **err);
+ * nothing. One that is just being deleted is waited for first. */
+int write_object(struct kind_ctx *ctx, struct kube *kube, const struct manifest *manifest, bool force,
+        json_t **ret_live, struct err **err);
 
 /* Deletes this very object and waits until it is gone. Gone already is fine. */
 int write_delete(
