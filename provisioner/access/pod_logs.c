@@ -103,11 +103,17 @@ static int find(struct kube_link *link, const json_t *services, struct streams *
 
 /* ---- lines ---- */
 
+static bool has_stamp(const char *line)
+{
+        size_t n = strcspn(line, " ");
+        return n > STAMP_SECONDS && n < STAMP_MAX && line[10] == 'T';
+}
+
 /* "2026-11-21T14:03:22.123456789Z text" as the logs of a host have it: "2026-11-21_14:03:22.12345" and the text. */
 static struct log_line take_apart(const char *service, const char *line, size_t length, char stamp[STAMP_MAX])
 {
         const char *space = memchr(line, ' ', length < STAMP_MAX + 10 ? length : STAMP_MAX + 10);
-        if (!space || space - line < STAMP_SECONDS || line[10] != 'T')
+        if (!space || !has_stamp(line))
                 return (struct log_line){service, "", line, 0, length};
         snprintf(stamp, STAMP_MAX, "%.10s_%.8s", line, line + 11);
         size_t n = strlen(stamp), digits = 0;
@@ -148,15 +154,19 @@ static int keep(void *data, const char *text, size_t length)
         return 0;
 }
 
-/* Stamps of the server are all in UTC and begin with the year: as text they are in order up to the second, and their
- * fractions of different lengths still compare right, as what follows a shorter one is smaller than a digit. */
+/* Stamps of the server are all in UTC and begin with the year: as text they are in order. Their fractions may be of
+ * different lengths: without the "Z" a shorter one is the beginning of a longer one, and comes first. */
+static int compare_stamps(const char *a, const char *b)
+{
+        size_t one = strcspn(a, " Z"), other = strcspn(b, " Z");
+        int order = memcmp(a, b, one < other ? one : other);
+        return order ? order : one < other ? -1 : one > other;
+}
+
 static int by_time(const void *a, const void *b)
 {
         const struct kept *x = a, *y = b;
-        size_t one = strcspn(x->text, " Z"), other = strcspn(y->text, " Z"), n = one < other ? one : other;
-        int order = memcmp(x->text, y->text, n);
-        if (order == 0 && one != other)
-                order = one < other ? -1 : 1;
+        int order = compare_stamps(x->text, y->text);
         return order ? order : x->position < y->position ? -1 : x->position > y->position;
 }
 
@@ -188,9 +198,9 @@ static int show_tail(struct kube_link *link, const json_t *services, size_t line
                 struct log_line line = take_apart(all.item[i].service, all.item[i].text, all.item[i].length, stamp);
                 sink(data, &line);
         }
-        if (all.count)
-                snprintf(last, STAMP_MAX, "%.*s", (int)strcspn(all.item[all.count - 1].text, " "),
-                        all.item[all.count - 1].text);
+        for (size_t i = 0; i < all.count; i++)
+                if (has_stamp(all.item[i].text))
+                        snprintf(last, STAMP_MAX, "%.*s", (int)strcspn(all.item[i].text, " "), all.item[i].text);
         return 0;
 }
 
@@ -220,12 +230,11 @@ static int pass_on(void *data, const char *text, size_t length)
         struct follower *follower = data;
         struct following *of = follower->of;
         char stamp[STAMP_MAX];
-        size_t n = strcspn(text, " ");
-        bool stamped = n > STAMP_SECONDS && n < STAMP_MAX;
-        if (stamped && strncmp(text, follower->last, n) <= 0) /* asked for again to miss none */
+        bool stamped = has_stamp(text);
+        if (stamped && *follower->last && compare_stamps(text, follower->last) <= 0) /* asked for again to miss none */
                 return 0;
         if (stamped)
-                snprintf(follower->last, sizeof follower->last, "%.*s", (int)n, text);
+                snprintf(follower->last, sizeof follower->last, "%.*s", (int)strcspn(text, " "), text);
         struct log_line line = take_apart(follower->stream.service, text, length, stamp);
         pthread_mutex_lock(&of->mutex);
         of->sink(of->data, &line);
