@@ -122,7 +122,8 @@ int kube_remove(struct kind_ctx *ctx, struct kube *kube, const struct kube_ref *
                 *ret_kept = str_format("%s: it belongs to %s", name, owner);
                 return 0;
         }
-        if (keep && !ctx->delete_data) {
+        /* A namespace stays as long as there is something in it, and no longer. */
+        if (keep && !ctx->delete_data && !str_is(ref->kind, "Namespace")) {
                 *ret_kept = STEAL(name);
                 return 0;
         }

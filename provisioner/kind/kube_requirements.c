@@ -1,10 +1,8 @@
 /* kube.requirements: what a Kubernetes cluster must have before anything is changed. Everything that is missing is said
- * at once. There is nothing to apply but, with an address, one more check: that the domain leads there. */
+ * at once. There is nothing to apply, and its state never changes. */
 #include <math.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -14,11 +12,8 @@
 #include "kind/spec.h"
 #include "tree/tree.h"
 
-#define VERSION_MIN   "1.30"
-#define FINDINGS_MAX  (64 * 1024)
-#define DOMAIN_MS     60000 /* a new entry may take a moment to be seen */
-#define DOMAIN_POLL   5000
-#define ADDRESSES_MAX 8
+#define VERSION_MIN  "1.30"
+#define FINDINGS_MAX (64 * 1024)
 
 static const struct spec_field fields[] = {
         {"version", SPEC_TEXT, false},
@@ -29,8 +24,6 @@ static const struct spec_field fields[] = {
         {"pod_security", SPEC_TEXT, false},
         {"quota", SPEC_OBJECT, false},
         {"crds", SPEC_ANY, false},
-        {"domain", SPEC_STRING, false},
-        {"address", SPEC_STRING, false},
         {"nodes", SPEC_BOOL, false},
         {0},
 };
@@ -103,7 +96,14 @@ static void check_version(struct look *look)
 struct rights {
         struct kube_permission *item;
         size_t count, capacity;
+        json_t *names; /* of resources without their subresource */
 };
+
+static bool same_thing(const struct kube_permission *a, const struct kube_permission *b)
+{
+        return str_is(a->resource, b->resource) && str_is(a->group, b->group) && !a->namespace == !b->namespace &&
+               (a->subresource ? str_is(a->subresource, b->subresource) : !b->subresource);
+}
 
 static void add_rights(struct rights *rights, const json_t *entry, const char *namespace)
 {
@@ -112,9 +112,13 @@ static void add_rights(struct rights *rights, const json_t *entry, const char *n
         json_array_foreach (json_object_get(entry, "resources"), i, resource)
                 json_array_foreach (json_object_get(entry, "verbs"), j, verb) {
                         MEM_GROW(rights->item, rights->count, rights->capacity);
+                        const char *name = json_string_value(resource), *slash = strchr(name, '/');
+                        json_t *plain = json_stringn(name, slash ? (size_t)(slash - name) : strlen(name));
+                        json_array_append_new(rights->names, plain);
                         rights->item[rights->count++] = (struct kube_permission){.verb = json_string_value(verb),
                                 .group = spec_text(entry, "group", ""),
-                                .resource = json_string_value(resource),
+                                .resource = json_string_value(plain),
+                                .subresource = slash ? slash + 1 : NULL,
                                 .namespace = spec_bool(entry, "cluster", false) ? NULL : namespace};
                 }
 }
@@ -124,28 +128,30 @@ static void say_missing(struct look *look, const struct rights *rights, const bo
 {
         for (size_t i = 0; i < rights->count; i++) {
                 const struct kube_permission *p = &rights->item[i];
-                bool same_before = i > 0 && str_is(rights->item[i - 1].resource, p->resource);
+                bool same_before = i > 0 && same_thing(&rights->item[i - 1], p);
                 CLEANUP_BUF struct buf verbs = BUF_INIT(500);
                 if (same_before)
                         continue;
-                for (size_t j = i; j < rights->count && str_is(rights->item[j].resource, p->resource); j++)
+                for (size_t j = i; j < rights->count && same_thing(&rights->item[j], p); j++)
                         if (!allowed[j])
                                 buf_format(&verbs, "%s%s", verbs.length ? ", " : "", rights->item[j].verb);
                 if (verbs.length)
-                        add(look, "the account of context %s may not %s %s%s%s %s%s", kube_context(look->kube),
-                                verbs.data, p->resource, *p->group ? "." : "", p->group,
-                                p->namespace ? "in namespace " : "in the cluster", p->namespace ? p->namespace : "");
+                        add(look, "the account of context %s may not %s %s%s%s%s%s in %s%s", kube_context(look->kube),
+                                verbs.data, p->resource, p->subresource ? "/" : "",
+                                p->subresource ? p->subresource : "", *p->group ? "." : "", p->group,
+                                p->namespace ? "namespace " : "the cluster", p->namespace ? p->namespace : "");
         }
 }
 
 static int check_rights(struct look *look, struct err **err)
 {
-        struct rights rights = {0};
+        struct rights rights = {.names = json_array()};
         size_t i;
         const json_t *entry;
         json_array_foreach (json_object_get(look->spec, "rights"), i, entry)
                 add_rights(&rights, entry, look->namespace);
         CLEANUP_FREE struct kube_permission *list = rights.item;
+        json_auto_t *names = rights.names;
         if (rights.count == 0)
                 return 0;
         CLEANUP_FREE bool *allowed = mem_zero_array(rights.count, sizeof *allowed);
@@ -305,43 +311,6 @@ static void check_nodes(struct look *look)
                 add(look, "the cluster has no node that is ready and takes pods");
 }
 
-/* ---- the domain ---- */
-
-/* Do both names (or addresses) have an address in common? *ret_found: those of the first; the caller frees. */
-static bool meet(const char *name, const char *other, char **ret_found)
-{
-        struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *a = NULL, *b = NULL;
-        CLEANUP_BUF struct buf found = BUF_INIT(1000);
-        char text[NI_MAXHOST];
-        bool common = false;
-        int count = 0;
-        if (getaddrinfo(name, NULL, &hints, &a) == 0 && getaddrinfo(other, NULL, &hints, &b) == 0)
-                for (struct addrinfo *x = a; x; x = x->ai_next)
-                        for (struct addrinfo *y = b; y; y = y->ai_next)
-                                common |= x->ai_addrlen == y->ai_addrlen &&
-                                          memcmp(x->ai_addr, y->ai_addr, x->ai_addrlen) == 0;
-        for (struct addrinfo *x = a; x && count < ADDRESSES_MAX; x = x->ai_next, count++)
-                if (getnameinfo(x->ai_addr, x->ai_addrlen, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0)
-                        buf_format(&found, "%s%s", found.length ? ", " : "", text);
-        if (a)
-                freeaddrinfo(a);
-        if (b)
-                freeaddrinfo(b);
-        *ret_found = buf_steal(&found);
-        return common;
-}
-
-static int check_domain(const json_t *spec, struct err **err)
-{
-        const char *domain = spec_text(spec, "domain", ""), *address = spec_text(spec, "address", "");
-        CLEANUP_FREE char *found = NULL;
-        if (!*domain || !*address || str_is(domain, address) || meet(domain, address, &found))
-                return 0;
-        return err_set(err, ERR_FAILED,
-                "domain %s %s%s, and the cluster is reached at %s: make its DNS entry point there, and apply again",
-                domain, *found ? "resolves to " : "does not resolve", found, address);
-}
-
 /* ---- */
 
 static int preflight(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, struct err **err)
@@ -385,24 +354,9 @@ static json_t *identity(struct kind_ctx *ctx)
 static int apply(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, const json_t *state,
         json_t **ret_outputs, struct err **err)
 {
-        (void)recorded, (void)state;
-        int64_t begun = ctx->clock->monotonic_ms(ctx->clock);
-        for (;;) {
-                CLEANUP_ERR struct err *fault = NULL;
-                int result = check_domain(r->spec, &fault);
-                if (result == 0) {
-                        *ret_outputs = identity(ctx);
-                        return 0;
-                }
-                if (ctx->clock->monotonic_ms(ctx->clock) - begun >= DOMAIN_MS) {
-                        if (err)
-                                *err = STEAL(fault);
-                        return result;
-                }
-                kind_progress(ctx, "%s", fault->message);
-                if (ctx->clock->sleep_ms(ctx->clock, DOMAIN_POLL, ctx->cancel) < 0)
-                        return err_set(err, ERR_CANCELLED, "stopped while waiting: %s", fault->message);
-        }
+        (void)r, (void)recorded, (void)state, (void)err;
+        *ret_outputs = identity(ctx);
+        return 0;
 }
 
 static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
@@ -415,7 +369,7 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
 static int adopt(
         struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs, struct err **err)
 {
-        (void)ret_outputs;
+        *ret_outputs = identity(ctx);
         return observe(ctx, r, ret_state, err);
 }
 

@@ -316,7 +316,7 @@ static void specs(void **state)
                 {&kind_kube_claim, "{gb: 10, sessions: [{api_version: v1, kind: Pod, labels: 'a=b'}]}", NULL},
                 {&kind_kube_claim, "{gb: 10, sessions: [{kind: Pod}]}", "api_version"},
                 {&kind_kube_claim, "{}", "gb"},
-                {&kind_kube_requirements, "{version: '1.30', domain: x.org, address: ''}", NULL},
+                {&kind_kube_requirements, "{version: '1.30', nodes: false}", NULL},
                 {&kind_kube_requirements, "{versoin: '1.30'}", "version"},
         };
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
