@@ -100,10 +100,11 @@ static void *carry(void *data)
         int r = open_wire(forward, &wire, &err);
         if (r == 0) {
                 r = wire_carry(&wire, connection->fd, forward->end, &err);
-                bool unasked = r == -ERR_UNREACHABLE; /* the pod has ended its side without a word: as TCP does */
-                set_trouble(forward, wire.complaint ? wire.complaint : r < 0 && !unasked ? err->message : NULL);
+                bool unasked =
+                        r >= 0 || r == -ERR_UNREACHABLE; /* the pod has ended its side without a word: as TCP does */
+                set_trouble(forward, wire.complaint ? wire.complaint : err && !unasked ? err->message : NULL);
                 wire_close(&wire);
-        } else if (r != -ERR_CANCELLED) {
+        } else if (err && r != -ERR_CANCELLED) {
                 set_trouble(forward, err->message);
         }
         shutdown(connection->fd, SHUT_RDWR);

@@ -65,15 +65,17 @@ static int in_cluster(const struct kubeconfig_source *source, struct kubeconfig 
 {
         CLEANUP_FREE char *ca_path = file_join(source->account, "ca.crt");
         CLEANUP_FREE char *namespace_path = file_join(source->account, "namespace");
-        CLEANUP_KUBECONFIG struct kubeconfig config = {.file = str_copy(source->account),
+        struct kubeconfig config = {.file = str_copy(source->account),
                 .context = str_copy("in-cluster"),
                 .cluster = str_copy("in-cluster"),
                 .user = str_copy("the pod's service account"),
                 .token_file = file_join(source->account, "token"),
                 .ca_name = str_copy(ca_path)};
         int r = file_read(ca_path, KUBECONFIG_FILE_MAX, &config.ca, NULL, err);
-        if (r < 0)
+        if (r < 0) {
+                kubeconfig_clear(&config);
                 return r;
+        }
         char *namespace = NULL;
         if (file_read(namespace_path, 1024, &namespace, NULL, NULL) == 0)
                 config.namespace = str_copy(*str_trim(namespace) ? str_trim(namespace) : "default");
@@ -84,7 +86,6 @@ static int in_cluster(const struct kubeconfig_source *source, struct kubeconfig 
         config.server = str_format("https://%s%s%s:%s", six ? "[" : "", source->host, six ? "]" : "",
                 source->port && *source->port ? source->port : "443");
         *ret = config;
-        config = (struct kubeconfig){0};
         return 0;
 }
 

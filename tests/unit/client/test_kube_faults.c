@@ -233,16 +233,17 @@ static void test_refusals(void **state)
         assert_int_equal(fake_slept, 0);
 }
 
+#define DRY_RUN_PATH "a?fieldManager=caas&fieldValidation=Strict&force=true&dryRun=All"
+#define DELETE_BODY                                                                                                    \
+        "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"propagationPolicy\":\"Background\","                      \
+        "\"preconditions\":{\"uid\":\"u-1\"}}"
+
 static bool check_requests(struct peer *peer, const char *request, int n)
 {
-        static const char *const wanted[] = {
-                "PATCH /api/v1/namespaces/hub/pods/a?fieldManager=caas&fieldValidation=Strict&"
-                "force=true&dryRun=All HTTP/1.1\r\n",
+        static const char *const wanted[] = {("PATCH /api/v1/namespaces/hub/pods/" DRY_RUN_PATH " HTTP/1.1\r\n"),
                 "DELETE /api/v1/namespaces/hub/pods/a HTTP/1.1\r\n", "GET /api/v1/namespaces/a%2F.. HTTP/1.1\r\n"};
-        static const char *const inside[] = {"Content-Type: application/apply-patch+yaml",
-                "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"propagationPolicy\":\"Background\","
-                "\"preconditions\":{\"uid\":\"u-1\"}}",
-                "Accept: application/json"};
+        static const char *const inside[] = {
+                "Content-Type: application/apply-patch+yaml", (DELETE_BODY), "Accept: application/json"};
         if (n >= 3 || !str_starts(request, wanted[n]) || !strstr(request, inside[n])) {
                 fprintf(stderr, "%s\n", request);
                 return refuse_with(peer, "400 Bad Request", "", "BadRequest", "not what the test wants");
