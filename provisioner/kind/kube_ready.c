@@ -63,7 +63,7 @@ static enum kube_state failed(char **ret, char *text)
 
 static char *counted(json_int_t have, json_int_t want, const char *what)
 {
-        return str_format("%lld of %lld %s %s", (long long)have, (long long)want, want == 1 ? "pod" : "pods", what);
+        return str_format("%lld of %lld pods %s", (long long)have, (long long)want, what);
 }
 
 static enum kube_state deployment(const json_t *o, char **ret)

@@ -42,7 +42,7 @@ static void readiness(void **state)
                         KUBE_WAITING, "1 old pods are still ending"},
                 {"{kind: Deployment, metadata: {generation: 1}, spec: {}, status: {observedGeneration: 1, replicas: 1, "
                  "updatedReplicas: 1}}",
-                        KUBE_WAITING, "0 of 1 pod are ready"},
+                        KUBE_WAITING, "0 of 1 pods are ready"},
                 {"{kind: Deployment, metadata: {generation: 1}, status: {observedGeneration: 1, replicas: 1, "
                  "updatedReplicas: 1, readyReplicas: 1, conditions: [{type: Progressing, status: 'False', reason: "
                  "ProgressDeadlineExceeded, message: it hangs}]}}",
