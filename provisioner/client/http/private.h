@@ -31,9 +31,9 @@ int http_open_client(struct http_client *client, struct err **err);
 int http_check_url(const char *url, struct err **err);
 void http_exchange_clear(struct exchange *exchange);
 
-/* Runs the transfer, looking at the cancel flag. Returns libcurl's code in *ret. The handle stays in the multi handle
- * when `keep`: a connection that is used afterwards belongs to both. */
-int http_transfer(struct http_client *client, bool keep, CURLcode *ret, struct err **err);
+/* Runs the transfer, looking at the cancel flag (given up at `level`). Returns libcurl's code in *ret. The handle stays
+ * in the multi handle when `keep`: a connection that is used afterwards belongs to both. */
+int http_transfer(struct http_client *client, int level, bool keep, CURLcode *ret, struct err **err);
 
 /* Tells libcurl what the client's options and the exchange's request want of it. */
 int http_set_options(struct exchange *exchange, const char *url, struct err **err);

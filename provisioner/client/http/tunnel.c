@@ -36,7 +36,7 @@ static int connect_only(struct http_client *client, const char *url, int timeout
         api->easy_setopt(client->easy, CURLOPT_CONNECT_ONLY, 1L);
         api->easy_setopt(client->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
         CURLcode code;
-        r = http_transfer(client, true, &code, err);
+        r = http_transfer(client, client->cancel_level, true, &code, err);
         if (r < 0)
                 return r;
         curl_socket_t fd = CURL_SOCKET_BAD;
