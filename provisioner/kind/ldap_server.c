@@ -46,7 +46,7 @@ int ldap_server_uri(struct kind_ctx *ctx, const json_t *server, char **ret_uri, 
                 (int)spec_whole(forward, "port", 0), &port, err);
         if (r < 0)
                 return err_prefix(err, "cannot reach the directory");
-        *ret_uri = str_format("%s://localhost:%d", str_starts(uri, "ldap://") ? "ldap" : "ldaps", port);
+        *ret_uri = str_format("%s://127.0.0.1:%d", str_starts(uri, "ldap://") ? "ldap" : "ldaps", port);
         return 0;
 }
 
