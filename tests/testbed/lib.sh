@@ -67,3 +67,11 @@ part_files() {
 PARTS="hyperkube cloud tools traefik"
 part_digest() { (cd "$TESTBED" && part_files "$1" | xargs sha256sum | sha256sum | cut -c1-16); }
 bin_folder() { echo "$CACHE/$(for p in $PARTS; do part_digest "$p"; done | sha256sum | cut -c1-16)/bin"; }
+
+# The folder of the programs. If they have to be built, what images need besides is made meanwhile.
+programs() {
+        [ -z "${TESTBED_BIN:-}" ] || { echo "$TESTBED_BIN"; return; }
+        if [ "${1:-}" != --control ] && [ ! -e "$(bin_folder)/../complete" ]; then bash "$TESTBED/images.sh" --layers >&2 & fi
+        bash "$TESTBED/build.sh" || return 1
+        wait
+}

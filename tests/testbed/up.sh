@@ -36,7 +36,7 @@ if [ -n "$(init_pid)" ]; then
         exit 0
 fi
 
-BIN=${TESTBED_BIN:-$(bash "$TESTBED/build.sh")}
+BIN=$(programs --$mode)
 bash "$TESTBED/down.sh" --name "$NAME" --quiet
 set_number
 mkdir -p "$STATE"/{log,etc/cni,run/hold,run/pid,var/lib/containerd,var/log}

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# unpack.sh BIN ROOT <ARCHIVE: images into a containerd root, by a containerd that ends with this (PID 1 of its namespace).
+# unpack.sh BIN ROOT NAMES <ARCHIVE: images into a containerd root, and others out of it, by a containerd that ends with this (PID 1 of its namespace).
 set -eu
-bin=$1 root=$2 state=$(mktemp -d)
+bin=$1 root=$2 names=$3 state=$(mktemp -d)
 mount --make-rprivate /
 mount -t tmpfs none "$state"
 cat >"$state/config.toml" <<C
@@ -18,7 +18,9 @@ for _ in {1..200}; do
         sleep 0.05
 done
 [ -S "$state/socket" ] || { cat "$state/log"; exit 1; }
-"$bin/ctr" --address "$state/socket" --namespace k8s.io images import --local --snapshotter overlayfs -
+images() { "$bin/ctr" --address "$state/socket" --namespace k8s.io images "$@"; }
+images import --local --snapshotter overlayfs -
+images list -q | grep -vxF "$names" | while read -r old; do images remove --sync "$old"; done
 kill %1
 wait || true
 umount "$state"
