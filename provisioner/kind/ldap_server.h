@@ -1,6 +1,7 @@
 /* The "server" of ldap.entry and ldap.group: {uri, ca, bind_dn, password, embedded,
  * forward: {service, port, namespace}}. With `forward` the directory is inside the Kubernetes cluster and is reached
- * through the API server; the host of uri then becomes localhost, which its certificate has to name. */
+ * through the API server; the host of uri then becomes 127.0.0.1, which its certificate has to name (libldap takes
+ * another name for "localhost"). */
 #ifndef CAAS_KIND_LDAP_SERVER_H
 #define CAAS_KIND_LDAP_SERVER_H
 
