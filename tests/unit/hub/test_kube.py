@@ -115,7 +115,7 @@ def spawner(cluster: Settings, tmp_path: Path, monkeypatch: Any) -> kube.PangeoK
     )
     made.orm_spawner = orm.Spawner(name="", state={})
     made.api_token = "token"
-    monkeypatch.setattr(kube.PangeoKubeSpawner, "server", None)
+    monkeypatch.setattr(kube.PangeoKubeSpawner, "server", SimpleNamespace(base_url="/user/alice/"))
     reflector = Reflector()
     monkeypatch.setattr(
         kube.PangeoKubeSpawner, "reflectors", {("pods", "unit-test"): reflector, ("events", "unit-test"): reflector}
@@ -287,17 +287,56 @@ def test_an_api_that_is_away_is_explained(spawner: kube.PangeoKubeSpawner) -> No
         start(spawner)
 
 
-def test_a_claim_that_is_there_is_used_however_full_the_quota_is(spawner: kube.PangeoKubeSpawner) -> None:
+def running_pod() -> dict[str, Any]:
+    made = notebook(running={"startedAt": "now"})
+    made["status"].update(phase="Running", podIP="10.0.0.9")
+    made["status"]["containerStatuses"][0]["ready"] = True
+    made["metadata"]["uid"] = "1"
+    made["spec"] = {"containers": [{"name": "notebook", "ports": [{"name": "notebook-port", "containerPort": 8888}]}]}
+    return made
+
+
+def answer(monkeypatch: Any, *codes: int) -> list[str]:
+    """The server answers with these, one after the other and the last for ever; 0 = it does not listen. What was asked."""
+    asked: list[str] = []
+
+    async def fetch(_: Any, url: str, **__: Any) -> Any:
+        asked.append(url)
+        code = codes[min(len(asked), len(codes)) - 1]
+        if code == 0:
+            raise ConnectionRefusedError
+        return SimpleNamespace(code=code)
+
+    monkeypatch.setattr(kube, "ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(kube.AsyncHTTPClient, "fetch", fetch)
+    return asked
+
+
+def test_a_claim_that_is_there_is_used_however_full_the_quota_is(
+    spawner: kube.PangeoKubeSpawner, monkeypatch: Any
+) -> None:
+    asked = answer(monkeypatch, 0, 503, 200)
     spawner.test_api.answers["create_namespaced_persistent_volume_claim"] = refused(403, "exceeded quota: storage")
-    running = notebook(running={"startedAt": "now"})
-    running["status"].update(phase="Running", podIP="10.0.0.9")
-    running["status"]["containerStatuses"][0]["ready"] = True
-    running["metadata"]["uid"] = "1"
-    running["spec"] = {
-        "containers": [{"name": "notebook", "ports": [{"name": "notebook-port", "containerPort": 8888}]}]
-    }
-    spawner.test_pods.pods["unit-test/jupyter-alice"] = running
+    spawner.test_pods.pods["unit-test/jupyter-alice"] = running_pod()
     assert start(spawner) == "http://10.0.0.9:8888"
+    assert asked == ["http://10.0.0.9:8888/user/alice/api"] * 3
+
+
+def test_a_server_that_never_answers_is_not_waited_for_after_its_end(
+    spawner: kube.PangeoKubeSpawner, monkeypatch: Any
+) -> None:
+    answer(monkeypatch, 0)
+    key = "unit-test/jupyter-alice"
+    spawner.test_pods.pods[key] = running_pod()
+
+    async def run() -> None:
+        starting = spawner.start()
+        await asyncio.sleep(0.1)
+        spawner.test_pods.pods[key] = notebook(terminated={"exitCode": 137, "reason": "OOMKilled"})
+        with pytest.raises(StartFailed, match="more memory"):
+            await asyncio.wait_for(starting, 2)
+
+    asyncio.run(run())
 
 
 def test_a_start_that_is_broken_off_ends_at_once(spawner: kube.PangeoKubeSpawner) -> None:

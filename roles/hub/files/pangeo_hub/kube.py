@@ -14,11 +14,13 @@ import aiohttp
 from kubernetes_asyncio.client import V1OwnerReference
 from kubernetes_asyncio.client.rest import ApiException
 from kubespawner import KubeSpawner
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 from .base import PangeoSpawner, StartFailed
 
 HOME = "/home/jovyan"
 LOOK_SECONDS = 0.25
+ANSWER_SECONDS = 0.2
 # A registry that answers late is asked again; one that has not got the image says so at each try.
 PULL_SECONDS = 20.0
 # Room may come free, and an autoscaler needs a moment to say that it will make some.
@@ -94,7 +96,7 @@ class PangeoKubeSpawner(PangeoSpawner, KubeSpawner):
     async def _start_watched(self) -> Any:
         self.choose()
         began = time.monotonic()
-        starting = asyncio.ensure_future(self._start())
+        starting = asyncio.ensure_future(self._start_and_answer())
         try:
             while True:
                 done, _ = await asyncio.wait({starting}, timeout=LOOK_SECONDS)
@@ -117,6 +119,21 @@ class PangeoKubeSpawner(PangeoSpawner, KubeSpawner):
             ) from error
         finally:
             starting.cancel()
+
+    async def _start_and_answer(self) -> Any:
+        """The server's address, when it answers there. The hub's own waiting gives up early, cannot see that the server has
+        ended, and backs off to seconds between its looks."""
+        url = await self._start()
+        client = AsyncHTTPClient()
+        while True:
+            try:
+                address = f"{url}{self.server.base_url}api"
+                response = await client.fetch(address, raise_error=False, request_timeout=5, follow_redirects=False)
+                if response.code < 500:
+                    return url
+            except (HTTPClientError, OSError):
+                pass  # not listening yet
+            await asyncio.sleep(ANSWER_SECONDS)
 
     def _pod(self) -> dict[str, Any] | None:
         reflector = self.pod_reflector
