@@ -188,8 +188,10 @@ static int send_once(struct http_client *client, const struct http_request *requ
                 return r;
         if (log_enabled("http")) {
                 CLEANUP_FREE char *name = http_shown(url);
-                log_trace("http", "%s %s: %s", request->method ? request->method : "GET", name,
-                        client->api->easy_strerror(code));
+                long version = 0;
+                client->api->easy_getinfo(client->easy, CURLINFO_HTTP_VERSION, &version);
+                log_trace("http", "%s %s: %s%s", request->method ? request->method : "GET", name,
+                        client->api->easy_strerror(code), version == CURL_HTTP_VERSION_2_0 ? " (HTTP/2)" : "");
         }
         if (code != CURLE_OK && exchange.said < 0)
                 return err_set(err, (enum err_code) - exchange.said, "given up");

@@ -129,6 +129,7 @@ static void set_connection(const struct exchange *exchange)
         set(easy, CURLOPT_URL, exchange->url);
         set(easy, CURLOPT_NOSIGNAL, 1L);
         set(easy, CURLOPT_PROXY, client->proxy ? client->proxy : "");
+        set(easy, CURLOPT_NOPROXY, ""); /* nor the environment's exceptions */
         set(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
         set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
         set(easy, CURLOPT_FOLLOWLOCATION, 0L);

@@ -17,6 +17,7 @@ struct pages {
         char *next;    /* where the next page begins; NULL = the first */
         json_t *given; /* uids of what was given, while there are more pages */
         int size, restarts;
+        int64_t end_ms;
         char *version;
         bool stopped;
 };
@@ -111,7 +112,8 @@ static int page(struct pages *pages, bool *ret_end, struct err **err)
         CLEANUP_FREE char *path = page_path(pages);
         CLEANUP_RESPONSE struct http_response response = {0};
         struct err *why = NULL;
-        struct kube_request request = {.path = path, .what = pages->what, .max_bytes = PAGE_MAX};
+        struct kube_request request = {
+                .path = path, .what = pages->what, .max_bytes = PAGE_MAX, .end_ms = pages->end_ms};
         int r = kube_send(pages->kube, &request, &response, &why);
         if (r == -ERR_INVALID && pages->size > 1) { /* too large: smaller pages */
                 pages->size = pages->size / 4 + 1 < pages->size ? pages->size / 4 + 1 : 1;
@@ -134,8 +136,8 @@ static int page(struct pages *pages, bool *ret_end, struct err **err)
         return r;
 }
 
-int kube_list(struct kube *kube, const struct kube_list *list, int (*each)(void *data, const json_t *object),
-        void *data, char **ret_version, struct err **err)
+int kube_list_until(struct kube *kube, const struct kube_list *list, int64_t end_ms,
+        int (*each)(void *data, const json_t *object), void *data, char **ret_version, struct err **err)
 {
         CLEANUP_BUF struct buf base = BUF_INIT(KUBE_PATH_MAX);
         int r = kube_list_path(kube, list, &base, err);
@@ -148,10 +150,17 @@ int kube_list(struct kube *kube, const struct kube_list *list, int (*each)(void 
                 .base = buf_steal(&base),
                 .what = str_format("list %s%s%s", list->kind, list->namespace ? " in " : "",
                         list->namespace ? list->namespace : ""),
+                .end_ms = end_ms,
                 .size = list->page > 0 ? list->page : PAGE};
         for (bool end = false; r == 0 && !end;)
                 r = page(&pages, &end, err);
         if (r == 0 && ret_version)
                 *ret_version = pages.version ? STEAL(pages.version) : str_copy("");
         return r;
+}
+
+int kube_list(struct kube *kube, const struct kube_list *list, int (*each)(void *data, const json_t *object),
+        void *data, char **ret_version, struct err **err)
+{
+        return kube_list_until(kube, list, 0, each, data, ret_version, err);
 }

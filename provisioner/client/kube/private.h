@@ -82,6 +82,7 @@ struct kube_request {
         const bool *begun; /* no other try once this is true; may be NULL */
         int (*on_body)(void *data, const char *bytes, size_t length);
         void *data;
+        int64_t end_ms;     /* monotonic: no pause goes beyond it; 0 = no end */
         const char *forced; /* path to take after a conflict with ourselves; may be NULL */
 };
 

@@ -168,6 +168,8 @@ int kube_send(struct kube *kube, const struct kube_request *request, struct http
                         continue;
                 }
                 int64_t limit = patience(kube, request, r, &response);
+                if (request->end_ms && request->end_ms - retry.began_ms < limit)
+                        limit = request->end_ms - retry.began_ms;
                 int waited = limit > 0 ? retry_wait(kube, &retry, limit, response.retry_after, NULL) : -1;
                 if (waited == 0) {
                         err_free(why);

@@ -104,10 +104,10 @@ static int on_listed(void *data, const json_t *object)
         return tell_present(data, object) ? 1 : 0;
 }
 
-static int new_list(struct watch *watch, struct err **err)
+static int new_list(struct watch *watch, int64_t end_ms, struct err **err)
 {
         watch->round++;
-        int r = kube_list(watch->kube, watch->list, on_listed, watch, &watch->version, err);
+        int r = kube_list_until(watch->kube, watch->list, end_ms, on_listed, watch, &watch->version, err);
         if (r < 0 || watch->said)
                 return r;
         const char *key;
@@ -219,17 +219,19 @@ static int time_is_up(const struct watch *watch, struct err **err)
 }
 
 /* Lists and streams until something other than a cut ends it. */
-static int step(struct watch *watch, int64_t left_ms, struct err **err)
+static int step(struct watch *watch, int64_t end, struct err **err)
 {
+        struct kube *kube = watch->kube;
         int r = 0;
         if (watch->expired)
                 free(STEAL(watch->version));
         watch->expired = false;
         if (!watch->version)
-                r = new_list(watch, err);
+                r = new_list(watch, end == INT64_MAX ? 0 : end, err);
         if (r < 0 || watch->said)
                 return r;
-        return stream(watch, left_ms, err);
+        int64_t left = end - kube->clock->monotonic_ms(kube->clock);
+        return left > 0 ? stream(watch, left, err) : 0;
 }
 
 static int run(struct watch *watch, int64_t end, struct err **err)
@@ -246,7 +248,7 @@ static int run(struct watch *watch, int64_t end, struct err **err)
                         return r;
                 bool listed = watch->version == NULL || watch->expired;
                 watch->progress = false;
-                r = step(watch, end - now, &why);
+                r = step(watch, end, &why);
                 if (watch->said) {
                         err_free(why);
                         return watch->said < 0 ? watch->said : 0;

@@ -260,6 +260,21 @@ static void test_time_is_up(void **state)
         refuse(watch(kube, 5, 0, &err), ERR_UNREACHABLE, &err, "at once", "");
 }
 
+static bool lists_nothing(struct peer *peer, const char *request, int n)
+{
+        (void)request, (void)n;
+        return answer(peer, "503 Service Unavailable", "", "");
+}
+
+static void test_time_is_up_while_listing(void **state)
+{
+        (void)state;
+        CLEANUP_KUBE struct kube *kube = open_token(lists_nothing);
+        struct err *err = NULL;
+        refuse(watch(kube, 5, 8000, &err), ERR_UNREACHABLE, &err, "503", "list Pod");
+        assert_true(fake_slept > 4000 && fake_slept < 9000);
+}
+
 static bool forbidden(struct peer *peer, const char *request, int n)
 {
         (void)request;
@@ -378,6 +393,7 @@ int main(void)
                 cmocka_unit_test(test_watch),
                 cmocka_unit_test(test_damaged_stream),
                 cmocka_unit_test(test_time_is_up),
+                cmocka_unit_test(test_time_is_up_while_listing),
                 cmocka_unit_test(test_ends_of_watches),
                 cmocka_unit_test(test_cancelled_watch),
                 cmocka_unit_test(test_logs),
