@@ -23,6 +23,18 @@ static bool holds_amounts(const char *key)
         return false;
 }
 
+/* What the server leaves out, and means the same by it. An empty selector of peers, for one, is not none. */
+static bool is_left_out(const char *key, const json_t *value)
+{
+        static const char *const maps[] = {"nodeSelector", "labels", "annotations", "data"};
+        if (json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0))
+                return true;
+        for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
+                if (str_is(key, maps[i]))
+                        return json_is_object(value) && json_object_size(value) == 0;
+        return false;
+}
+
 static bool covers(const json_t *live, const json_t *ours, bool amounts)
 {
         const char *key;
@@ -33,7 +45,7 @@ static bool covers(const json_t *live, const json_t *ours, bool amounts)
                         return false;
                 json_object_foreach ((json_t *)ours, key, value) {
                         const json_t *there = json_object_get(live, key);
-                        if (!there && (json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0)))
+                        if (!there && is_left_out(key, value))
                                 continue;
                         if (!there || !covers(there, value, amounts || holds_amounts(key)))
                                 return false;

@@ -112,11 +112,14 @@ static int look(struct kind_ctx *ctx, struct kube *kube, const struct resource *
         if (!live || tree_get(live, "metadata.deletionTimestamp"))
                 return 0;
         json_auto_t *state = json_pack("{s:O}", "uid", tree_get(live, "metadata.uid"));
+        bool fits = kube_covers(live, m.object);
         if (!manifest_is_ours(live, ctx->cluster)) {
                 CLEANUP_FREE char *owner = manifest_owner(live);
                 json_object_set_new(state, "foreign", json_string(owner));
+                fits |= manifest_is_shared(&m.ref) && /* its marks are its owner's */
+                        kube_covers(json_object_get(live, "spec"), json_object_get(m.object, "spec"));
         }
-        if (!kube_covers(live, m.object)) {
+        if (!fits) {
                 result = add_drift(kube, ctx, r, &m, live, state, err);
                 if (result < 0)
                         return result;

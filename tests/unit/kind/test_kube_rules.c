@@ -195,6 +195,7 @@ static void covering(void **state)
                 {"{a: [1, 2]}", "{a: [1]}", false},
                 {"{a: [{name: x, more: 1}]}", "{a: [{name: x}]}", true},
                 {"{}", "{a: []}", true},
+                {"{}", "{nodeSelector: {}}", true},
                 {"{}", "{a: {}}", false}, /* an empty selector is not none */
                 {"{}", "{a: false}", false},
                 {"{resources: {limits: {cpu: 500m}}}", "{resources: {limits: {cpu: 0.5}}}", true},
