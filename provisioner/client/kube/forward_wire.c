@@ -12,6 +12,7 @@
 #define OUT_MAX  (256UL * 1024)
 #define IN_MAX   (WEBSOCKET_MESSAGE_MAX + 64UL * 1024) /* a message, and what may come behind it in one piece */
 #define TEXT_MAX 1000
+#define BODY_MS  2000
 
 enum { CHANNEL_DATA = 0, CHANNEL_ERROR = 1 };
 
@@ -80,6 +81,25 @@ static int read_head(struct http_tunnel *tunnel, int64_t end, struct cancel *can
                 struct pollfd p = {.fd = http_tunnel_fd(tunnel), .events = POLLIN};
                 if (n == 0)
                         poll(&p, 1, 200);
+        }
+}
+
+/* The rest of a refusal, which says why: as much as comes soon. */
+static void read_body(struct http_tunnel *tunnel, const struct buf *head, struct buf *body)
+{
+        struct clock *clock = clock_system();
+        int64_t end = clock->monotonic_ms(clock) + BODY_MS;
+        const char *length = strcasestr(head->data, "\r\nContent-Length:");
+        long wanted = length ? strtol(length + 17, NULL, 10) : (long)HEAD_MAX;
+        char piece[4096];
+        while ((long)body->length < wanted && !body->truncated && clock->monotonic_ms(clock) < end) {
+                size_t n = 0;
+                if (http_tunnel_receive(tunnel, piece, sizeof piece, &n, NULL) < 0)
+                        return;
+                buf_add(body, piece, n);
+                struct pollfd p = {.fd = http_tunnel_fd(tunnel), .events = POLLIN};
+                if (n == 0)
+                        poll(&p, 1, 100);
         }
 }
 
@@ -156,8 +176,10 @@ static int shake_hands(struct kube *kube, const char *namespace, const struct ta
                 r = read_head(wire->tunnel, end, cancel, &head, &rest, err);
         if (r < 0)
                 return err_prefix(err, "cannot forward port %d of pod %s/%s", target->port, namespace, target->pod);
-        if (!str_starts(head.data, "HTTP/1.1 101"))
+        if (!str_starts(head.data, "HTTP/1.1 101")) {
+                read_body(wire->tunnel, &head, &rest);
                 return refused(kube, target, namespace, &head, &rest, err);
+        }
         r = websocket_check_head(head.data, key, PROTOCOL, err);
         return r < 0 ? r : websocket_feed(&wire->reader, rest.data ? rest.data : "", rest.length, err);
 }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "client/kube/private.h"
 #include "kube_server.h"
 
 static int get(struct kube *kube, struct err **err)
@@ -357,9 +358,31 @@ static void test_rights(void **state)
         assert_int_equal(kube_can(kube, list, 0, allowed, NULL), 0);
 }
 
+static void test_pauses(void **state)
+{
+        (void)state;
+        for (unsigned random = 0; random < 2000; random += 333) {
+                struct retry retry = {.began_ms = 1000};
+                int64_t now = 1000, most = 0;
+                for (int64_t pause; (pause = retry_pause(&retry, now, 75000, 0, random)) >= 0; now += pause) {
+                        assert_true(pause > 0 && pause <= 12000 && retry.tries < 40);
+                        most = pause > most ? pause : most;
+                }
+                assert_int_equal(now, 76000); /* to the end and not beyond it */
+                assert_true(most >= 4000);
+                retry = (struct retry){.began_ms = 1000};
+                int64_t asked_for = retry_pause(&retry, 1000, 75000, 5, random);
+                assert_true(asked_for >= 5000 && asked_for < 5250);
+                assert_int_equal(retry_pause(&retry, 2000, 75000, 75, random), -1);
+                assert_int_equal(retry_pause(&retry, 76000, 75000, 0, random), -1);
+                assert_int_equal(retry_pause(&retry, 1000, 0, 0, random), -1);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_pauses),
                 cmocka_unit_test(test_retries),
                 cmocka_unit_test(test_retry_after),
                 cmocka_unit_test(test_gives_up),

@@ -10,7 +10,16 @@
 #include "kube_server.h"
 
 /* What the pod does with a connection. */
-enum pod { POD_ECHOES, POD_REFUSES, POD_GONE_ONCE, POD_CUTS, POD_SPEAKS_NONSENSE, POD_SAYS_MUCH, POD_IS_SILENT };
+enum pod {
+        POD_ECHOES,
+        POD_REFUSES,
+        POD_GONE_ONCE,
+        POD_CUTS,
+        POD_SPEAKS_NONSENSE,
+        POD_SAYS_MUCH,
+        POD_IS_SILENT,
+        POD_FORBIDDEN
+};
 static enum pod pod;
 static atomic_int handshakes;
 static const char *pods_list;
@@ -139,6 +148,15 @@ static bool serve_pods(struct peer *peer, const char *request, int n)
         if (strstr(request, "/portforward?")) {
                 if (handshakes++ == 0 && pod == POD_GONE_ONCE)
                         return refuse_with(peer, "404 Not Found", "", "NotFound", "pods web-1 not found");
+                if (pod == POD_FORBIDDEN) { /* the reason comes behind its head */
+                        static const char body[] = "{\"message\": \"User u cannot create pods/portforward\"}";
+                        CLEANUP_FREE char *head = str_format("HTTP/1.1 403 Forbidden\r\nContent-Type: "
+                                                             "application/json\r\nContent-Length: %zu\r\n\r\n",
+                                sizeof body - 1);
+                        peer_send(peer, head, strlen(head));
+                        poll(NULL, 0, 50);
+                        return peer_send(peer, body, sizeof body - 1);
+                }
                 return shake(peer, request);
         }
         return refuse_with(peer, "404 Not Found", "", "NotFound", "services not found");
@@ -302,7 +320,8 @@ static void test_troubles(void **state)
         static const struct {
                 enum pod pod;
                 const char *part;
-        } list[] = {{POD_REFUSES, "connection refused"}, {POD_SPEAKS_NONSENSE, "reserved bits"}};
+        } list[] = {{POD_REFUSES, "connection refused"}, {POD_SPEAKS_NONSENSE, "reserved bits"},
+                {POD_FORBIDDEN, "User u cannot create"}};
         for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
                 open_forward(list[i].pod);
                 int fd = dial();
