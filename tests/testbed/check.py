@@ -14,6 +14,11 @@ BIN, A, B = sys.argv[1:4]
 IMAGE = "quay.io/jupyterhub/configurable-http-proxy:5.3.0"
 passed = failed = 0
 
+WRITER = """
+import os, time
+print(os.getuid(), open("/home/x/a", "w").write("b"), flush=True)
+time.sleep(999)
+"""
 SERVER = """
 import http.server, threading
 for port in (8080, 9090):
@@ -79,23 +84,45 @@ def until(seconds, question):
     return answer
 
 
-def leftovers():
-    """What a cluster could leave behind on this machine."""
-    lines = set()
+def number(name):
+    with open(state(name) + "/number", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def leftovers(name, n):
+    """What a cluster, the n-th, could leave behind on this machine."""
+    group = "caas-testbed-" + name
+    lines = []
     for command in (
-        "grep -h caas-testbed /proc/mounts",
-        "ip -br link | sed 's/@.*//' | cut -d' ' -f1",
-        "ip route",
-        "find /sys/fs/cgroup -maxdepth 2 -name 'caas-testbed-*'",
-        "nft list tables 2>/dev/null",
-        "lsns -n -t pid -o NS",
-        "pgrep -af 'hyperkube|containerd|caas-testbed-' | grep -v check.py | cut -d' ' -f1,2",
-        "ls -d /var/lib/kubelet /var/lib/cni /etc/cni /run/containerd /var/lib/pv 2>/dev/null",
-        "cat /proc/sys/vm/overcommit_memory /proc/sys/kernel/panic /proc/sys/kernel/panic_on_oops /proc/sys/net/ipv4/ip_forward",
+        f"grep -h {group} /proc/mounts",
+        f"ip -br link show caastb{n} 2>/dev/null",
+        f"ip route | grep -E ' 10[.]99[.]{n}[.]|caastb{n} '",
+        f"find /sys/fs/cgroup -maxdepth 2 -name {group}",
+        f"pgrep -af {group}/",
+        f"ls -d {state(name)} 2>/dev/null",
     ):
         out = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE).stdout.decode()
-        lines.update(command.split()[0] + " " + line for line in out.splitlines())
+        lines += [line for line in out.splitlines() if "pgrep" not in line]
     return lines
+
+
+def machine():
+    """What no cluster may change."""
+    settings = [
+        "vm/overcommit_memory",
+        "kernel/panic",
+        "kernel/panic_on_oops",
+        "net/ipv4/ip_forward",
+        "kernel/keys/root_maxkeys",
+    ]
+    values = {}
+    for setting in settings:
+        with open("/proc/sys/" + setting, encoding="ascii") as file:
+            values[setting] = file.read()
+    folders = ("/var/lib/kubelet", "/var/lib/cni", "/etc/cni", "/run/containerd", "/var/lib/pv", "/var/log/pods")
+    values.update((folder, os.path.exists(folder)) for folder in folders)
+    rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True)
+    return {**values, "nft": rules.stdout}
 
 
 def pod(name, namespace, labels, program=None, ports=(), **more):
@@ -143,7 +170,7 @@ def pods_and_volumes():
         "runs",
         "default",
         {},
-        "import os, time; print(os.getuid(), open('/home/x/a', 'w').write('b'), flush=True); time.sleep(999)",
+        WRITER,
     )
     runs["spec"]["volumes"] = [{"name": "home", "persistentVolumeClaim": {"claimName": "home"}}]
     runs["spec"]["containers"][0]["volumeMounts"] = [{"name": "home", "mountPath": "/home/x"}]
@@ -386,12 +413,13 @@ def ingress():
 
 
 def main():
-    before = leftovers()
+    before, numbers = machine(), {}
     try:
         seconds, _ = script("up.sh", "--name", A)
         check(f"a cluster comes up ({seconds:.1f} s)", True)
         seconds, _ = script("up.sh", "--name", B)
         check(f"another beside it ({seconds:.1f} s)", True)
+        numbers = {name: number(name) for name in (A, B)}
         for part in (pods_and_volumes, policies, fake_nodes, ingress):
             try:
                 part()
@@ -421,11 +449,12 @@ def main():
     finally:
         for name in (A, B):
             script("down.sh", "--name", name, "--wipe")
-    more = leftovers() - before
+    left = [line for name, n in numbers.items() for line in leftovers(name, n)]
+    check("nothing is left behind", numbers and not left, left)
     check(
-        "nothing is left behind",
-        not more and not os.path.exists(state(A)) and not os.path.exists(state(B)),
-        sorted(more),
+        "the machine is as it was",
+        machine() == before,
+        [key for key, value in machine().items() if value != before[key]],
     )
     print(f"testbed: {passed} passed, {failed} failed")
     if os.environ.get("TALLY"):

@@ -4,5 +4,5 @@ set -eu
 # shellcheck source=tests/testbed/lib.sh
 . "$(dirname "$0")/lib.sh"
 [ "$(id -u)" -eq 0 ] || die "a cluster needs root"
-bin=$(programs)
+bin=$(programs --node)
 exec /usr/bin/python3 -B "$TESTBED/check.py" "$bin" "check-$$-a" "check-$$-b"

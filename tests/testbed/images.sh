@@ -181,7 +181,7 @@ template() {
                 # What has not changed need not be unpacked again.
                 previous=$(find "$IMAGES" -maxdepth 1 -name 'root-????????????????' | head -n 1)
                 if [ -n "$previous" ]; then linked "$previous" "$root.part" && rm -f "$root.part/complete"; else mkdir -p "$root.part"; fi
-                mkimage <<<"$specs" | unshare --mount --pid --fork --kill-child --mount-proc bash -eu "$TESTBED/images/unpack.sh" "$BIN" "$root.part" "$(sed 's/^{"name": "\([^"]*\)".*/\1/' <<<"$specs")" >"$IMAGES/unpack.log" 2>&1 ||
+                mkimage <<<"$specs" | unshare --mount --pid --fork --kill-child --mount-proc bash -eu "$TESTBED/images/unpack.sh" "$BIN" "$root.part" "$(grep -o '^{"name": "[^"]*' <<<"$specs" | cut -d'"' -f4)" >"$IMAGES/unpack.log" 2>&1 ||
                         { tail -n 20 "$IMAGES/unpack.log" >&2; die "the images could not be unpacked"; }
                 # Roots of other contents: clusters that have them have links of their own.
                 find "$IMAGES" -maxdepth 1 -name 'root-????????????????' -exec rm -rf {} +
