@@ -39,26 +39,72 @@ static void on_secret(void *data, const char *name, const char *value)
         json_object_set_new(a->secrets, name, json_true());
 }
 
-static int recover_secrets(struct adoption *a, struct err **err)
+/* What a resource's outputs will be, as far as its spec says it by itself: where its files lie, and what a value holds.
+ */
+static json_t *plain_outputs(const char *kind, json_t *spec)
 {
-        struct engine *engine = a->engine;
-        for (size_t i = 0; i < engine->desired.count; i++) {
-                const struct resource *r = &engine->desired.item[i];
-                struct call call = {engine, r->id, r->kind};
-                struct kind_ctx ctx = engine_ctx(&call);
-                int result = str_is(r->kind, KIND_OBJECT) ? kube_recover(&ctx, r, on_secret, a, err) : 0;
-                if (result < 0)
-                        return err_prefix(err, "%s", r->id);
+        if (str_is(kind, "value"))
+                return json_incref(spec);
+        json_t *outputs = json_object();
+        if (str_is(kind, "host.certificate")) {
+                json_object_set(outputs, "certificate", json_object_get(spec, "certificate"));
+                json_object_set(outputs, "key", json_object_get(spec, "key"));
         }
-        const char *name;
+        return outputs;
+}
+
+static int recover_one(struct adoption *a, const struct resource *wanted, json_t *outputs, struct err **err)
+{
+        json_auto_t *spec = NULL;
+        int result = plan_fill_known(wanted->spec, outputs, &spec, err);
+        if (result < 0)
+                return result;
+        const struct resource r = {wanted->id, wanted->kind, spec, wanted->needs};
+        struct call call = {a->engine, r.id, r.kind};
+        struct kind_ctx ctx = engine_ctx(&call);
+        json_object_set_new(outputs, r.id, plain_outputs(r.kind, spec));
+        return str_is(r.kind, KIND_OBJECT) ? kube_recover(&ctx, &r, on_secret, a, err) : 0;
+}
+
+static bool names_secret(const json_t *tree, const char *name)
+{
+        const char *key;
         json_t *value;
-        json_object_foreach (engine->new_secrets, name, value) {
-                bool file = false;
-                for (size_t i = 0; i < engine->o.secrets->count; i++)
-                        file |= str_is(engine->o.secrets->item[i].name, name) && engine->o.secrets->item[i].file;
-                if (!file && !json_object_get(a->secrets, name))
+        size_t i;
+        if (str_is(json_string_value(json_object_get(tree, MARK_SECRET)), name))
+                return true;
+        json_object_foreach ((json_t *)tree, key, value)
+                if (names_secret(value, name))
+                        return true;
+        json_array_foreach ((json_t *)tree, i, value)
+                if (names_secret(value, name))
+                        return true;
+        return false;
+}
+
+/* Secrets that are new now although something uses them; not those that are read from files. */
+static void list_new_secrets(struct adoption *a)
+{
+        const struct role_secrets *secrets = a->engine->o.secrets;
+        for (size_t i = 0; i < secrets->count; i++) {
+                const char *name = secrets->item[i].name;
+                bool used = false;
+                for (size_t k = 0; k < a->engine->desired.count && !used; k++)
+                        used = names_secret(a->engine->desired.item[k].spec, name);
+                if (used && !secrets->item[i].file && !json_object_get(a->secrets, name))
                         json_array_append_new(a->result->new_secrets, json_string(name));
         }
+}
+
+static int recover(struct adoption *a, struct err **err)
+{
+        json_auto_t *outputs = json_object();
+        for (size_t i = 0; i < a->engine->desired.count; i++) {
+                int result = recover_one(a, &a->engine->desired.item[i], outputs, err);
+                if (result < 0)
+                        return err_prefix(err, "%s", a->engine->desired.item[i].id);
+        }
+        list_new_secrets(a);
         return 0;
 }
 
@@ -82,8 +128,6 @@ static int write_down(
         if (result < 0)
                 return result;
         json_object_set_new(a->outputs, r->id, outputs ? json_incref((json_t *)outputs) : json_object());
-        engine_event(
-                a->engine, &(struct event){.type = EVENT_STEP_DONE, .id = r->id, .kind = r->kind, .action = "adopt"});
         return 0;
 }
 
@@ -207,7 +251,7 @@ int engine_adopt(struct engine *engine, struct adopted *ret, struct err **err)
                 .strange = json_object()};
         engine_event(engine, &(struct event){.type = EVENT_PHASE, .text = "observing"});
         CLEANUP_ERR struct err *fault = NULL;
-        int r = recover_secrets(&a, &fault);
+        int r = recover(&a, &fault);
         if (r == 0)
                 r = engine_begin(engine, "adopt", &a.run, &fault);
         if (r == 0) {

@@ -314,6 +314,19 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
         return 0;
 }
 
+static int adopt(
+        struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs, struct err **err)
+{
+        json_auto_t *state = NULL;
+        int result = observe(ctx, r, &state, err);
+        if (result < 0 || !state)
+                return result;
+        result = apply(ctx, r, NULL, state, ret_outputs, err);
+        if (result == 0)
+                *ret_state = STEAL(state);
+        return result;
+}
+
 extern const struct kind kind_kube_entry;
 const struct kind kind_kube_entry = {
         .name = "kube.entry",
@@ -322,4 +335,5 @@ const struct kind kind_kube_entry = {
         .compare = compare,
         .apply = apply,
         .remove = remove_it,
+        .adopt = adopt,
 };

@@ -15,9 +15,9 @@
 #include "kind/kube_server.h"
 #include "kind/kube_wait.h"
 #include "kind/kube_write.h"
-#include "kind/seal.h"
 #include "kind/spec.h"
 #include "tree/diff.h"
+#include "tree/digest.h"
 #include "tree/subst.h"
 #include "tree/tree.h"
 
@@ -333,15 +333,25 @@ static void add_service(const json_t *live, json_t *outputs)
         json_object_set_new(outputs, "node_ports", ports);
 }
 
-static json_t *outputs_of(
-        const struct kind_ctx *ctx, const json_t *spec, const struct manifest *m, const json_t *live, bool made)
+/* The digest of an object that holds secrets is to be of no use for trying out passwords: the object's own uid goes in,
+ * which nobody sees who may not read the object, and which is still known when the journal is lost. */
+static void digest_of(const struct manifest *m, const char *uid, char ret[DIGEST_SIZE])
 {
-        char *text = json_dumps(m->object, JSON_COMPACT | JSON_SORT_KEYS), digest[DIGEST_SIZE];
-        seal_digest(m->secret ? ctx->state_dir : NULL, text, strlen(text), digest);
-        mem_wipe_free(text, strlen(text));
+        char *text = json_dumps(m->object, JSON_COMPACT | JSON_SORT_KEYS);
+        char *both = str_format("%s%s", m->secret ? uid : "", text ? text : "");
+        digest_bytes(both, strlen(both), ret);
+        mem_wipe_free(both, strlen(both));
+        if (text)
+                mem_wipe_free(text, strlen(text));
+}
+
+static json_t *outputs_of(const json_t *spec, const struct manifest *m, const json_t *live, bool made)
+{
+        const char *uid = spec_text(json_object_get(live, "metadata"), "uid", "");
+        char digest[DIGEST_SIZE];
+        digest_of(m, uid, digest);
         json_t *outputs = json_pack("{s:s, s:s, s:s, s:s, s:b}", "name", m->ref.name, "namespace",
-                m->ref.namespace ? m->ref.namespace : "", "uid",
-                spec_text(json_object_get(live, "metadata"), "uid", ""), "digest", digest, "made", made);
+                m->ref.namespace ? m->ref.namespace : "", "uid", uid, "digest", digest, "made", made);
         json_t *items = kube_parts_items(spec);
         if (items)
                 json_object_set_new(outputs, "items", items);
@@ -382,7 +392,7 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         if (result == 0 && spec_bool(r->spec, "wait", true) && kube_ready(live, &missing) != KUBE_READY)
                 result = kube_wait_ready(ctx, kube, &m.ref, spec_number(r->spec, "seconds", SECONDS), &ready, err);
         if (result == 0)
-                *ret_outputs = outputs_of(ctx, r->spec, &m, ready ? ready : live, made);
+                *ret_outputs = outputs_of(r->spec, &m, ready ? ready : live, made);
         return result;
 }
 
@@ -429,7 +439,7 @@ static int adopt(
         if (!ours && !manifest_is_shared(&m.ref))
                 return 0;
         *ret_state = json_pack("{s:O}", "uid", tree_get(live, "metadata.uid"));
-        *ret_outputs = outputs_of(ctx, r->spec, &m, live, ours);
+        *ret_outputs = outputs_of(r->spec, &m, live, ours);
         return 0;
 }
 

@@ -54,6 +54,9 @@ int plan_make_removal(const struct plan_known *known, size_t known_count, struct
  * What is missing stays an $after marker. Used by the engine when outputs become known. New reference. */
 int plan_fill(const json_t *spec, const json_t *outputs, json_t **ret_spec, struct err **err);
 
+/* The same, but what is missing stays the placeholder that it is, for another pass. */
+int plan_fill_known(const json_t *spec, const json_t *outputs, json_t **ret_spec, struct err **err);
+
 /* {"steps": [{"id","kind","action","reason","fields","notice"}], "summary": {…}}; steps without change only if all. New
  * reference. */
 json_t *plan_to_json(const struct plan *plan, bool all);
