@@ -421,6 +421,9 @@ def test_events_in_words() -> None:
     assert "pangeo" in kube.event_words({"reason": "Pulling", "message": "Pulling image x"}, "pangeo")
     assert kube.event_words({"reason": "New", "message": "as it is"}, "pangeo") == "as it is"
     assert kube.event_words({"reason": "Created"}, "pangeo") == ""
+    unbound = {"reason": "FailedScheduling", "message": "pod has unbound immediate PersistentVolumeClaims"}
+    assert kube.event_words(unbound, "pangeo") == "Making your home folder"
+    assert "No machine has room" in kube.event_words({"reason": "FailedScheduling", "message": UNSCHEDULED}, "pangeo")
 
 
 def test_the_culler_asks_the_hub_beside_it(cluster: Settings, tmp_path: Path, monkeypatch: Any) -> None:

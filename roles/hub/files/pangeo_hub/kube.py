@@ -7,10 +7,13 @@ import json
 import math
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import kubespawner.spawner
+from jupyterhub.utils import exponential_backoff
 from kubernetes_asyncio.client import V1OwnerReference
 from kubernetes_asyncio.client.rest import ApiException
 from kubespawner import KubeSpawner
@@ -28,6 +31,7 @@ ROOM_SECONDS = 90.0
 # Of a notebook's CPUs, what it is sure of: people think longer than they compute. Memory cannot be shared like that.
 CPU_SHARE = 0.05
 GPU = "nvidia.com/gpu"
+UNBOUND = "unbound immediate PersistentVolumeClaims"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 STUCK = {
@@ -39,6 +43,10 @@ STUCK = {
     "CrashLoopBackOff": "it ends again and again",
 }
 PULLING = ("ErrImagePull", "ImagePullBackOff")
+
+# What the stock class was told about a pod, it looks at in intervals of up to five seconds: most of a start, or of the ten
+# seconds in which access has to be withdrawn.
+kubespawner.spawner.exponential_backoff = partial(exponential_backoff, max_wait=0.5)
 
 
 class PangeoKubeSpawner(PangeoSpawner, KubeSpawner):
@@ -295,7 +303,7 @@ def unscheduled_words(pod: Mapping[str, Any]) -> str | None:
 
 
 def no_room(words: str, size: str) -> str:
-    if "unbound immediate PersistentVolumeClaims" in words or "volume" in words.lower():
+    if UNBOUND in words or "volume" in words.lower():
         plain = "Your home folder could not be connected to a machine of the cluster."
     elif "Insufficient" in words or "Too many pods" in words:
         plain = f"No machine of the cluster has room for a server with {size} right now."
@@ -315,7 +323,7 @@ def event_words(event: Mapping[str, Any], environment: str) -> str:
         "Created": "",
         "Started": "Starting JupyterLab",
         "TriggeredScaleUp": "No machine has room: another one is being started, which takes some minutes",
-        "FailedScheduling": f"No machine has room yet, waiting ({message})",
+        "FailedScheduling": "Making your home folder" if UNBOUND in message else f"No machine has room yet ({message})",
         "NotTriggerScaleUp": "",
     }
     return plain.get(reason, message)
