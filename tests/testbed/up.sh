@@ -57,12 +57,13 @@ install -m 0755 "$TESTBED/node.sh" "$STATE/run/node.sh"
 
 # ---- control groups: both kinds
 if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
-        for c in cpu cpuset memory pids io; do
+        # The kubelet wants all of these that the machine has.
+        for c in $(grep -owE 'cpu|cpuset|hugetlb|io|memory|pids' /sys/fs/cgroup/cgroup.controllers); do
                 echo "+$c" >/sys/fs/cgroup/cgroup.subtree_control 2>/dev/null && continue
                 # In a container the root of control groups is not the real one, and may not hold processes and groups both.
-                mkdir -p /sys/fs/cgroup/caas-testbed-host
-                while read -r pid; do echo "$pid" >/sys/fs/cgroup/caas-testbed-host/cgroup.procs 2>/dev/null || true; done </sys/fs/cgroup/cgroup.procs
-                echo "+$c" >/sys/fs/cgroup/cgroup.subtree_control || say "the control groups have no $c"
+                mkdir -p /sys/fs/cgroup/host
+                while read -r pid; do echo "$pid" >/sys/fs/cgroup/host/cgroup.procs 2>/dev/null || true; done </sys/fs/cgroup/cgroup.procs
+                echo "+$c" >/sys/fs/cgroup/cgroup.subtree_control || say "control groups without $c"
         done
         mkdir -p "/sys/fs/cgroup/$GROUP"
 else
