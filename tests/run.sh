@@ -34,6 +34,7 @@ stage "unit, the gateway's Python on Kubernetes" counted bash tests/unit/gateway
 stage "unit, the notebook's Python" counted bash tests/unit/notebook/run.sh
 stage "unit, the directory's Python" counted bash tests/unit/identity/run.sh
 stage "fuzz" counted make --no-print-directory -j2 fuzz
+stage "test bed" counted make --no-print-directory testbed-check
 stage "integration" counted make --no-print-directory -j2 integration
 echo
 echo "took $(((SECONDS - began) / 60)) min $(((SECONDS - began) % 60)) s"

@@ -58,7 +58,8 @@ install -m 0755 "$TESTBED/node.sh" "$STATE/run/node.sh"
 # ---- control groups: both kinds
 if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
         # The kubelet wants all of these that the machine has.
-        for c in $(grep -owE 'cpu|cpuset|hugetlb|io|memory|pids' /sys/fs/cgroup/cgroup.controllers); do
+        for c in cpu cpuset hugetlb io memory pids; do
+                grep -qw $c /sys/fs/cgroup/cgroup.controllers || continue
                 echo "+$c" >/sys/fs/cgroup/cgroup.subtree_control 2>/dev/null && continue
                 # In a container the root of control groups is not the real one, and may not hold processes and groups both.
                 mkdir -p /sys/fs/cgroup/host
