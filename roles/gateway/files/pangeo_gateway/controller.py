@@ -30,7 +30,7 @@ from .settings import load
 informer.use()
 
 OVERHEAD = 90 * 10**6  # nanny and resource tracker of a worker, which its own limit does not count
-ROUTED_SECONDS = 3.0  # for Traefik to ask for a new route
+ROUTED_SECONDS = 15.0  # for Traefik to ask for a new route: it pauses after the controller was away
 GRACE_SECONDS = 1  # of pods of a cluster that ends: there is nothing to save
 TELL_SECONDS = 1.0
 LOOK_SECONDS = 30.0
