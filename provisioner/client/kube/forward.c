@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include "base/file.h"
@@ -97,6 +98,10 @@ static void *carry(void *data)
         struct kube_forward *forward = connection->forward;
         struct wire wire = {0};
         CLEANUP_ERR struct err *err = NULL;
+        sigset_t pipe;
+        sigemptyset(&pipe);
+        sigaddset(&pipe, SIGPIPE); /* a server that went away ends nobody but this connection */
+        pthread_sigmask(SIG_BLOCK, &pipe, NULL);
         int r = open_wire(forward, &wire, &err);
         if (r == 0) {
                 r = wire_carry(&wire, connection->fd, forward->end, &err);

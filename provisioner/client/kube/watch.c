@@ -27,12 +27,13 @@ struct watch {
         char *version; /* NULL: a new list is wanted */
         json_t *known; /* "namespace/name": {uid, version, round} */
         json_int_t round;
-        int said;        /* what event() returned, when not 0 */
-        bool damaged;    /* the stream held something that is no event */
-        bool expired;    /* the server wants a new list */
-        bool progress;   /* something came */
-        long status;     /* of an ERROR event */
-        char *complaint; /* its message */
+        int said;         /* what event() returned, when not 0 */
+        bool damaged;     /* the stream held something that is no event */
+        bool expired;     /* the server wants a new list */
+        bool progress;    /* something came */
+        long retry_after; /* what the server asked for */
+        long status;      /* of an ERROR event */
+        char *complaint;  /* its message */
 };
 
 static void watch_clear(struct watch *watch)
@@ -192,11 +193,13 @@ static int stream(struct watch *watch, int64_t left_ms, struct err **err)
                 .data = &lines};
         CLEANUP_RESPONSE struct http_response response = {0};
         watch->status = 0;
+        watch->retry_after = 0;
         r = kube_send(kube, &request, &response, err);
         if (r < 0)
                 return r;
         if (response.status >= 300) {
                 watch->status = response.status;
+                watch->retry_after = response.retry_after;
                 watch->expired = response.status == 410;
                 return watch->expired ? 0 : kube_status_error(kube, what, &response, err);
         }
@@ -268,7 +271,7 @@ static int run(struct watch *watch, int64_t end, struct err **err)
                 log_trace("kube", "watch %s: %s", watch->list->kind, r < 0 ? why->message : "again");
                 /* even after a good end a pause: a server that ends streams at once must not be asked in a circle */
                 int64_t limit = end - retry.began_ms < kube->retry_ms ? end - retry.began_ms : kube->retry_ms;
-                r = retry_wait(kube, &retry, limit, 0, err);
+                r = retry_wait(kube, &retry, limit, watch->retry_after, err);
                 if (r == -1) {
                         err_set(err, why ? why->code : ERR_UNREACHABLE, "%s",
                                 why ? why->message : "the server ends every stream at once");
