@@ -56,6 +56,7 @@ done
 install -m 0755 "$TESTBED/node.sh" "$STATE/run/node.sh"
 
 # ---- control groups: both kinds
+# Beside processes that are in no group, all pods together would count as one of them.
 if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
         # The kubelet wants all of these that the machine has.
         for c in cpu cpuset hugetlb io memory pids; do
@@ -67,9 +68,11 @@ if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
                 echo "+$c" >/sys/fs/cgroup/cgroup.subtree_control || say "control groups without $c"
         done
         mkdir -p "/sys/fs/cgroup/$GROUP"
+        echo 10000 >"/sys/fs/cgroup/$GROUP/cpu.weight" || true
 else
         findmnt -n -l -t cgroup -o TARGET | while read -r folder; do
                 mkdir -p "$folder/$GROUP"
+                [ ! -e "$folder/$GROUP/cpu.shares" ] || echo 16384 >"$folder/$GROUP/cpu.shares"
                 if [ -e "$folder/cpuset.cpus" ]; then
                         echo 1 >"$folder/$GROUP/cgroup.clone_children"
                         for f in cpus mems; do cat "$folder/cpuset.$f" >"$folder/$GROUP/cpuset.$f"; done
