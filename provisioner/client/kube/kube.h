@@ -9,7 +9,9 @@
  * Errors of all calls: -ERR_UNREACHABLE (after the retries), -ERR_TIMEOUT, -ERR_CANCELLED, -ERR_DENIED (401, 403; the
  * message says who lacks which right), -ERR_REFUSED (certificate not trusted; conflicts), -ERR_NOT_FOUND (object, or
  * the server knows no such kind), -ERR_EXISTS, -ERR_INVALID (the server finds the object wrong; all its causes are
- * named), -ERR_BUSY (its namespace is just being deleted), -ERR_FAILED. Tokens and bodies are never traced. */
+ * named), -ERR_BUSY (its namespace is just being deleted), -ERR_FAILED. Tokens and bodies are never traced.
+ *
+ * The process has to ignore SIGPIPE. */
 #ifndef CAAS_CLIENT_KUBE_KUBE_H
 #define CAAS_CLIENT_KUBE_KUBE_H
 

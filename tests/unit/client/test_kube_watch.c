@@ -275,6 +275,24 @@ static void test_time_is_up_while_listing(void **state)
         assert_true(fake_slept > 4000 && fake_slept < 9000);
 }
 
+static bool asks_to_wait(struct peer *peer, const char *request, int n)
+{
+        (void)request;
+        if (n == 0)
+                return ok(peer, LIST("", "9", ""));
+        return n == 1 ? refuse_with(peer, "429 Too Many Requests", "Retry-After: 3\r\n", "TooManyRequests", "slowly")
+                      : stream(peer, EVENT("ADDED", POD("a", "12")));
+}
+
+static void test_watch_waits(void **state)
+{
+        (void)state;
+        CLEANUP_KUBE struct kube *kube = open_token(asks_to_wait);
+        assert_int_equal(watch(kube, 2, 0, NULL), 0);
+        assert_string_equal(told.data, "SYNC ADDED:a ");
+        assert_true(fake_slept >= 3000 && fake_slept < 4000);
+}
+
 static bool forbidden(struct peer *peer, const char *request, int n)
 {
         (void)request;
@@ -394,6 +412,7 @@ int main(void)
                 cmocka_unit_test(test_damaged_stream),
                 cmocka_unit_test(test_time_is_up),
                 cmocka_unit_test(test_time_is_up_while_listing),
+                cmocka_unit_test(test_watch_waits),
                 cmocka_unit_test(test_ends_of_watches),
                 cmocka_unit_test(test_cancelled_watch),
                 cmocka_unit_test(test_logs),
