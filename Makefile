@@ -44,7 +44,7 @@ FUZZ      := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuz
 BENCHES   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
 MAIN      := provisioner/cli/main.c
 
-.PHONY: help deps all demo demo-stop test unit lint fmt fuzz integration bench bench-programs install clean FORCE
+.PHONY: help deps all demo demo-stop test unit lint fmt fuzz integration testbed-up testbed-down testbed-check bench bench-programs install clean FORCE
 .DEFAULT_GOAL := all
 
 help: ## this list
@@ -94,6 +94,7 @@ unit: $(UNIT) $(PROGRAMS) ## unit tests and fixture cases (SAN=1: under the sani
 
 FUZZ_CFLAGS := -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 FUZZ_SRC    := $(foreach l,base tree form,$(call sources,$(l)))
+FUZZ_SRC    += $(addprefix provisioner/client/kube/,kubeconfig.c kubeconfig_entry.c kubeconfig_user.c base64.c lines.c websocket.c)
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC)
 	@mkdir -p $(@D)
 	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRC) -ljansson -lyaml -lcrypto -lpthread
@@ -109,6 +110,17 @@ fmt: ## format the C code
 
 integration: all $(BUILD)/unit/kind/test_service_systemd ## the real stack on this machine
 	@bash tests/integration/run.sh
+
+# TESTBED=NAME is the cluster's; its kubeconfig is /var/tmp/caas-testbed-NAME/admin.kubeconfig.
+TESTBED ?= tb
+testbed-up: ## a Kubernetes cluster on this machine, real but for its size (the first time built from source)
+	@bash tests/lib/deps.sh testbed && bash tests/testbed/up.sh --name $(TESTBED)
+
+testbed-down: ## ends it; its images are kept
+	@bash tests/testbed/down.sh --name $(TESTBED)
+
+testbed-check: ## the test bed checks itself
+	@bash tests/lib/deps.sh testbed && bash tests/testbed/check.sh
 
 test: deps ## everything; the one command on a fresh machine
 	@bash tests/run.sh

@@ -30,9 +30,11 @@ stage "unit, -O2" counted make --no-print-directory -j2 unit
 stage "unit, sanitizers" counted make --no-print-directory -j2 unit SAN=1
 stage "unit, the hub's Python" counted bash tests/lib/pytest.sh hub
 stage "unit, the gateway's Python" counted bash tests/lib/pytest.sh gateway
+stage "unit, the gateway's Python on Kubernetes" counted bash tests/lib/pytest.sh gateway_kubernetes
 stage "unit, the notebook's Python" counted bash tests/lib/pytest.sh notebook
 stage "unit, the directory's Python" counted bash tests/lib/pytest.sh identity
 stage "fuzz" counted make --no-print-directory -j2 fuzz
+stage "test bed" counted make --no-print-directory testbed-check
 stage "integration" counted make --no-print-directory -j2 integration
 echo
 echo "took $(((SECONDS - began) / 60)) min $(((SECONDS - began) % 60)) s"

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "access/reach.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "kind/marks.h"
@@ -44,6 +45,15 @@ int access_read(struct journal *journal, const char *cluster, const char *role, 
         int r = access_peek(journal, cluster, role, &marked, err);
         if (r < 0)
                 return r;
-        r = marks_resolve(marked, resolve_secret, &(struct resolver){journal, cluster}, ret, err);
-        return r < 0 ? err_prefix(err, "%s/access", role) : 0;
+        json_t *access = NULL;
+        r = marks_resolve(marked, resolve_secret, &(struct resolver){journal, cluster}, &access, err);
+        if (r < 0)
+                return err_prefix(err, "%s/access", role);
+        r = reach_forward(journal, cluster, access, err);
+        if (r < 0) {
+                kind_forget(access);
+                return err_prefix(err, "the %s of %s", role, cluster);
+        }
+        *ret = access;
+        return 0;
 }

@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 
 #include "access/access.h"
+#include "access/claims.h"
 #include "access/hub.h"
 #include "access/membership.h"
+#include "access/reach.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/proc.h"
@@ -13,6 +15,7 @@
 #include "client/home/home.h"
 #include "kind/kind.h"
 
+#define PYTHON        "/usr/bin/python3" /* the test needs its standard library and no more */
 #define TIMEOUT_MS    (10 * 60 * 1000)
 #define NOISE_MAX     4000
 #define STOP_SECONDS  20
@@ -21,6 +24,7 @@
 
 struct health {
         const struct health_options *options;
+        json_t *row;
         json_t *hub, *identity; /* with secrets */
         char *user, *password;
         bool temporary;
@@ -33,6 +37,7 @@ static void health_clear(struct health *health)
 {
         kind_forget(health->hub);
         kind_forget(health->identity);
+        json_decref(health->row);
         mem_wipe_free(health->password, health->password ? strlen(health->password) : 0);
         free(health->user);
         buf_clear(&health->noise);
@@ -81,9 +86,18 @@ static void sweep_homes(const struct home_store *store)
         }
 }
 
+static int remove_claim(const struct health *health, struct err **err)
+{
+        struct kube_link *link;
+        int r = reach_link(health->options->journal, health->options->cluster, &link, err);
+        return r < 0 ? r : claims_delete(link, health->user, MEMBERSHIP_TEMPORARY, LEFT_BEHIND_S, err);
+}
+
 static int remove_home(const struct health *health, struct err **err)
 {
         const struct health_options *o = health->options;
+        if (reach_is_kubernetes(health->row))
+                return remove_claim(health, err);
         CLEANUP_FREE char *images = str_format("%s/clusters/%s/homes/images", o->state_dir, o->cluster);
         CLEANUP_FREE char *mounts = str_format("%s/clusters/%s/homes/mounts", o->state_dir, o->cluster);
         struct home_store store = store_of(images, mounts);
@@ -164,8 +178,14 @@ static char *program_input(const struct health *health)
         json_auto_t *input = json_pack("{s:O, s:O, s:s, s:s, s:i}", "url", json_object_get(health->hub, "url"), "ca",
                 json_object_get(health->hub, "ca"), "user", health->user, "password", health->password, "workers",
                 o->workers);
-        if (input && o->address)
-                json_object_set_new(input, "address", json_string(o->address));
+        /* A name that was made of the balancer's address needs no DNS to be tested. */
+        const char *connect = json_string_value(json_object_get(health->hub, "connect"));
+        const char *address = o->address ? o->address : connect;
+        const json_t *dask = json_object_get(json_object_get(health->row, "form"), "dask");
+        if (input && address && *address)
+                json_object_set_new(input, "address", json_string(address));
+        if (input && dask)
+                json_object_set_new(input, "dask", json_deep_copy(dask));
         return input ? json_dumps(input, JSON_COMPACT) : NULL;
 }
 
@@ -174,9 +194,11 @@ static int run_program(struct health *health, struct err **err)
         const char *python = json_string_value(json_object_get(health->hub, "python"));
         const char *program = json_string_value(json_object_get(health->hub, "health"));
         char *input = program_input(health);
-        if (!python || !program || !input) {
+        if (!python)
+                python = PYTHON;
+        if (!program || !input) {
                 mem_wipe_free(input, input ? strlen(input) : 0);
-                return err_set(err, ERR_INVALID, "hub/access has no url, python or health");
+                return err_set(err, ERR_INVALID, "hub/access has no url or health");
         }
         const char *const argv[] = {python, "-u", program, NULL};
         struct proc_spec spec = {
@@ -208,7 +230,9 @@ static int run_program(struct health *health, struct err **err)
 int health_run(const struct health_options *options, bool *ret_ok, struct err **err)
 {
         CLEANUP_HEALTH struct health health = {.options = options, .noise = BUF_INIT(NOISE_MAX)};
-        int r = access_read(options->journal, options->cluster, "hub", &health.hub, err);
+        int r = journal_cluster(options->journal, options->cluster, &health.row, err);
+        if (r == 0)
+                r = access_read(options->journal, options->cluster, "hub", &health.hub, err);
         if (r == 0)
                 r = access_read(options->journal, options->cluster, "identity", &health.identity, err);
         if (r == 0 && !options->user && !json_is_true(json_object_get(health.identity, "embedded")))

@@ -14,7 +14,7 @@ struct health_options {
         const char *cluster, *state_dir;
         const char *user, *password; /* NULL = a temporary account, where the directory is the cluster's own */
         const char *address;         /* connect there instead of where the name leads; may be NULL */
-        int workers;                 /* of the Dask cluster */
+        int workers;                 /* of the Dask cluster; fewer and smaller ones where so many do not fit */
         struct cancel *cancel;       /* level 2 ends the test; it still cleans up */
         /* {"check", "ok", "seconds", "message"} as each one ends; borrowed. */
         void (*on_check)(void *data, const json_t *check);

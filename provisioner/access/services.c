@@ -4,6 +4,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "access/reach.h"
+#include "access/workload.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -11,9 +13,19 @@
 #include "client/service/ready.h"
 #include "client/service/service.h"
 
-static bool is_service(const struct journal_resource *r)
+static bool on_host(const struct journal_resource *r)
 {
         return str_is(r->resource.kind, "host.service") && json_is_string(json_object_get(r->resource.spec, "name"));
+}
+
+static bool is_service(const struct journal_resource *r)
+{
+        return on_host(r) || workload_is(r);
+}
+
+static const char *name_of(const struct journal_resource *r)
+{
+        return on_host(r) ? json_string_value(json_object_get(r->resource.spec, "name")) : workload_name(r);
 }
 
 static char *role_of(const struct journal_resource *r)
@@ -55,10 +67,30 @@ static json_t *ask_ready(const json_t *spec, struct cancel *cancel, char **ret_w
         return json_false();
 }
 
-static json_t *look_at(const struct service_host *host, const struct journal_resource *r)
+/* The way to the API server, and what is wrong with it: said of each service, but found out once. */
+struct far {
+        struct kube_link *link;
+        struct err *trouble;
+};
+
+static int far_open(struct far *far, struct journal *journal, const char *cluster, struct err **err)
 {
-        const char *name = json_string_value(json_object_get(r->resource.spec, "name"));
+        struct kube *kube;
+        CLEANUP_FREE char *version = NULL;
+        if (far->link)
+                return 0;
+        int r = reach_link(journal, cluster, &far->link, err);
+        if (r == 0 && kube_link_open(far->link, &kube, &far->trouble) == 0)
+                kube_version(kube, &version, &far->trouble);
+        return r;
+}
+
+static json_t *look_at(const struct service_host *host, const struct far *far, const struct journal_resource *r)
+{
+        const char *name = name_of(r);
         CLEANUP_FREE char *role = role_of(r);
+        if (workload_is(r))
+                return workload_status(far->link, r, role, far->trouble ? far->trouble->message : NULL);
         CLEANUP_FREE char *why = NULL;
         CLEANUP_ERR struct err *err = NULL;
         struct service_status status = {0};
@@ -85,13 +117,21 @@ int services_status(struct journal *journal, const char *cluster, const char *st
                 return r;
         CLEANUP_FREE char *dir = str_format("%s/clusters/%s", state_dir, cluster);
         struct service_host host = {.cluster = cluster, .cluster_dir = dir, .clock = clock_system(), .cancel = cancel};
-        json_t *list = json_array();
-        for (size_t i = 0; i < resources.count; i++)
-                if (is_service(&resources.item[i]))
-                        json_array_append_new(list, look_at(&host, &resources.item[i]));
+        json_auto_t *list = json_array();
+        struct far far = {0};
+        for (size_t i = 0; i < resources.count && r == 0; i++) {
+                if (!is_service(&resources.item[i]))
+                        continue;
+                if (workload_is(&resources.item[i]))
+                        r = far_open(&far, journal, cluster, err);
+                if (r == 0)
+                        json_array_append_new(list, look_at(&host, &far, &resources.item[i]));
+        }
         journal_resources_clear(&resources);
-        *ret = list;
-        return 0;
+        err_free(far.trouble);
+        if (r == 0)
+                *ret = json_incref(list);
+        return r;
 }
 
 /* What could have been meant, for an error. */
@@ -104,7 +144,7 @@ static int no_such_service(
         for (size_t i = 0; i < resources->count; i++) {
                 if (!is_service(&resources->item[i]))
                         continue;
-                names[count] = json_string_value(json_object_get(resources->item[i].resource.spec, "name"));
+                names[count] = name_of(&resources->item[i]);
                 buf_format(&list, "%s%s", count ? ", " : "", names[count]);
                 count++;
         }
@@ -127,9 +167,15 @@ int services_list(struct journal *journal, const char *cluster, const char *whic
                 if (!is_service(&resources.item[i]))
                         continue;
                 CLEANUP_FREE char *role = role_of(&resources.item[i]);
-                const char *name = json_string_value(json_object_get(resources.item[i].resource.spec, "name"));
+                const char *name = name_of(&resources.item[i]);
                 if (!which || str_is(which, role) || str_is(which, name))
-                        json_array_append_new(list, json_pack("{s:s, s:s}", "name", name, "role", role));
+                        json_array_append_new(list,
+                                json_pack("{s:s, s:s, s:s?}", "name", name, "role", role, "kind",
+                                        workload_is(&resources.item[i])
+                                                ? json_string_value(json_object_get(
+                                                          json_object_get(resources.item[i].resource.spec, "object"),
+                                                          "kind"))
+                                                : NULL));
         }
         if (json_array_size(list) == 0 && which) {
                 r = no_such_service(&resources, cluster, which, err);

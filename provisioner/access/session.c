@@ -5,11 +5,14 @@
 
 #include "access/clusters.h"
 #include "access/facts.h"
+#include "access/kube_values.h"
+#include "access/remains.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/engine.h"
 #include "form/form.h"
+#include "kind/kube_server.h"
 #include "kind/table.h"
 #include "role/role.h"
 
@@ -199,12 +202,24 @@ static const char *target_of(const struct session *session)
         return target ? target : "host";
 }
 
+static int add_kube_values(const struct session *session, json_t *values, struct err **err)
+{
+        json_t *kube = NULL;
+        if (!str_is(target_of(session), "kubernetes"))
+                return 0;
+        int r = kube_values(session->options.data_dir, session->cluster, session->form, &kube, err);
+        return r < 0 ? r : json_object_set_new(values, "kubernetes", kube);
+}
+
 static int make_engine(struct session *session, bool destroy, struct err **err)
 {
         const struct session_options *o = &session->options;
         if (!destroy) {
                 json_auto_t *values = role_values(session);
-                int r = role_load(o->data_dir, target_of(session), values, &session->desired, &session->secrets, err);
+                int r = add_kube_values(session, values, err);
+                if (r == 0)
+                        r = role_load(
+                                o->data_dir, target_of(session), values, &session->desired, &session->secrets, err);
                 if (r < 0)
                         return r;
         }
@@ -217,6 +232,7 @@ static int make_engine(struct session *session, bool destroy, struct err **err)
                 .data_dir = o->data_dir,
                 .version = o->version,
                 .form = destroy ? NULL : session->form,
+                .target_form = json_object_get(session->form, target_of(session)),
                 .desired = destroy ? NULL : &session->desired,
                 .secrets = destroy ? NULL : &session->secrets,
                 .kinds = kind_table,
@@ -225,6 +241,7 @@ static int make_engine(struct session *session, bool destroy, struct err **err)
                 .on_event = o->on_event,
                 .event_data = o->event_data,
                 .delete_data = o->delete_data,
+                .force_conflicts = o->force_conflicts,
         };
         return engine_new(&engine, &session->engine, err);
 }
@@ -297,10 +314,36 @@ int session_open_cluster(const struct session_options *options, const char *clus
 
 /* ---- planning and running ---- */
 
+/* The kubeconfig of today may lead to another Kubernetes cluster than that of the last apply, where nothing of ours is:
+ * everything would be made anew there, or taken for removed. */
+static int check_same_kubernetes(const struct session *session, struct err **err)
+{
+        json_auto_t *outputs = NULL, *object = NULL;
+        if (!session->stored || !str_is(target_of(session), "kubernetes") ||
+                journal_outputs(session->journal, session->cluster, "base/requirements", &outputs, NULL) < 0)
+                return 0;
+        const char *before = json_string_value(json_object_get(outputs, "cluster"));
+        struct kube_link *link = kube_link_new(json_object_get(session->form, "kubernetes"), session->options.cancel);
+        struct kube_ref ref = {"v1", "Namespace", NULL, "kube-system"};
+        struct kube *kube;
+        int r = 0;
+        /* What cannot be looked at is not known to be another one; the plan says why it cannot. */
+        if (before && *before && kube_link_open(link, &kube, NULL) == 0 && kube_get(kube, &ref, &object, NULL) == 0 &&
+                !str_is(json_string_value(tree_get(object, "metadata.uid")), before))
+                r = err_set(err, ERR_REFUSED,
+                        "%s (context %s of %s) is not the Kubernetes cluster that %s was made in: correct "
+                        "kubernetes.kubeconfig and kubernetes.context, or $KUBECONFIG; nothing was touched",
+                        kube_server(kube), kube_context(kube), kube_file(kube), session->cluster);
+        kube_link_free(link);
+        return r;
+}
+
 int session_plan(struct session *session, bool destroy, const struct plan **ret, struct err **err)
 {
         if (!session->planned) {
-                int r = session->engine ? 0 : make_engine(session, destroy, err);
+                int r = check_same_kubernetes(session, err);
+                if (r == 0 && !session->engine)
+                        r = make_engine(session, destroy, err);
                 if (r == 0)
                         r = destroy ? engine_plan_destroy(session->engine, &session->plan, err)
                                     : engine_plan(session->engine, &session->plan, err);
@@ -313,16 +356,35 @@ int session_plan(struct session *session, bool destroy, const struct plan **ret,
         return 0;
 }
 
+int session_adopt(struct session *session, struct adopted *ret, struct err **err)
+{
+        int r = make_engine(session, false, err);
+        return r < 0 ? r : engine_adopt(session->engine, ret, err);
+}
+
 size_t session_changes(const struct plan *plan)
 {
         return plan->create + plan->update + plan->replace + plan->remove + plan->refuse;
+}
+
+static void tell_kept(void *data, const char *text)
+{
+        struct session *session = data;
+        struct event event = {.type = EVENT_KEPT, .cluster = session->cluster, .id = session->cluster, .text = text};
+        if (session->options.on_event)
+                session->options.on_event(session->options.event_data, &event);
 }
 
 /* `destroy --delete-data` also takes what an earlier `destroy` kept: by then no resource stands for it any more. */
 static int remove_remains(struct session *session, struct err **err)
 {
         CLEANUP_FREE char *dir = str_format("%s/clusters/%s", session->options.state_dir, session->cluster);
-        int r = file_remove_tree(dir, err);
+        int r = 0;
+        if (str_is(target_of(session), "kubernetes"))
+                r = remains_delete(session->cluster, json_object_get(session->form, "kubernetes"),
+                        session->options.cancel, tell_kept, session, err);
+        if (r == 0)
+                r = file_remove_tree(dir, err);
         return r < 0 ? err_prefix(err, "removing the data that was kept") : 0;
 }
 

@@ -9,6 +9,7 @@
 #include "base/cancel.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "engine/engine.h"
 #include "engine/event.h"
 #include "journal/journal.h"
 #include "plan/plan.h"
@@ -23,7 +24,7 @@ struct session_options {
         void *event_data;
         bool wait;                                        /* for the lock, instead of -ERR_BUSY */
         void (*on_wait)(void *data, const char *message); /* who holds it; called once, with event_data. May be NULL */
-        bool delete_data;
+        bool delete_data, force_conflicts;
 };
 
 enum session_mode {
@@ -68,5 +69,8 @@ size_t session_changes(const struct plan *plan); /* refused ones included */
  * the form as it was, nothing is written. After a destroy the cluster is forgotten, but for what kept user data needs.
  */
 int session_run(struct session *session, const char *command, struct err **err);
+
+/* Rebuilds a lost journal for the form's cluster from what is there. As engine_adopt. Not after session_plan. */
+int session_adopt(struct session *session, struct adopted *ret, struct err **err);
 
 #endif

@@ -19,6 +19,7 @@ struct session_options change_options(const struct cli *cli, struct progress *pr
                 .event_data = progress,
                 .wait = args_has(&cli->args, "wait"),
                 .delete_data = args_has(&cli->args, "delete-data"),
+                .force_conflicts = args_has(&cli->args, "force-conflicts"),
         };
 }
 

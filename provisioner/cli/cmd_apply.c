@@ -120,6 +120,8 @@ static int run(struct cli *cli, struct err **err)
 static const struct option options[] = {
         {"yes", 'y', NULL, false, "do not ask", COMPLETE_NOTHING},
         {"wait", 0, NULL, false, "if somebody else is changing the cluster, wait until that is done", COMPLETE_NOTHING},
+        {"force-conflicts", 0, NULL, false, "on Kubernetes: take over fields of our objects that others have set",
+                COMPLETE_NOTHING},
         {0},
 };
 

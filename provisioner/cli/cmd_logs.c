@@ -5,6 +5,8 @@
 #include "access/clusters.h"
 #include "access/facts.h"
 #include "access/logs.h"
+#include "access/pod_logs.h"
+#include "access/reach.h"
 #include "access/services.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -106,6 +108,30 @@ static int show(struct cli *cli, const char *cluster, const json_t *services, lo
         return r;
 }
 
+static int show_pods(struct cli *cli, struct journal *journal, const char *cluster, const json_t *services, long lines,
+        struct err **err)
+{
+        struct kube_link *link;
+        struct printer printer = {.cli = cli, .names = json_array_size(services) > 1};
+        size_t i;
+        json_t *service;
+        json_array_foreach (services, i, service) {
+                int width = (int)strlen(json_string_value(json_object_get(service, "name")));
+                printer.width = width > printer.width ? width : printer.width;
+        }
+        bool follow = args_has(&cli->args, "follow");
+        if (follow) {
+                cli->cancel = signals_install();
+                signals_silent(true);
+                reach_use_cancel(cli->cancel);
+        }
+        int r = reach_link(journal, cluster, &link, err);
+        if (r == 0)
+                r = pod_logs_show(
+                        link, services, (size_t)lines, follow ? cli->cancel : NULL, print_line, &printer, err);
+        return follow && cancel_level(cli->cancel) ? 0 : r;
+}
+
 static int run(struct cli *cli, struct err **err)
 {
         const char *cluster = cli->args.operand[0], *which = cli->args.count > 1 ? cli->args.operand[1] : NULL;
@@ -119,12 +145,15 @@ static int run(struct cli *cli, struct err **err)
                 r = clusters_find_running(journal, cluster, &row, err);
         if (r == 0)
                 r = services_list(journal, cluster, which, &services, err);
+        bool far = r == 0 && reach_is_kubernetes(row);
+        if (far)
+                r = show_pods(cli, journal, cluster, services, lines, err);
         journal_close(journal);
         if (r < 0)
                 return r;
-        if (facts_systemd())
+        if (!far && facts_systemd())
                 r = become_journalctl(cli, cluster, services, lines, err);
-        else
+        else if (!far)
                 r = show(cli, cluster, services, lines, err);
         return r < 0 ? r : EXIT_FINE;
 }
@@ -139,8 +168,8 @@ const struct command cmd_logs = {
         .name = "logs",
         .args = "CLUSTER [ROLE]",
         .summary = "show what the services of a cluster wrote",
-        .details = "ROLE is a role (hub, gateway, proxy, identity) or one of its services (chp, caddy, directory); "
-                   "without it, all "
+        .details = "ROLE is a role (hub, gateway, proxy, identity) or one of its services (chp, caddy, directory; on "
+                   "Kubernetes a Deployment or StatefulSet); without it, all "
                    "services, by time. Times are in UTC. With --json, a line of JSON for each line.",
         .options = options,
         .min = 1,

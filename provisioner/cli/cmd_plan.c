@@ -39,6 +39,8 @@ static int run(struct cli *cli, struct err **err)
 
 static const struct option options[] = {
         {"full", 0, NULL, false, "every field, also of what is made, and texts without limit", COMPLETE_NOTHING},
+        {"force-conflicts", 0, NULL, false, "on Kubernetes: take over fields of our objects that others have set",
+                COMPLETE_NOTHING},
         {0},
 };
 

@@ -1,3 +1,4 @@
+#include <string.h>
 #include <unistd.h>
 
 #include "access/access.h"
@@ -107,7 +108,10 @@ static void print_services(const struct cli *cli, const json_t *services)
 {
         struct clock *clock = clock_system();
         size_t i;
+        int width = 13;
         json_t *service;
+        json_array_foreach (services, i, service)
+                width = (int)strlen(text_of(service, "name")) > width ? (int)strlen(text_of(service, "name")) : width;
         json_array_foreach (services, i, service) {
                 const json_t *since = json_object_get(service, "since"), *ready = json_object_get(service, "ready");
                 bool running = json_is_true(json_object_get(service, "running"));
@@ -122,7 +126,7 @@ static void print_services(const struct cli *cli, const json_t *services)
                         how_long = clock_duration(clock->wall_ms(clock) - json_integer_value(since), duration);
                 const char *message = json_string_value(json_object_get(service, "message"));
                 CLEANUP_FREE char *safe = text_safe(message ? message : "", false);
-                fprintf(cli->out, "  %-13s %s%-10s%s %-12s %s\n", text_of(service, "name"),
+                fprintf(cli->out, "  %-*s %s%-10s%s %-12s %s\n", width, text_of(service, "name"),
                         cli_style(cli->color, style), state, cli_style(cli->color, STYLE_NONE), how_long, safe);
         }
 }

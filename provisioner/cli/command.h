@@ -21,6 +21,7 @@ enum complete {
         COMPLETE_USER,
         COMPLETE_COMMAND,
         COMPLETE_SHELL,
+        COMPLETE_TARGET,
 };
 
 struct option {
@@ -49,8 +50,8 @@ struct command {
 extern const struct command *const command_table[]; /* NULL-terminated, in the order of the help */
 extern const struct option global_options[];        /* known to all */
 
-extern const struct command cmd_new, cmd_check, cmd_plan, cmd_apply, cmd_status, cmd_list, cmd_destroy, cmd_grant,
-        cmd_revoke, cmd_users, cmd_user_add, cmd_user_passwd, cmd_user_remove, cmd_password, cmd_history, cmd_logs,
-        cmd_test, cmd_schema, cmd_version, cmd_completion, cmd_help;
+extern const struct command cmd_new, cmd_check, cmd_plan, cmd_apply, cmd_status, cmd_list, cmd_destroy, cmd_adopt,
+        cmd_grant, cmd_revoke, cmd_users, cmd_user_add, cmd_user_passwd, cmd_user_remove, cmd_password, cmd_history,
+        cmd_logs, cmd_test, cmd_schema, cmd_version, cmd_completion, cmd_help;
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "form/form.h"
 
 #define WIDTH 100
 
@@ -107,6 +108,8 @@ static const char *action_of(enum complete complete)
                 return "commands";
         case COMPLETE_SHELL:
                 return "shells";
+        case COMPLETE_TARGET:
+                return "targets";
         default:
                 return "nothing";
         }
@@ -129,6 +132,9 @@ static void bash_values(FILE *out, const struct option *option, const char *inde
 
 void help_completion_bash(FILE *out)
 {
+        CLEANUP_BUF struct buf targets = BUF_INIT(1000);
+        for (const char *const *target = form_targets(); *target; target++)
+                buf_format(&targets, "%s%s", targets.length ? " " : "", *target);
         fputs("# bash completion for caas; made by `caas completion bash`\n"
               "_caas() {\n"
               "        local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} word i state= name= "
@@ -186,8 +192,10 @@ void help_completion_bash(FILE *out)
               "        files) mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
               "        folders) mapfile -t COMPREPLY < <(compgen -d -- \"$cur\") ;;\n"
               "        commands) mapfile -t COMPREPLY < <(compgen -W \"${all//|/ }\" -- \"$cur\") ;;\n"
-              "        shells) mapfile -t COMPREPLY < <(compgen -W 'bash man' -- \"$cur\") ;;\n"
-              "        clusters) names=$(caas list --names ${state:+--state \"$state\"} 2>/dev/null)\n"
+              "        shells) mapfile -t COMPREPLY < <(compgen -W 'bash man' -- \"$cur\") ;;\n",
+                out);
+        fprintf(out, "        targets) mapfile -t COMPREPLY < <(compgen -W '%s' -- \"$cur\") ;;\n", targets.data);
+        fputs("        clusters) names=$(caas list --names ${state:+--state \"$state\"} 2>/dev/null)\n"
               "                mapfile -t COMPREPLY < <(compgen -W \"$names\" -- \"$cur\") ;;\n"
               "        users) names=$(caas users \"$one\" --names ${state:+--state \"$state\"} 2>/dev/null)\n"
               "                mapfile -t COMPREPLY < <(compgen -W \"$names\" -- \"$cur\") ;;\n"

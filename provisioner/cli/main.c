@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "access/reach.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/cli.h"
@@ -61,6 +62,7 @@ int main(int argc, char **argv)
                 fprintf(stderr, "caas: cannot write the output: %m\n");
                 status = EXIT_NO;
         }
+        reach_close();
         cli_close(&cli);
         return status;
 }

@@ -9,6 +9,7 @@ const struct command *const command_table[] = {
         &cmd_status,
         &cmd_list,
         &cmd_destroy,
+        &cmd_adopt,
         &cmd_grant,
         &cmd_revoke,
         &cmd_users,

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/private.h"
+#include "kind/kube_server.h"
 #include "tree/subst.h"
 
 #define THREADS_DEFAULT 8
@@ -76,6 +77,9 @@ int engine_new(const struct engine_options *options, struct engine **ret, struct
                 .cancel = options->cancel,
                 .clock = engine->o.clock,
                 .delete_data = options->delete_data,
+                .force_conflicts = options->force_conflicts,
+                .target = options->target_form,
+                .kube = options->target_form ? kube_link_new(options->target_form, options->cancel) : NULL,
                 .resolve = engine_resolve,
                 .progress = call_progress};
         copy_desired(engine);
@@ -107,18 +111,71 @@ struct engine *engine_free(struct engine *engine)
         json_decref(engine->secret_versions);
         kind_forget(engine->new_secrets);
         free(engine->cluster_dir);
+        kube_link_free(engine->ctx.kube);
         pthread_mutex_destroy(&engine->event_mutex);
         free(engine);
         return NULL;
 }
 
+/* ---- planning ---- */
+
+struct previews {
+        struct engine *engine;
+        struct plan *plan;
+        struct err **fault; /* one place a step */
+};
+
+static void preview_one(void *data, size_t i)
+{
+        struct previews *p = data;
+        struct plan_step *step = &p->plan->step[i];
+        enum action action = step->change.action;
+        const struct kind *kind = engine_kind(p->engine, step->resource.kind);
+        if ((action != ACTION_UPDATE && action != ACTION_REPLACE) || !kind || !kind->preview)
+                return;
+        struct call call = {p->engine, step->resource.id, kind->name};
+        struct kind_ctx ctx = engine_ctx(&call);
+        const struct recorded *recorded = step->recorded.kind ? &step->recorded : NULL;
+        if (kind->preview(&ctx, &step->resource, recorded, step->state, &step->change, &p->fault[i]) < 0)
+                err_prefix(&p->fault[i], "cannot see what would become of %s", step->resource.id);
+}
+
+/* Asks the kinds that can tell more than the comparison could. */
+static int preview(struct engine *engine, struct plan *plan, struct err **err)
+{
+        CLEANUP_FREE struct err **fault = mem_zero_array(plan->count, sizeof(struct err *));
+        struct previews p = {engine, plan, fault};
+        pool_each(engine->o.threads, plan->count, preview_one, &p);
+        int r = 0;
+        for (size_t i = 0; i < plan->count; i++) {
+                if (fault[i] && r == 0) {
+                        r = -(int)fault[i]->code;
+                        if (err)
+                                *err = STEAL(fault[i]);
+                }
+                err_free(fault[i]);
+        }
+        plan_count(plan);
+        return r;
+}
+
 int engine_plan(struct engine *engine, struct plan *ret, struct err **err)
 {
         engine_event(engine, &(struct event){.type = EVENT_PHASE, .text = "observing"});
+        kube_link_look(engine->ctx.kube, engine->o.cluster);
         int r = engine->known ? 0 : engine_observe(engine, err);
-        if (r < 0)
+        struct plan plan = {0};
+        if (r == 0)
+                r = plan_make(&engine->desired, engine->known, engine->count, engine_compare, engine, &plan, err);
+        if (r == 0)
+                r = preview(engine, &plan, err);
+        kube_link_look_end(engine->ctx.kube);
+        if (r < 0) {
+                plan_clear(&plan);
                 return r;
-        return plan_make(&engine->desired, engine->known, engine->count, engine_compare, engine, ret, err);
+        }
+        *ret = plan;
+        return 0;
 }
 
 int engine_plan_destroy(struct engine *engine, struct plan *ret, struct err **err)
@@ -193,7 +250,7 @@ static int refuse(const struct plan *plan, struct err **err)
 
 /* ---- a run ---- */
 
-static int run_begin(struct engine *engine, const char *command, int64_t *ret_run, struct err **err)
+int engine_begin(struct engine *engine, const char *command, int64_t *ret_run, struct err **err)
 {
         struct journal *journal = engine->o.journal;
         int64_t now = engine->o.clock->wall_ms(engine->o.clock);
@@ -218,7 +275,7 @@ int engine_apply(struct engine *engine, const struct plan *plan, const char *com
                 return r;
         size_t total = plan->create + plan->update + plan->replace + plan->remove;
         int64_t run = 0, began = engine->o.clock->monotonic_ms(engine->o.clock);
-        r = run_begin(engine, command, &run, err);
+        r = engine_begin(engine, command, &run, err);
         if (r < 0)
                 return r;
         engine_event(engine, &(struct event){.type = EVENT_RUN_BEGIN, .text = command, .total = total});

@@ -21,6 +21,7 @@ struct engine_options {
         const char *state_dir, *cache_dir, *data_dir;
         const char *version;             /* of caas */
         const json_t *form;              /* the complete form; NULL for destroy */
+        const json_t *target_form;       /* its block about the target, for kinds ("kubernetes"); NULL = none */
         const struct resources *desired; /* NULL for destroy */
         const struct role_secrets *secrets;
         const struct kind *const *kinds; /* NULL-terminated */
@@ -29,7 +30,7 @@ struct engine_options {
         event_sink on_event; /* may be NULL; called from one thread at a time */
         void *event_data;
         unsigned threads; /* 0 = 8 */
-        bool delete_data;
+        bool delete_data, force_conflicts;
 };
 
 struct engine;
@@ -45,5 +46,17 @@ int engine_plan_destroy(struct engine *engine, struct plan *ret, struct err **er
  * message, a line each), -ERR_CANCELLED, -ERR_FAILED (what failed, a line each; the rest that could be done is done).
  */
 int engine_apply(struct engine *engine, const struct plan *plan, const char *command, struct err **err);
+
+/* Rebuilds a lost journal from what is there (see adopt.c): nothing outside of the journal and lost files is written.
+ * The caller holds the cluster's lock. -ERR_REFUSED: the journal knows the cluster already. */
+struct adopted {
+        size_t count;        /* resources that are as an apply would have left them, or nearly */
+        json_t *missing;     /* ids that are wanted and were not found; the next apply makes them */
+        json_t *strange;     /* ids that are ours and not wanted any more; the next apply removes them */
+        json_t *new_secrets; /* names that were found nowhere and made anew */
+};
+void adopted_clear(struct adopted *adopted);
+#define CLEANUP_ADOPTED __attribute__((cleanup(adopted_clear)))
+int engine_adopt(struct engine *engine, struct adopted *ret, struct err **err);
 
 #endif

@@ -40,6 +40,9 @@ struct call {
 /* A context for one call into a kind. */
 struct kind_ctx engine_ctx(struct call *call);
 
+/* Puts the cluster and its new secrets into the journal and begins a run there. */
+int engine_begin(struct engine *engine, const char *command, int64_t *ret_run, struct err **err);
+
 void engine_event(struct engine *engine, const struct event *event);
 
 /* secrets.c: what the roles want and the journal does not have; versions into the markers. */

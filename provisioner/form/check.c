@@ -379,6 +379,24 @@ static void largest_worker(const struct form_values *values, json_t *form, const
         json_object_set(json_object_get(json_object_get(form, "dask"), "worker"), name, (json_t *)largest);
 }
 
+/* A form holds nothing of targets that are not its own. */
+static void drop_others(json_t *form)
+{
+        const char *target = json_string_value(json_object_get(form, "target"));
+        for (size_t i = 0; i < form_table_count; i++) {
+                const struct form_field *field = &form_table[i];
+                size_t index;
+                json_t *item;
+                if (!form_of_other_target(field, target) || !form_in_items(field))
+                        continue;
+                CLEANUP_FREE char *path = str_copy_n(field->path, strcspn(field->path, "["));
+                json_array_foreach (tree_get(form, path), index, item)
+                        json_object_del(item, form_leaf(field));
+        }
+        if (!str_is(target, "kubernetes"))
+                json_object_del(form, "kubernetes");
+}
+
 /* ---- the whole ---- */
 
 static int check_root(struct checker *c, struct form_values *values)
@@ -413,6 +431,7 @@ int form_check(struct tree *tree, const struct form_facts *facts, json_t **ret_f
         json_t *form = assemble(&values, "");
         largest_worker(&values, form, "cpus");
         largest_worker(&values, form, "ram");
+        drop_others(form);
         *ret_form = form;
         return 0;
 }

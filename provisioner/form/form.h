@@ -19,7 +19,9 @@ struct form_facts {
  *
  * In the complete form nothing is missing: texts that were left out and have no default are "", lists []. Names of
  * hosts are in lower case, addresses in their one usual form, paths as they were written. Beside the fields it has
- * dask.worker.largest_cpus and dask.worker.largest_ram: what a user may ask for in a worker. */
+ * dask.worker.largest_cpus and dask.worker.largest_ram: what a user may ask for in a worker. Fields of other targets
+ * than the form's (the block "kubernetes") are not in it. On Kubernetes domain and external_ip are "" where they come
+ * from the balancer. */
 int form_check(struct tree *tree, const struct form_facts *facts, json_t **ret_form, struct diags *diags);
 
 /* Text to complete form: findings of syntax and of the form together, in order of line. ret_tree (may be NULL) is for
@@ -33,8 +35,12 @@ int form_check_update(const json_t *old_form, const json_t *new_form, struct tre
 /* Puts the folder before every relative path in a complete form (in place). Reads nothing. */
 void form_resolve_paths(json_t *form, const char *folder);
 
-/* The commented template that `caas new` prints. `cluster` may be NULL. The caller frees. */
-char *form_template(const char *cluster);
+/* The commented template that `caas new` prints, with the fields of one target ("host", "kubernetes"). `cluster` may be
+ * NULL. The caller frees. */
+char *form_template(const char *cluster, const char *target);
+
+/* The targets that there are, NULL-terminated. Static. */
+const char *const *form_targets(void);
 
 /* The JSON Schema (draft 2020-12) of the form; new reference. */
 json_t *form_schema(void);

@@ -20,13 +20,16 @@ static void row(struct buf *buf, const struct form_field *field)
                 [FORM_FREE] = "yes", [FORM_FIXED] = "fixed", [FORM_GROW] = "may only grow"};
         CLEANUP_FREE char *allowed = form_allowed(field);
         CLEANUP_FREE char *standard = form_standard_words(field);
-        CLEANUP_FREE char *when = field->when ? str_format("with `%s: %s`", field->when, field->when_value) : NULL;
+        const struct form_field *condition = form_condition(field);
+        CLEANUP_FREE char *when = condition ? str_format("%swith `%s: %s`", field->required ? "" : "no, and only ",
+                                                      condition->when, condition->when_value)
+                                            : NULL;
         buf_format(buf, "| `%s` | ", field->path);
         cell(buf, field->description);
         buf_str(buf, " ");
         cell(buf, allowed);
         buf_str(buf, " ");
-        cell(buf, !field->required ? "no" : when ? when : "yes");
+        cell(buf, when ? when : field->required ? "yes" : "no");
         buf_str(buf, " ");
         cell(buf, standard ? standard : "");
         buf_format(buf, " %s |\n", updates[field->update]);

@@ -1,4 +1,4 @@
-/* Addresses and names of the Internet, as text. Pure. For this folder only. */
+/* Addresses and names of the Internet, as text. Pure. For this folder and kind/kube_entry.c. */
 #ifndef CAAS_FORM_NET_H
 #define CAAS_FORM_NET_H
 

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "form/rules_kube.h"
 #include "tree/number.h"
 #include "tree/path.h"
 
@@ -108,8 +109,10 @@ static void worker_rule(struct tree *tree, const struct form_values *values, con
 void form_rules(struct tree *tree, const struct form_values *values, struct diags *diags)
 {
         for (size_t i = 0; i < form_table_count; i++)
-                if (form_table[i].when)
+                if (form_table[i].when && form_table[i].type != FORM_GROUP && !form_in_items(&form_table[i]) &&
+                        !form_of_other_target(&form_table[i], form_text(values, "target")))
                         mode_rule(tree, values, i, diags);
         worker_rule(tree, values, "dask.worker.cpus", "dask.max.cpus", "notebook.cpus", diags);
         worker_rule(tree, values, "dask.worker.ram", "dask.max.ram", "notebook.ram", diags);
+        form_rules_kube(tree, values, diags);
 }

@@ -10,6 +10,11 @@
 #define LABEL_PATTERN  "^[a-z]([a-z0-9-]*[a-z0-9])?$"
 #define PART_PATTERN   "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 #define DOMAIN_PATTERN "^(" PART_PATTERN "\\.)*(?![0-9]+$)" PART_PATTERN "$"
+#define OBJECT_PATTERN "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+#define DOTTED_PATTERN "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+#define IMAGE_PATTERN  "^[a-zA-Z0-9.\\[\\]:_-]+(/[a-z0-9._-]+)*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$"
+#define KEY_PATTERN    "^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+#define VALUE_PATTERN  "^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$"
 #define NAME_PATTERN   "^(?![0-9]+$)[A-Za-z0-9_.][A-Za-z0-9_.-]*$"
 
 static void set(json_t *object, const char *key, json_t *value)
@@ -99,6 +104,25 @@ static void type_schema(json_t *s, const struct form_field *field)
                 list_schema(s, field, object_schema(prefix, false));
                 return;
         }
+        case FORM_NAME:
+                text_schema(s, field->max, field->max > 63 ? DOTTED_PATTERN : OBJECT_PATTERN);
+                return;
+        case FORM_IMAGE:
+                text_schema(s, 400, IMAGE_PATTERN);
+                return;
+        case FORM_REGISTRY:
+                text_schema(s, 400, "^[^/@\\s]+(/[a-z0-9._-]+)*$");
+                return;
+        case FORM_LABELS:
+        case FORM_NOTES:
+                part = json_pack("{s:s, s:i}", "type", "string", "maxLength", field->type == FORM_LABELS ? 63 : 4000);
+                if (field->type == FORM_LABELS)
+                        set(part, "pattern", json_string(VALUE_PATTERN));
+                set(s, "type", json_string("object"));
+                set(s, "maxProperties", json_integer((json_int_t)field->max));
+                set(s, "propertyNames", json_pack("{s:s}", "pattern", KEY_PATTERN));
+                set(s, "additionalProperties", part);
+                return;
         case FORM_GROUP:
                 return;
         }
@@ -137,6 +161,14 @@ static json_t *given_mode(const char *leaf, const char *value, bool is)
         return json_pack("{s:{s:o}, s:[s]}", "properties", leaf, rule, "required", leaf);
 }
 
+/* Is the field one of the object's own that is used with one value of its neighbour? */
+static bool has_mode(const struct form_field *field, const char *prefix)
+{
+        size_t length = strlen(prefix);
+        return field->when && str_starts(field->path, prefix) && str_starts(field->when, prefix) &&
+               !strpbrk(field->path + length, ".[") && !strchr(field->when + length, '.');
+}
+
 /* Of fields that are used with one value of their neighbour: required with it, false with every other. */
 static void mode_rules(json_t *object, const char *prefix)
 {
@@ -144,18 +176,19 @@ static void mode_rules(json_t *object, const char *prefix)
         json_t *rules = json_array();
         for (size_t i = 0; i < form_table_count; i++) {
                 const struct form_field *first = &form_table[i];
-                if (!first->when || !str_starts(first->path, prefix) || json_object_get(done, first->when_value))
+                if (!has_mode(first, prefix) || json_object_get(done, first->when_value))
                         continue;
                 json_t *required = json_array(), *none = json_object();
                 for (size_t k = i; k < form_table_count; k++) {
                         const struct form_field *field = &form_table[k];
-                        if (!str_is(field->when, first->when) || !str_is(field->when_value, first->when_value))
+                        if (!has_mode(field, prefix) || !str_is(field->when, first->when) ||
+                                !str_is(field->when_value, first->when_value))
                                 continue;
                         if (field->required)
                                 json_array_append_new(required, json_string(form_leaf(field)));
                         set(none, form_leaf(field), json_false());
                 }
-                const char *leaf = strrchr(first->when, '.') + 1;
+                const char *leaf = first->when + strlen(prefix);
                 /* Not given counts as another mode, unless the default depends on what a schema does not know. */
                 bool known = form_table[form_find(first->when)].standard != NULL;
                 json_t *other = known ? json_pack("{s:o}", "not", given_mode(leaf, first->when_value, true))
@@ -209,7 +242,7 @@ static json_t *object_schema(const char *prefix, bool optional)
                 set(s, "required", required);
         else
                 json_decref(required);
-        if (*prefix && prefix[length - 1] == '.')
+        if (!*prefix || prefix[length - 1] == '.')
                 mode_rules(s, prefix);
         return s;
 }

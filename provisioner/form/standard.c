@@ -9,8 +9,16 @@
 
 #define LOOPBACK "127.0.0.1"
 
+static bool on_kubernetes(const struct form_values *values)
+{
+        return str_is(form_text(values, "target"), "kubernetes");
+}
+
+/* On Kubernetes it is known when the balancer is there. */
 json_t *form_standard_address(const struct form_values *values)
 {
+        if (on_kubernetes(values))
+                return NULL;
         char address[NET_ADDRESS_MAX];
         const char *found = values->facts ? values->facts->address : NULL;
         return json_string(found && net_address(found, address) == 0 ? address : LOOPBACK);
@@ -37,8 +45,30 @@ json_t *form_standard_domain(const struct form_values *values)
         return json_string(name);
 }
 
+/* What the form names decides; without an address, a public name does: it has to be there anyway. */
+static json_t *kubernetes_tls_mode(const struct form_values *values)
+{
+        if (form_is_bad(values, "kubernetes.tls_secret") || form_is_bad(values, "kubernetes.cert_issuer"))
+                return NULL;
+        if (form_is_given(values, "kubernetes.tls_secret"))
+                return json_string("secret");
+        if (form_is_given(values, "kubernetes.cert_issuer"))
+                return json_string("cert-manager");
+        if (form_is_bad(values, "kubernetes.entry") || form_is_bad(values, "domain"))
+                return NULL;
+        const char *entry = form_text(values, "kubernetes.entry"), *domain = form_text(values, "domain");
+        const char *address = form_text(values, "external_ip");
+        if (str_is(entry, "nodeport"))
+                return json_string("proxy");
+        bool is_public = form_is_given(values, "domain") && net_name_is_public(domain) &&
+                         (!address || net_is_global(address)) && str_is(entry, "loadbalancer");
+        return json_string(is_public ? "acme" : "self-signed");
+}
+
 json_t *form_standard_tls_mode(const struct form_values *values)
 {
+        if (on_kubernetes(values))
+                return kubernetes_tls_mode(values);
         json_auto_t *address = value_or(values, "external_ip", form_standard_address);
         json_auto_t *domain = value_or(values, "domain", form_standard_domain);
         /* With one half wrong, the other may still be enough to say no. */
@@ -56,6 +86,12 @@ json_t *form_standard_acme_server(const struct form_values *values)
         if (!mode || strcmp(json_string_value(mode), "acme") != 0)
                 return NULL;
         return json_string("https://acme-v02.api.letsencrypt.org/directory");
+}
+
+json_t *form_standard_namespace(const struct form_values *values)
+{
+        const char *cluster = form_text(values, "cluster");
+        return cluster ? json_string(cluster) : NULL;
 }
 
 static json_t *times_eight(const json_t *value)

@@ -5,22 +5,41 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "form/form.h"
 #include "form/standard.h"
 
-static const char *const targets[] = {"host", NULL};
-static const char *const later_targets[] = {"kubernetes", "libvirt", NULL};
-static const char *const tls_modes[] = {"acme", "files", "self-signed", NULL};
+static const char *const targets[] = {"host", "kubernetes", NULL};
+static const char *const later_targets[] = {"libvirt", NULL};
+static const char *const tls_modes[] = {"acme", "files", "self-signed", "secret", "cert-manager", "proxy", NULL};
+static const char *const entries[] = {"loadbalancer", "ingress", "nodeport", NULL};
+static const char *const operators[] = {"Equal", "Exists", NULL};
+static const char *const effects[] = {"NoSchedule", "PreferNoSchedule", "NoExecute", NULL};
 static const char *const providers[] = {"embedded", "freeipa", NULL};
 
 #define CPUS 0.1, 256
 #define RAM  0.25, 4096
+#define IMAGE(part, words)                                                                                             \
+        {                                                                                                              \
+                "kubernetes.images." part, FORM_IMAGE, .standard_words = "of the version that caas was made for",      \
+                                                       .example = "\"registry.example.org/pangeo/" part ":1\"",        \
+                                                       .description = words                                            \
+        }
+#define PART(part, words, cpus_standard, ram_standard)                                                                 \
+        {"kubernetes.resources." part, FORM_GROUP, .description = words},                                              \
+                {"kubernetes.resources." part ".cpus", FORM_NUMBER, 0.01, 256, .standard = cpus_standard,              \
+                        .description = "CPUs that it is guaranteed; it may use more."},                                \
+        {                                                                                                              \
+                "kubernetes.resources." part ".ram", FORM_NUMBER, 0.05, 4096,                                          \
+                        .unit = "GB", .standard = ram_standard,                                                        \
+                        .description = "Memory that it is guaranteed, and its limit."                                  \
+        }
 
 /* clang-format off */
 const struct form_field form_table[] = {
         {"cluster", FORM_LABEL, .max = 40, .required = true, .update = FORM_FIXED, .example = "\"demo\"",
          .description = "Name of the cluster: part of the names of its groups, services and folders."},
         {"target", FORM_CHOICE, .values = targets, .later = later_targets, .standard = "\"host\"", .update = FORM_FIXED,
-         .description = "Where the cluster is installed; host is this machine."},
+         .description = "Where the cluster is installed; host is this machine, kubernetes a Kubernetes cluster that is there."},
 
         {"notebook", FORM_GROUP, .description = "What each user's notebook server gets."},
         {"notebook.cpus", FORM_NUMBER, CPUS, .required = true, .example = "2",
@@ -32,11 +51,14 @@ const struct form_field form_table[] = {
          .description = "Size of each user's home, which is kept; it can grow later, and existing homes grow with it."},
 
         {"domain", FORM_DOMAIN, .max = 253, .update = FORM_FIXED, .compute = form_standard_domain,
-         .standard_words = "pangeo.<dashed external_ip>.<wildcard_dns>", .example = "\"pangeo.example.org\"",
-         .description = "Name under which the cluster is reached. It must already resolve to external_ip."},
+         .standard_words = "pangeo.<dashed external_ip>.<wildcard_dns>; on Kubernetes of the balancer's address",
+         .example = "\"pangeo.example.org\"",
+         .description = "Name under which the cluster is reached. It must already resolve to external_ip; on Kubernetes to the "
+                        "balancer's address, before users are let in."},
         {"external_ip", FORM_ADDRESS, .update = FORM_FIXED, .compute = form_standard_address,
-         .standard_words = "the address of the default route; 127.0.0.1 if there is none", .example = "\"192.0.2.10\"",
-         .description = "Address under which the cluster is reached."},
+         .standard_words = "the address of the default route, 127.0.0.1 if there is none; on Kubernetes the balancer's",
+         .example = "\"192.0.2.10\"",
+         .description = "Address under which the cluster is reached; on Kubernetes the one that the balancer has to have."},
         {"wildcard_dns", FORM_DOMAIN, .max = 200, .standard = "\"sslip.io\"", .update = FORM_FIXED,
          .description = "DNS service that knows every address by a name; used where no domain is given."},
         {"port", FORM_WHOLE, 1, 65535, .standard = "443",
@@ -44,11 +66,14 @@ const struct form_field form_table[] = {
 
         {"tls", FORM_GROUP, .description = "The certificate of the pages."},
         {"tls.mode", FORM_CHOICE, .values = tls_modes, .compute = form_standard_tls_mode, .shown = true,
-         .standard_words = "acme where the domain and the address are public, otherwise self-signed",
+         .standard_words = "acme where the domain and the address are public, otherwise self-signed; on Kubernetes secret or "
+                           "cert-manager where the form names one, and proxy with a node port",
          .example = "\"self-signed\"",
          .description = "acme = from Let's Encrypt, for a public domain, or from an ACME server of your own; files = your "
                         "own; self-signed = from the cluster's own CA, "
-                        "whose certificate each user's browser has to be told to trust."},
+                        "whose certificate each user's browser has to be told to trust. On Kubernetes also secret and "
+                        "cert-manager, with an Ingress, and proxy, with a node port: a proxy of yours before it speaks TLS, and "
+                        "to the port plain HTTP."},
         {"tls.email", FORM_EMAIL, .required = true, .when = "tls.mode", .when_value = "acme",
          .example = "\"hostmaster@example.org\"",
          .description = "Where Let's Encrypt, or whose server it is, writes to when something is wrong."},
@@ -66,7 +91,7 @@ const struct form_field form_table[] = {
 
         {"identity", FORM_GROUP, .description = "Where the users' accounts are."},
         {"identity.provider", FORM_CHOICE, .values = providers, .standard = "\"embedded\"", .update = FORM_FIXED,
-         .description = "embedded = an LDAP directory that is installed here; freeipa = an existing FreeIPA."},
+         .description = "embedded = an LDAP directory that is installed with it; freeipa = an existing FreeIPA."},
         {"identity.server", FORM_LDAP, .required = true, .when = "identity.provider", .when_value = "freeipa",
          .example = "\"ldaps://ipa.example.org\"",
          .description = "The server; over ldap:// StartTLS is used. Never clear text."},
@@ -114,7 +139,7 @@ const struct form_field form_table[] = {
          .description = "What it is for."},
         {"profiles[].cpus", FORM_NUMBER, CPUS, .required = true, .example = "8", .description = "CPUs; fractions are allowed."},
         {"profiles[].ram", FORM_NUMBER, RAM, .unit = "GB", .required = true, .example = "32", .description = "Memory."},
-        {"profiles[].gpus", FORM_WHOLE, 0, 64, .standard = "0", .description = "GPUs."},
+        {"profiles[].gpus", FORM_WHOLE, 0, 64, .standard = "0", .description = "GPUs (NVIDIA's); on Kubernetes only."},
         {"profiles[].groups", FORM_NAMES, .max = 100, .standard = "[]", .standard_words = "everybody",
          .example = "[\"modellers\"]", .description = "Only members of these groups may choose it."},
 
@@ -125,12 +150,83 @@ const struct form_field form_table[] = {
          .description = "What users see, and the name of its folder."},
         {"environments[].description", FORM_TEXT, .max = 500, .required = true, .example = "\"Our own libraries\"",
          .description = "What is in it."},
-        {"environments[].lock", FORM_PATH, .required = true, .example = "\"climate.txt\"",
+        {"environments[].lock", FORM_PATH, .required = true, .when = "target", .when_value = "host", .example = "\"climate.txt\"",
          .description = "A list of requirements, each pinned with its hashes (uv pip compile --generate-hashes)."},
+        {"environments[].image", FORM_IMAGE, .required = true, .when = "target", .when_value = "kubernetes",
+         .example = "\"registry.example.org/climate:2026.11\"",
+         .description = "The image of its notebooks and Dask workers: with jupyterhub-singleuser, jupyterlab, dask and "
+                        "dask-gateway, as the images of Pangeo have them."},
+
+        {"kubernetes", FORM_GROUP, .when = "target", .when_value = "kubernetes",
+         .description = "The Kubernetes cluster, and what of it is used."},
+        {"kubernetes.kubeconfig", FORM_PATH, .standard_words = "$KUBECONFIG, ~/.kube/config, or the Pod's own account",
+         .example = "\"kubeconfig.yaml\"", .description = "The file that says where its API server is and who asks."},
+        {"kubernetes.context", FORM_TEXT, .max = 253, .standard_words = "the kubeconfig's current one", .example = "\"tenancy\"",
+         .description = "The context of the kubeconfig."},
+        {"kubernetes.namespace", FORM_NAME, .max = 63, .update = FORM_FIXED, .compute = form_standard_namespace,
+         .standard_words = "the cluster's name", .example = "\"pangeo\"",
+         .description = "Where everything is put; it is made if it is not there."},
+        {"kubernetes.storage_class", FORM_NAME, .max = 253, .update = FORM_FIXED, .standard_words = "the default StorageClass",
+         .example = "\"ssd\"", .description = "The StorageClass of homes and databases; homes can grow if it lets volumes expand."},
+        {"kubernetes.entry", FORM_CHOICE, .values = entries, .standard = "\"loadbalancer\"",
+         .description = "How users come in: loadbalancer = a Service with an address of its own, and our own TLS behind it; "
+                        "ingress = an Ingress of a controller that is there; nodeport = a port of each node, for a proxy of yours."},
+        {"kubernetes.ingress_class", FORM_NAME, .max = 253, .when = "kubernetes.entry", .when_value = "ingress",
+         .standard_words = "the default IngressClass", .example = "\"nginx\"", .description = "The IngressClass."},
+        {"kubernetes.node_port", FORM_WHOLE, 0, 65535, .when = "kubernetes.entry", .when_value = "nodeport", .standard = "0",  .example = "30443", .description = "The port of the nodes; 0 = one that Kubernetes chooses."},
+        {"kubernetes.tls_secret", FORM_NAME, .max = 253, .required = true, .when = "tls.mode", .when_value = "secret",
+         .example = "\"pangeo-tls\"", .description = "A Secret of the namespace (kubernetes.io/tls) that is there, for the Ingress."},
+        {"kubernetes.cert_issuer", FORM_NAME, .max = 253, .required = true, .when = "tls.mode", .when_value = "cert-manager",
+         .example = "\"letsencrypt\"", .description = "The ClusterIssuer of cert-manager that makes the Ingress' certificate."},
+        {"kubernetes.annotations", FORM_NOTES, .max = 50, .standard = "{}",
+         .example = "{\"nginx.ingress.kubernetes.io/proxy-body-size\": \"64m\"}",
+         .description = "Annotations of the Service or Ingress that users come in by: what the cloud or the controller reads."},
+        {"kubernetes.node_selector", FORM_LABELS, .max = 20, .standard = "{}", .example = "{\"pool\": \"pangeo\"}",
+         .description = "Labels of the nodes that everything runs on."},
+        {"kubernetes.tolerations", FORM_ITEMS, .max = 20, .standard = "[]",
+         .example = "[{\"key\": \"dedicated\", \"value\": \"pangeo\", \"effect\": \"NoSchedule\"}]",
+         .description = "Taints of nodes that everything may run on all the same."},
+        {"kubernetes.tolerations[].key", FORM_TEXT, .max = 316, .standard_words = "all", .example = "\"dedicated\"",
+         .description = "The taint."},
+        {"kubernetes.tolerations[].operator", FORM_CHOICE, .values = operators, .standard = "\"Equal\"",
+         .description = "Equal = with this value; Exists = whatever its value is."},
+        {"kubernetes.tolerations[].value", FORM_TEXT, .max = 63, .example = "\"pangeo\"", .description = "Its value."},
+        {"kubernetes.tolerations[].effect", FORM_CHOICE, .values = effects, .standard_words = "all", .example = "\"NoSchedule\"",
+         .description = "Which effect of it."},
+        {"kubernetes.placeholders", FORM_WHOLE, 0, 1000, .standard = "0",
+         .description = "Places for a notebook that are held free, so that nobody waits for a new node; they give way to users."},
+
+        {"kubernetes.images", FORM_GROUP, .description = "Where images come from."},
+        {"kubernetes.images.registry", FORM_REGISTRY, .standard_words = "each image's own", .example = "\"mirror.example.org/cache\"",
+         .description = "A mirror: its name comes before the whole names of our images (mirror.example.org/cache/quay.io/…), not "
+                        "before those that the form gives."},
+        {"kubernetes.images.pull_secret", FORM_NAME, .max = 253, .example = "\"registry\"",
+         .description = "A Secret of the namespace (kubernetes.io/dockerconfigjson) that is there, for pulling."},
+        IMAGE("hub", "The hub."),
+        IMAGE("proxy", "configurable-http-proxy."),
+        IMAGE("notebook", "Notebooks and Dask workers of the built-in environment."),
+        IMAGE("gateway", "Dask Gateway: its API and its controller."),
+        IMAGE("traefik", "Traefik, the gateway's proxy."),
+        IMAGE("caddy", "Caddy, which speaks TLS."),
+        IMAGE("directory", "389 Directory Server, of the embedded directory."),
+        IMAGE("pause", "What placeholders run."),
+        IMAGE("scheduler", "kube-scheduler, for users' pods."),
+
+        {"kubernetes.resources", FORM_GROUP, .description = "What the parts that are no users' get."},
+        PART("hub", "The hub.", "0.2", "1"),
+        PART("proxy", "configurable-http-proxy.", "0.1", "0.5"),
+        PART("front", "Caddy.", "0.1", "0.25"),
+        PART("gateway", "Each part of Dask Gateway: API, controller, proxy.", "0.1", "0.5"),
+        PART("directory", "The embedded directory.", "0.1", "1"),
 };
 /* clang-format on */
 const size_t form_table_count = sizeof form_table / sizeof *form_table;
 _Static_assert(sizeof form_table / sizeof *form_table <= FORM_FIELDS_MAX, "FORM_FIELDS_MAX is too small");
+
+const char *const *form_targets(void)
+{
+        return targets;
+}
 
 int form_find(const char *path)
 {
@@ -149,6 +245,27 @@ const char *form_leaf(const struct form_field *field)
 bool form_in_items(const struct form_field *field)
 {
         return strchr(field->path, '[') != NULL;
+}
+
+const struct form_field *form_condition(const struct form_field *field)
+{
+        if (field->when)
+                return field;
+        for (size_t i = 0; i < form_table_count; i++) {
+                size_t length = strlen(form_table[i].path);
+                if (form_table[i].type == FORM_GROUP && form_table[i].when &&
+                        strncmp(field->path, form_table[i].path, length) == 0 && field->path[length] == '.')
+                        return &form_table[i];
+        }
+        return NULL;
+}
+
+bool form_of_other_target(const struct form_field *field, const char *target)
+{
+        const struct form_field *own = str_is(field->when, "target") ? field : NULL;
+        if (!own && strncmp(field->path, "kubernetes.", strlen("kubernetes.")) == 0)
+                own = &form_table[form_find("kubernetes")];
+        return own && !str_is(own->when_value, target);
 }
 
 void form_siblings(const char *prefix, const char **ret, size_t max)
@@ -205,6 +322,18 @@ char *form_allowed(const struct form_field *field)
                 return str_copy("the path of a file");
         case FORM_TEXT:
                 return str_format("a text of at most %d characters", max);
+        case FORM_NAME:
+                return str_format(
+                        "a name of at most %d letters a to z, digits%s and dashes, a letter or digit first and last",
+                        max, max > 63 ? ", dots" : "");
+        case FORM_IMAGE:
+                return str_copy("an image: [REGISTRY/]NAME[:TAG][@sha256:DIGEST]");
+        case FORM_REGISTRY:
+                return str_copy("a registry: HOST[:PORT][/PATH]");
+        case FORM_LABELS:
+                return str_format("a mapping of at most %d labels to their values", max);
+        case FORM_NOTES:
+                return str_format("a mapping of at most %d annotations to texts", max);
         }
         return str_copy("");
 }
@@ -215,7 +344,7 @@ char *form_standard_words(const struct form_field *field)
                 return str_copy(field->standard_words);
         if (!field->standard)
                 return NULL;
-        if (strcmp(field->standard, "[]") == 0)
+        if (strcmp(field->standard, "[]") == 0 || strcmp(field->standard, "{}") == 0)
                 return str_copy("none");
         /* JSON's quotation marks are of no use to a reader. */
         char *words = str_copy(field->standard), *out = words;

@@ -23,6 +23,12 @@ enum form_type {
         FORM_DN,
         FORM_PATH, /* as it is written; form_resolve_paths puts the folder before it */
         FORM_TEXT, /* one line of at most max characters */
+
+        FORM_NAME,     /* of a Kubernetes object: max up to 63 = a label of RFC 1123, above = with dots between */
+        FORM_IMAGE,    /* [registry[:port]/]name[:tag][@sha256:…] */
+        FORM_REGISTRY, /* host[:port][/path] */
+        FORM_LABELS,   /* a mapping as Kubernetes' labels: at most max of them */
+        FORM_NOTES,    /* a mapping as Kubernetes' annotations: at most max of them */
 };
 
 enum form_update { FORM_FREE, FORM_FIXED, FORM_GROW };
@@ -41,16 +47,17 @@ struct form_field {
         json_t *(*compute)(const struct form_values *values); /* … computed; NULL if what it depends on is wrong; and */
         const char *standard_words;                           /* … what the documentation says of it */
         enum form_update update;
-        const char *update_words;      /* of a field that may only grow: what to do instead of making it smaller */
-        const char *when, *when_value; /* used only where that field has that value; NULL = always */
-        const char *example;           /* JSON, for the template and the schema; NULL = the default */
-        bool shown;                    /* the template has it uncommented though it is not required */
+        const char *update_words; /* of a field that may only grow: what to do instead of making it smaller */
+        const char *when,
+                *when_value; /* used only where that field has that value; NULL = always. Of a group: all of it */
+        const char *example; /* JSON, for the template and the schema; NULL = the default */
+        bool shown;          /* the template has it uncommented though it is not required */
         const char *description;
 };
 
 extern const struct form_field form_table[];
 extern const size_t form_table_count;
-#define FORM_FIELDS_MAX 64 /* at least the number of rows */
+#define FORM_FIELDS_MAX 128 /* at least the number of rows */
 
 /* The row of a path, or -1. */
 int form_find(const char *path);
@@ -60,6 +67,13 @@ const char *form_leaf(const struct form_field *field);
 
 /* Are these the fields of a list's items ("profiles[].name")? */
 bool form_in_items(const struct form_field *field);
+
+/* The row whose `when` decides whether this field is used: its own, or the nearest group's that has one; NULL = always.
+ */
+const struct form_field *form_condition(const struct form_field *field);
+
+/* Is the field one of targets other than this? ("lock" of an environment is one of the host alone.) */
+bool form_of_other_target(const struct form_field *field, const char *target);
 
 /* Lists of the table's text, NULL-terminated, for str_nearest and messages: the leaves below a prefix ("notebook.",
  * ""). At most max - 1 of them. */

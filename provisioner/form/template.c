@@ -86,16 +86,49 @@ static size_t level_of(const struct form_field *field)
         return level;
 }
 
-char *form_template(const char *cluster)
+/* The example of a list whose items differ from target to target: of the examples of its members. New reference; NULL
+ * if they do not. */
+static json_t *items_of(const struct form_field *list, const char *target)
+{
+        json_auto_t *item = json_object();
+        CLEANUP_FREE char *prefix = str_format("%s[].", list->path);
+        bool differ = false;
+        for (size_t i = 0; i < form_table_count; i++) {
+                const struct form_field *field = &form_table[i];
+                if (!str_starts(field->path, prefix))
+                        continue;
+                differ = differ || field->when;
+                if (field->example && !form_of_other_target(field, target))
+                        json_object_set_new(item, form_leaf(field), json_loads(field->example, JSON_DECODE_ANY, NULL));
+        }
+        return differ ? json_pack("[O]", item) : NULL;
+}
+
+/* What stands behind the name: what is asked for, an example, or the default. New reference. */
+static json_t *value_of(const struct form_field *field, const char *cluster, const char *target)
+{
+        if (cluster && strcmp(field->path, "cluster") == 0)
+                return json_string(cluster);
+        if (strcmp(field->path, "target") == 0)
+                return json_string(target);
+        json_t *items = field->type == FORM_ITEMS ? items_of(field, target) : NULL;
+        if (items)
+                return items;
+        bool empty = field->standard && strpbrk(field->standard, "[{");
+        const char *text = field->example && (!field->standard || empty) ? field->example : field->standard;
+        return json_loads(text, JSON_DECODE_ANY, NULL);
+}
+
+char *form_template(const char *cluster, const char *target)
 {
         CLEANUP_BUF struct buf buf = BUF_INIT(64 * 1024);
         buf_str(&buf, head);
         for (size_t i = 0; i < form_table_count; i++) {
                 const struct form_field *field = &form_table[i];
                 size_t level = level_of(field);
-                if (form_in_items(field)) {
+                bool block = field->type == FORM_GROUP && field->when && !str_is(field->when_value, target);
+                if (form_in_items(field) || block || form_of_other_target(field, target))
                         continue;
-                }
                 if (level == 0)
                         buf_str(&buf, "\n");
                 remarks(&buf, level, field);
@@ -104,11 +137,10 @@ char *form_template(const char *cluster)
                         buf_format(&buf, "%s:\n", form_leaf(field));
                         continue;
                 }
-                const char *text = field->example && (!field->standard || field->type == FORM_ITEMS) ? field->example
-                                                                                                     : field->standard;
-                bool named = cluster && strcmp(field->path, "cluster") == 0;
-                json_auto_t *value = named ? json_string(cluster) : json_loads(text, JSON_DECODE_ANY, NULL);
-                entry(&buf, level, form_leaf(field), value, !(field->required && !field->when) && !field->shown);
+                json_auto_t *value = value_of(field, cluster, target);
+                bool other = str_is(field->path, "target") && !str_is(target, "host");
+                entry(&buf, level, form_leaf(field), value,
+                        !(field->required && !field->when) && !field->shown && !other);
         }
         return buf_steal(&buf);
 }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "form/net.h"
+#include "form/type_kube.h"
 #include "tree/diag.h"
 #include "tree/number.h"
 
@@ -376,6 +377,8 @@ int form_type_check(const struct form_field *field, const json_t *value, json_t 
 {
         if (field->type == FORM_NUMBER || field->type == FORM_WHOLE)
                 return check_number(field, value, ret, ret_hint);
+        if (field->type == FORM_LABELS || field->type == FORM_NOTES)
+                return form_type_check_kube(field, value, ret, ret_hint);
         const char *text = json_string_value(value);
         if (!text) {
                 if (value && !json_is_null(value) && !json_is_object(value) && !json_is_array(value) &&
@@ -404,6 +407,12 @@ int form_type_check(const struct form_field *field, const json_t *value, json_t 
                 return check_path(text, ret, ret_hint);
         case FORM_TEXT:
                 return check_text(field, text, ret, ret_hint);
+        case FORM_NAME:
+        case FORM_IMAGE:
+        case FORM_REGISTRY:
+                return form_type_check_kube(field, value, ret, ret_hint);
+        case FORM_LABELS:
+        case FORM_NOTES:
         case FORM_GROUP:
         case FORM_ITEMS:
         case FORM_NAMES:

@@ -71,9 +71,12 @@ static void grow(
 int form_check_update(const json_t *old_form, const json_t *new_form, struct tree *tree, struct diags *diags)
 {
         size_t before = diags->count;
+        bool moved = !json_equal(tree_get(old_form, "target"), tree_get(new_form, "target"));
         for (size_t i = 0; i < form_table_count; i++) {
                 const struct form_field *field = &form_table[i];
                 if (field->update == FORM_FREE || form_in_items(field))
+                        continue;
+                if (moved && !str_is(field->path, "target")) /* what follows from it says nothing */
                         continue;
                 const json_t *old = tree_get(old_form, field->path), *new_ = tree_get(new_form, field->path);
                 if (!old || !new_) /* a field that the other version did not have */

@@ -1,5 +1,5 @@
 /* directory.instance: a 389 Directory Server of our own, all of it in one folder. Making it takes a moment and needs no
- * running server: roles/identity/directory.py writes its configuration and its key store. The server is run by a
+ * running server: roles/identity/files/directory.py writes its configuration and its key store. The server is run by a
  * host.service whose command is that same helper, which lays the settings of instance.json over the server's own file
  * each time before it starts. So an update is: write instance.json, restart. The outputs' digest says when. */
 #include <errno.h>

@@ -242,6 +242,19 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
         return result < 0 ? result : file_remove(spec_text(r->spec, "key", ""), err);
 }
 
+static int adopt(
+        struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs, struct err **err)
+{
+        CLEANUP_PAIR struct pair pair = {0}, ca = {0};
+        int result = pair_read(spec_text(r->spec, "certificate", ""), spec_text(r->spec, "key", ""), &pair, err);
+        if (result < 0 || read_ca(r->spec, &ca, NULL) < 0 || !sound(r->spec, &pair, ca.certificate, now_of(ctx)))
+                return result;
+        result = observe(ctx, r, ret_state, err);
+        if (result == 0)
+                *ret_outputs = outputs_of(r->spec, &pair.facts);
+        return result;
+}
+
 extern const struct kind kind_host_certificate;
 const struct kind kind_host_certificate = {
         .name = "host.certificate",
@@ -249,4 +262,5 @@ const struct kind kind_host_certificate = {
         .observe = observe,
         .apply = apply,
         .remove = remove_it,
+        .adopt = adopt,
 };

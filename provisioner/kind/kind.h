@@ -13,16 +13,21 @@
 #include "plan/change.h"
 #include "role/resource.h"
 
+struct kube_link;
+
 struct kind_ctx {
         const char *cluster;
+        const json_t *target;    /* the form's block about its target ("kubernetes"); NULL = none. Borrowed */
+        struct kube_link *kube;  /* the API server that it names (kind/kube_server.h); NULL = none */
         const char *state_dir;   /* "/var/lib/caas" */
         const char *cluster_dir; /* "/var/lib/caas/clusters/demo" */
         const char *cache_dir;   /* downloads; may be emptied at any time */
         const char *data_dir;    /* where roles/ and templates/ are */
         struct cancel *cancel;   /* hand it to proc_run and to waits */
         struct clock *clock;
-        bool delete_data; /* `destroy --delete-data` */
-        void *engine;     /* the functions below use it */
+        bool delete_data;     /* `destroy --delete-data` */
+        bool force_conflicts; /* `apply --force-conflicts`: fields that others set on our objects become ours */
+        void *engine;         /* the functions below use it */
         int (*resolve)(struct kind_ctx *ctx, const json_t *spec, json_t **ret, struct err **err);
         void (*progress)(struct kind_ctx *ctx, const char *text);
 };
@@ -52,6 +57,13 @@ struct kind {
         int (*compare)(const struct resource *r, const struct recorded *recorded, const json_t *state,
                 struct change *ret_change, struct err **err);
 
+        /* What an update or replacement would do, asked of those who know (the server's own dry run): puts *change
+         * right, its fields above all; it may also make it a replacement or a refusal, or nothing. Called while
+         * planning, after compare. What is not known yet are markers in r->spec. Changes nothing. NULL = what compare
+         * says stands. */
+        int (*preview)(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded,
+                const json_t *state, struct change *change, struct err **err);
+
         /* Everything that can be found wrong before the first change of a run: a port in use, a wrong password. Changes
          * nothing. Called for resources that will be created, updated or replaced and whose outputs are all known.
          * NULL = nothing to look at. */
@@ -68,6 +80,12 @@ struct kind {
          * ctx->delete_data. A thing kept on purpose is said in *ret_kept (a sentence with its path; NULL = nothing
          * kept). */
         int (*remove)(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
+                struct err **err);
+
+        /* After the journal was lost: is it there, and was it made by this cluster? Then its state and outputs, as an
+         * apply would have left them; *ret_state stays NULL if not. Changes nothing. NULL = it cannot be told: the next
+         * apply looks. */
+        int (*adopt)(struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs,
                 struct err **err);
 };
 

@@ -181,16 +181,18 @@ static int add(struct directory *directory, const json_t *entry, const char *dn,
 }
 
 /* Does the account still get in with its token? Only then is it left alone. */
-static int keep_token(
-        struct directory *directory, const json_t *server, const json_t *entry, const char *dn, struct err **err)
+static int keep_token(struct kind_ctx *ctx, struct directory *directory, const json_t *server, const json_t *entry,
+        const char *dn, struct err **err)
 {
         const char *token = spec_text(entry, "token", NULL);
         if (!token)
                 return 0;
-        struct directory_options options = {.uri = spec_text(server, "uri", ""),
-                .ca = spec_text(server, "ca", ""),
-                .bind_dn = dn,
-                .password = token};
+        CLEANUP_FREE char *uri = NULL;
+        int r = ldap_server_uri(ctx, server, &uri, err);
+        if (r < 0)
+                return r;
+        struct directory_options options = {
+                .uri = uri, .ca = spec_text(server, "ca", ""), .bind_dn = dn, .password = token};
         CLEANUP_DIRECTORY struct directory *probe = NULL;
         if (directory_open(&options, &probe, NULL) == 0)
                 return 0;
@@ -199,7 +201,8 @@ static int keep_token(
         return directory_replace(directory, dn, attributes, err);
 }
 
-static int put_right(struct directory *directory, const json_t *server, const json_t *entry, struct err **err)
+static int put_right(
+        struct kind_ctx *ctx, struct directory *directory, const json_t *server, const json_t *entry, struct err **err)
 {
         const char *dn = spec_text(entry, "dn", "");
         json_auto_t *there = NULL;
@@ -217,7 +220,7 @@ static int put_right(struct directory *directory, const json_t *server, const js
                 if (classes && !has_value(classes, class, true))
                         json_array_append(classes, class);
         r = directory_replace(directory, dn, different, err);
-        return r < 0 ? r : keep_token(directory, server, entry, dn, err);
+        return r < 0 ? r : keep_token(ctx, directory, server, entry, dn, err);
 }
 
 static int apply(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, const json_t *state,
@@ -234,8 +237,20 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         const json_t *entry;
         json_array_foreach (json_object_get(spec, "entries"), i, entry)
                 if (result == 0)
-                        result = put_right(directory, json_object_get(spec, "server"), entry, err);
+                        result = put_right(ctx, directory, json_object_get(spec, "server"), entry, err);
         kind_forget(spec);
+        return result;
+}
+
+static int adopt(
+        struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs, struct err **err)
+{
+        (void)ret_outputs;
+        json_auto_t *state = NULL;
+        int result = observe(ctx, r, &state, err);
+        if (result == 0 && json_object_size(json_object_get(state, "different")) == 0 &&
+                !json_object_get(state, "reachable"))
+                *ret_state = STEAL(state);
         return result;
 }
 
@@ -248,4 +263,5 @@ const struct kind kind_ldap_entry = {
         .compare = ldap_server_compare,
         .apply = apply,
         .remove = nothing_remove,
+        .adopt = adopt,
 };

@@ -207,6 +207,25 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
         return result;
 }
 
+/* That we made it shows in its description. */
+static int adopt(
+        struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs, struct err **err)
+{
+        CLEANUP_DIRECTORY struct directory *directory = NULL;
+        json_auto_t *group = NULL;
+        CLEANUP_ERR struct err *own = NULL;
+        CLEANUP_FREE char *dn = dn_of(r->spec);
+        int result = ldap_server_open(ctx, r->spec, &directory, &own);
+        if (result == 0)
+                result = find(directory, r->spec, &group, &own);
+        if (result == -ERR_CANCELLED || !group) /* not to be reached: then the next apply looks */
+                return result == -ERR_CANCELLED ? err_set(err, ERR_CANCELLED, "%s", own->message) : 0;
+        bool made = str_is(directory_value(group, "description"), spec_text(r->spec, "description", ""));
+        *ret_state = json_pack("{s:b}", "there", 1);
+        *ret_outputs = json_pack("{s:s, s:s, s:b}", "dn", dn, "name", spec_text(r->spec, "name", ""), "made", made);
+        return 0;
+}
+
 extern const struct kind kind_ldap_group;
 const struct kind kind_ldap_group = {
         .name = "ldap.group",
@@ -217,4 +236,5 @@ const struct kind kind_ldap_group = {
         .preflight = preflight,
         .apply = apply,
         .remove = remove_it,
+        .adopt = adopt,
 };

@@ -1,4 +1,7 @@
-/* The "server" of ldap.entry and ldap.group: {uri, ca, bind_dn, password, embedded}. */
+/* The "server" of ldap.entry and ldap.group: {uri, ca, bind_dn, password, embedded,
+ * forward: {service, port, namespace}}. With `forward` the directory is inside the Kubernetes cluster and is reached
+ * through the API server; the host of uri then becomes 127.0.0.1, which its certificate has to name (libldap takes
+ * another name for "localhost"). */
 #ifndef CAAS_KIND_LDAP_SERVER_H
 #define CAAS_KIND_LDAP_SERVER_H
 
@@ -8,6 +11,9 @@
 
 /* Pure. -ERR_INVALID. */
 int ldap_server_check(const json_t *spec, struct err **err);
+
+/* Where `server` is reached from here: its uri, or a port of this machine that leads to it. The caller frees. */
+int ldap_server_uri(struct kind_ctx *ctx, const json_t *server, char **ret_uri, struct err **err);
 
 /* Opens a connection; server's secrets are resolved on the way and forgotten again. */
 int ldap_server_open(struct kind_ctx *ctx, const json_t *spec, struct directory **ret, struct err **err);

@@ -14,6 +14,11 @@ extern const struct kind kind_host_requirements;
 extern const struct kind kind_host_service;
 extern const struct kind kind_host_tree;
 extern const struct kind kind_host_venv;
+extern const struct kind kind_kube_claim;
+extern const struct kind kind_kube_entry;
+extern const struct kind kind_kube_object;
+extern const struct kind kind_kube_probe;
+extern const struct kind kind_kube_requirements;
 extern const struct kind kind_ldap_entry;
 extern const struct kind kind_ldap_group;
 extern const struct kind kind_value;
@@ -33,6 +38,11 @@ const struct kind *const kind_table[] = {
         &kind_host_service,
         &kind_host_tree,
         &kind_host_venv,
+        &kind_kube_claim,
+        &kind_kube_entry,
+        &kind_kube_object,
+        &kind_kube_probe,
+        &kind_kube_requirements,
         &kind_ldap_entry,
         &kind_ldap_group,
         &kind_value,

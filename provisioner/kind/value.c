@@ -11,6 +11,13 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         return 0;
 }
 
+static int adopt(
+        struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs, struct err **err)
+{
+        int result = nothing_observe(ctx, r, ret_state, err);
+        return result < 0 ? result : apply(ctx, r, NULL, *ret_state, ret_outputs, err);
+}
+
 extern const struct kind kind_value;
 const struct kind kind_value = {
         .name = "value",
@@ -18,4 +25,5 @@ const struct kind kind_value = {
         .compare = nothing_compare,
         .apply = apply,
         .remove = nothing_remove,
+        .adopt = adopt,
 };

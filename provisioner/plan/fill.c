@@ -31,6 +31,26 @@ static int look_up(void *data, const char *name, json_t **ret, struct err **err)
         return SUBST_VALUE;
 }
 
+/* What is not known stays as it is written. */
+static int look_up_known(void *data, const char *name, json_t **ret, struct err **err)
+{
+        const json_t *outputs = data;
+        const char *dot = split(name);
+        if (!dot)
+                return err_set(err, ERR_INVALID, "${%s} names no output of a resource", name);
+        CLEANUP_FREE char *id = str_copy_n(name, (size_t)(dot - name));
+        json_t *value = tree_get(json_object_get(outputs, id), dot + 1);
+        if (!value)
+                return SUBST_KEEP;
+        *ret = json_incref(value);
+        return SUBST_VALUE;
+}
+
+int plan_fill_known(const json_t *spec, const json_t *outputs, json_t **ret_spec, struct err **err)
+{
+        return subst_tree(spec, look_up_known, (void *)outputs, true, ret_spec, err);
+}
+
 int plan_fill(const json_t *spec, const json_t *outputs, json_t **ret_spec, struct err **err)
 {
         return subst_tree(spec, look_up, (void *)outputs, false, ret_spec, err);

@@ -122,6 +122,13 @@ static void count_action(struct plan *plan, enum action action)
                 ++*counter[action];
 }
 
+void plan_count(struct plan *plan)
+{
+        plan->create = plan->update = plan->replace = plan->remove = plan->refuse = 0;
+        for (size_t i = 0; i < plan->count; i++)
+                count_action(plan, plan->step[i].change.action);
+}
+
 static char **copy_needs(char *const *needs)
 {
         size_t n = 0;

@@ -44,12 +44,18 @@ typedef int (*plan_compare)(void *data, const struct resource *r, const struct r
 int plan_make(const struct resources *desired, const struct plan_known *known, size_t known_count, plan_compare compare,
         void *data, struct plan *ret, struct err **err);
 
+/* Counts the actions anew, after somebody put a step's change right. */
+void plan_count(struct plan *plan);
+
 /* Everything is removed (destroy). */
 int plan_make_removal(const struct plan_known *known, size_t known_count, struct plan *ret, struct err **err);
 
 /* Puts the outputs into what is left of the placeholders of a resource's spec. outputs: {"hub/ports": {"api": 8001}}.
  * What is missing stays an $after marker. Used by the engine when outputs become known. New reference. */
 int plan_fill(const json_t *spec, const json_t *outputs, json_t **ret_spec, struct err **err);
+
+/* The same, but what is missing stays the placeholder that it is, for another pass. */
+int plan_fill_known(const json_t *spec, const json_t *outputs, json_t **ret_spec, struct err **err);
 
 /* {"steps": [{"id","kind","action","reason","fields","notice"}], "summary": {…}}; steps without change only if all. New
  * reference. */

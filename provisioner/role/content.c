@@ -185,17 +185,45 @@ static int read_folder(
         return r;
 }
 
+/* Adds the files of a folder of the role, below prefix. */
+static int add_sources(struct scope *scope, const struct role_text *role, const char *name, const char *prefix,
+        json_t *files, struct err **err)
+{
+        CLEANUP_FREE char *path = file_join(role->folder, name);
+        int r = check_within(role->folder, name, path, err);
+        return r < 0 ? r : read_folder(scope->loader, path, prefix, 0, files, err);
+}
+
 static int take_sources(
         struct scope *scope, const struct role_text *role, const char *name, json_t **ret, struct err **err)
 {
-        CLEANUP_FREE char *path = file_join(role->folder, name);
         json_auto_t *files = json_object();
-        int r = check_within(role->folder, name, path, err);
-        if (r == 0)
-                r = read_folder(scope->loader, path, "", 0, files, err);
+        int r = add_sources(scope, role, name, "", files, err);
         if (r == 0)
                 *ret = json_incref(files);
         return r;
+}
+
+/* {code: files, site: [site, pod]}: several folders, each below a name that it may share with others. */
+static int take_several(
+        struct scope *scope, const struct role_text *role, const json_t *folders, json_t **ret, struct err **err)
+{
+        json_auto_t *files = json_object();
+        const char *prefix;
+        json_t *value, *name;
+        size_t i;
+        json_object_foreach ((json_t *)folders, prefix, value) {
+                json_auto_t *names = json_is_array(value) ? json_incref(value) : json_pack("[O]", value);
+                json_array_foreach (names, i, name) {
+                        int r = json_is_string(name)
+                                        ? add_sources(scope, role, json_string_value(name), prefix, files, err)
+                                        : err_set(err, ERR_INVALID, "sources needs names of folders");
+                        if (r < 0)
+                                return r;
+                }
+        }
+        *ret = json_incref(files);
+        return 0;
 }
 
 /* ---- files of the machine ---- */
@@ -258,7 +286,8 @@ static const struct loading {
 static int take(struct scope *scope, const struct role_text *role, const struct loading *loading, const json_t *name,
         const char *path, json_t **ret, struct err **err)
 {
-        int r = json_is_string(name)
+        int r = json_is_object(name) && loading->take == take_sources ? take_several(scope, role, name, ret, err)
+                : json_is_string(name)
                         ? loading->take(scope, role, json_string_value(name), ret, err)
                         : err_set(err, ERR_INVALID, "%s needs the name of a file that is known from the beginning",
                                   loading->key);

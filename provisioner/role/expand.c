@@ -106,9 +106,9 @@ static int add(struct loader *loader, struct instance *instance, json_t *numbers
                 int line, column;
                 CLEANUP_FREE char *first =
                         text_entry_path(loader, loader->instance[json_integer_value(other)].entry, "id");
-                tree_place(role->tree, first, &line, &column);
-                err_set(err, ERR_INVALID, "the id %s is there twice, first in %s:%d:%d", instance->resource.id,
-                        role->path, line, column);
+                const char *file = text_file_of(role, first, &line, &column);
+                err_set(err, ERR_INVALID, "the id %s is there twice, first in %s:%d:%d", instance->resource.id, file,
+                        line, column);
                 return text_at(instance->role, path, err);
         }
         json_object_set_new(loader->by_id, instance->resource.id, json_integer((json_int_t)loader->count));

@@ -25,6 +25,9 @@ void role_secrets_clear(struct role_secrets *secrets);
 /* Loads every role of data_dir/roles for the target and yields the resources and secrets of the cluster, each resource
  * after what it needs. Needs are those of the text and the resources whose outputs the spec names.
  *
+ * A target's entries may stand in a file beside role.yaml: `targets: {kubernetes: {file: kubernetes.yaml}}`; that file
+ * is `targets: {kubernetes: […]}`.
+ *
  * values: what ${…} may name: {"form": …, "cluster": {"name", "dir", "cache"}, "state": {"dir"}, "caas": {"libexec",
  * "version", "data"}, "host": {"systemd": bool, …}}. ${secret.NAME} becomes a secret marker (no version yet);
  * ${role/resource.output} stays for the plan, and so does "$${". Inside a resource with for_each, ${each} and ${each.…}
@@ -33,9 +36,9 @@ void role_secrets_clear(struct role_secrets *secrets);
  * The same id (or secret) may be declared several times if at most one of them is there, by their `when` and `unless`.
  *
  * Files: `source: FILE` (of the role's folder, taken as it is) and `template: FILE` (of templates/<target>/, filled)
- * become `content`; `sources: FOLDER` becomes `files`; `copy: /path` gets `copy_digest`. As the value of another key
- * than `json`, {source: …}, {template: …}, {sources: …} or {file: /path} becomes the text itself: `requirements:
- * {source: lock.txt}`.
+ * become `content`; `sources: FOLDER` becomes `files`, and so does `sources: {NAME: FOLDER or [FOLDER, …], …}`, each
+ * folder below its name; `copy: /path` gets `copy_digest`. As the value of another key than `json`, {source: …},
+ * {template: …}, {sources: …} or {file: /path} becomes the text itself: `requirements: {source: lock.txt}`.
  *
  * -ERR_INVALID with file:line:column for a fault in a role or template; -ERR_NOT_FOUND for a missing file. Pure but for
  * reading those files; may be called from any thread. */

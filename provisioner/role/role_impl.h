@@ -19,7 +19,9 @@
 struct role_text {
         char *name, *folder, *path;
         struct tree *tree;
-        const json_t *entries; /* targets.<target>, or NULL; borrowed from the tree */
+        char *target_path;        /* where the target's own file is, or NULL: its entries stand in role.yaml */
+        struct tree *target_tree; /* `targets: {<target>: {file: …}}` */
+        const json_t *entries;    /* targets.<target>, or NULL; borrowed from one of the trees */
 };
 
 /* A resource that is there: an entry of a role.yaml, or one item of it. */
@@ -52,9 +54,12 @@ struct loader {
 /* ---- text.c ---- */
 int text_load_all(struct loader *loader, struct err **err);
 void text_clear(struct role_text *role);
-/* Gives *err the place of a node of a role.yaml. Returns -code. */
+/* Gives *err the place of a node of a role.yaml, or of the target's own file for a path below targets. Returns -code.
+ */
 int text_at(const struct role_text *role, const char *path, struct err **err);
 int text_key_at(const struct role_text *role, const char *path, struct err **err);
+/* The file that path stands in, borrowed, and where in it. */
+const char *text_file_of(const struct role_text *role, const char *path, int *ret_line, int *ret_column);
 /* "targets.host[3]" or "targets.host[3].spec.path"; the caller frees. */
 char *text_entry_path(const struct loader *loader, size_t entry, const char *below);
 

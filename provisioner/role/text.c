@@ -20,21 +20,37 @@ void text_clear(struct role_text *role)
         free(role->folder);
         free(role->path);
         tree_free(role->tree);
+        free(role->target_path);
+        tree_free(role->target_tree);
         *role = (struct role_text){0};
+}
+
+/* Only the entries of the loaded target may stand in a file of their own, and of targets nothing else is looked at. */
+static bool in_target_file(const struct role_text *role, const char *path)
+{
+        return role->target_tree && str_starts(path, "targets.");
+}
+
+const char *text_file_of(const struct role_text *role, const char *path, int *ret_line, int *ret_column)
+{
+        bool own = in_target_file(role, path);
+        tree_place(own ? role->target_tree : role->tree, path, ret_line, ret_column);
+        return own ? role->target_path : role->path;
 }
 
 int text_at(const struct role_text *role, const char *path, struct err **err)
 {
         int line, column;
-        tree_place(role->tree, path, &line, &column);
-        return err_at(err, role->path, line, column);
+        const char *file = text_file_of(role, path, &line, &column);
+        return err_at(err, file, line, column);
 }
 
 int text_key_at(const struct role_text *role, const char *path, struct err **err)
 {
         int line, column;
-        tree_key_place(role->tree, path, &line, &column);
-        return err_at(err, role->path, line, column);
+        bool own = in_target_file(role, path);
+        tree_key_place(own ? role->target_tree : role->tree, path, &line, &column);
+        return err_at(err, own ? role->target_path : role->path, line, column);
 }
 
 char *text_entry_path(const struct loader *loader, size_t entry, const char *below)
@@ -205,6 +221,34 @@ static int check_list(const struct role_text *role, const json_t *list, const ch
         return 0;
 }
 
+/* `kubernetes: {file: kubernetes.yaml}`: the entries stand there, as `targets: {kubernetes: […]}`. */
+static int load_target_file(const struct loader *loader, struct role_text *role, const char *path, struct err **err)
+{
+        static const struct field reference[] = {{"file", JSON_STRING, true}, {0}};
+        static const struct field fields[] = {{"targets", JSON_OBJECT, true}, {0}};
+        int r = check_fields(role, role->entries, path, reference, err);
+        if (r < 0)
+                return r;
+        const char *name = json_string_value(json_object_get(role->entries, "file"));
+        role->entries = NULL;
+        if (strchr(name, '/') || *name == '.' || !*name) {
+                err_set(err, ERR_INVALID, "%s is no file of the role's own folder", *name ? name : "an empty name");
+                return text_at(role, path, err);
+        }
+        CLEANUP_FREE char *file = file_join(role->folder, name);
+        r = tree_load(file, &role->target_tree, err);
+        if (r < 0)
+                return r;
+        role->target_path = STEAL(file);
+        const json_t *root = tree_root(role->target_tree);
+        const struct role_text whole = {.path = role->target_path, .tree = role->target_tree};
+        r = check_fields(&whole, root, "", fields, err);
+        if (r < 0)
+                return r;
+        role->entries = json_object_get(json_object_get(root, "targets"), loader->target);
+        return 0;
+}
+
 /* Sections of other targets are checked when those targets are loaded: they may be newer than this caas. */
 static int check_role(const struct loader *loader, struct role_text *role, struct err **err)
 {
@@ -226,7 +270,10 @@ static int check_role(const struct loader *loader, struct role_text *role, struc
         }
         role->entries = json_object_get(json_object_get(root, "targets"), loader->target);
         CLEANUP_FREE char *path = str_format("targets.%s", loader->target);
-        r = check_list(role, role->entries, path, check_entry, err);
+        if (json_is_object(role->entries))
+                r = load_target_file(loader, role, path, err);
+        if (r == 0)
+                r = check_list(role, role->entries, path, check_entry, err);
         return r < 0 ? r : check_list(role, json_object_get(root, "secrets"), "secrets", check_secret, err);
 }
 

@@ -148,7 +148,7 @@ class ByHand:
         config |= {"folder": str(folder), "port": free_ports(1)[0], "name": "caas-by-hand"}
         path = folder / "instance.json"  # beside it, as the helper becomes who owns the folder
         path.write_text(json.dumps(config))
-        helper = [PYTHON, "-I", str(ROLES / "identity/directory.py")]
+        helper = [PYTHON, "-I", str(ROLES / "identity/files/directory.py")]
         ca = cluster / "ca"
         password = secrets.token_hex(16)
         pack = ["openssl", "pkcs12", "-export", "-inkey", ca / "directory.key", "-in", ca / "directory.crt"]

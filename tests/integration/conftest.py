@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "lib"))
-from hubclient import HubClient  # noqa: E402 - the path has to be there first
+from bed import alice_pod, bed, lab  # noqa: E402, F401 - the path has to be there first; fixtures of kubernetes/
+from hubclient import HubClient  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / os.environ.get("BUILD", "build") / "caas"
@@ -132,8 +133,10 @@ class Cluster:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The machines with systemd come last: by then the cluster here is destroyed, and neither is in the other's way."""
-    items.sort(key=lambda item: item.path.parent.name == "systemd")  # stable: otherwise as pytest found them
+    """The machines with systemd, and then Kubernetes, come last: by then the cluster here is destroyed, and none is in
+    another's way."""
+    order = {"systemd": 1, "kubernetes": 2}
+    items.sort(key=lambda item: order.get(item.path.parent.name, 0))  # stable: otherwise as pytest found them
 
 
 @pytest.fixture(scope="session")

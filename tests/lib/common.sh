@@ -7,15 +7,16 @@ export CAAS_TEST_CACHE=$CACHE
 
 note() { printf '\n== %s\n' "$*"; }
 
-# locked_venv NAME LOCK: the folder of a virtual environment with exactly what the lock says, made when that changes.
+# locked_venv NAME LOCK…: the folder of a virtual environment with exactly what the locks say, made when they change.
 locked_venv() {
-        local venv
-        venv=$CACHE/$1-$(cat "$2" <(/usr/bin/python3 --version) | sha256sum | cut -c1-12)
+        local venv name=$1
+        shift
+        venv=$CACHE/$name-$(cat "$@" <(/usr/bin/python3 --version) | sha256sum | cut -c1-12)
         if [ ! -e "$venv/complete" ]; then
                 mkdir -p "$CACHE"
                 rm -rf "$venv"
                 /usr/bin/python3 -m venv "$venv" >&2 &&
-                        "$venv/bin/pip" install --quiet --no-cache-dir --require-hashes -r "$2" >&2 &&
+                        "$venv/bin/pip" install --quiet --no-cache-dir --require-hashes "${@/#/--requirement=}" >&2 &&
                         touch "$venv/complete" || return 1
         fi
         echo "$venv"

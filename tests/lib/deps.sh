@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs what is missing of Debian's packages and says what.  deps.sh [build|test]
+# Installs what is missing of Debian's packages and says what.  deps.sh [build|test|testbed]
 #
 # The stack itself (389 Directory Server, Caddy, runit …) is not listed here: `caas apply` installs that by itself.
 set -eu
@@ -7,10 +7,14 @@ build="gcc libc6-dev make libjansson-dev libyaml-dev libcurl4-openssl-dev liblda
 # Python's venv module and the name of the fuzzer's library follow the release.
 clang=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
 test="clang clang-tidy libclang-rt-${clang:-14}-dev shellcheck libcmocka-dev mmdebstrap python3-venv git procps iproute2 chromium chromium-driver fonts-dejavu-core"
+# A Kubernetes cluster on this machine. Go comes with Debian's only where there is none (tests/testbed/build.sh).
+testbed="gcc libc6-dev libseccomp-dev nftables conntrack iproute2 util-linux procps openssl curl mmdebstrap python3-venv xz-utils kmod"
+command -v go >/dev/null || [ -x /usr/local/go/bin/go ] || testbed="$testbed golang-go"
 case ${1:-build} in
 build) wanted=$build ;;
-test) wanted="$build $test" ;;
-*) echo "usage: deps.sh [build|test]" >&2 && exit 64 ;;
+test) wanted="$build $test $testbed" ;;
+testbed) wanted="$testbed ca-certificates" ;;
+*) echo "usage: deps.sh [build|test|testbed]" >&2 && exit 64 ;;
 esac
 missing() {
         for package in $wanted; do

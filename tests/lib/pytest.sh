@@ -1,15 +1,19 @@
 #!/bin/bash
-# pytest over the Python of a role: tests/lib/pytest.sh hub|gateway|notebook|identity [ARGUMENT …]: "hub: N passed, …".
-# The hub and the gateway run in the hub's environment, as its own lock gives it; the others in any Python.
+# pytest over the Python of a role: tests/lib/pytest.sh hub|gateway|gateway_kubernetes|notebook|identity [ARGUMENT …]:
+# "hub: N passed, …". Each in the environment that the locks of its hosts or images give it; the others in any Python.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/lib/common.sh
 role=${1:?which role?} && shift
 tools=$(tools_venv) || exit 1
-python=$tools/bin/python
-if [ "$role" = hub ] || [ "$role" = gateway ]; then
-        venv=$(locked_venv hub roles/hub/requirements.txt) || exit 1
-        python=$venv/bin/python
+case $role in
+hub) venv=$(locked_venv hub roles/hub/requirements.txt roles/hub/image.txt) || exit 1 ;;
+gateway) venv=$(locked_venv gateway roles/hub/requirements.txt) || exit 1 ;;
+gateway_kubernetes) venv=$(locked_venv gateway-image roles/gateway/image.txt) || exit 1 ;;
+*) venv=$tools ;;
+esac
+python=$venv/bin/python
+if [ "$venv" != "$tools" ]; then
         PYTHONPATH=$(echo "$tools"/lib/python3*/site-packages)
         export PYTHONPATH
 fi

@@ -18,6 +18,8 @@
         X(curl_easy_setopt, easy_setopt)                                                                               \
         X(curl_easy_getinfo, easy_getinfo)                                                                             \
         X(curl_easy_strerror, easy_strerror)                                                                           \
+        X(curl_easy_send, easy_send)                                                                                   \
+        X(curl_easy_recv, easy_recv)                                                                                   \
         X(curl_slist_append, slist_append)                                                                             \
         X(curl_slist_free_all, slist_free_all)                                                                         \
         X(curl_multi_init, multi_init)                                                                                 \

@@ -1,8 +1,8 @@
-"""The health test of a cluster, run by `caas test` with the hub environment's python.
+"""The health test of a cluster, run by `caas test` with any python3: it needs the standard library and client.py.
 
-One JSON object on standard input: {"url", "ca", "user", "password", "address"?, "workers"?: 2, "checks"?: [names],
-"seconds"?: {"server": 120, "dask": 180}}. One JSON line a check on standard output: {"check", "ok", "seconds", "message"}.
-Exit status 0 if all are ok. What was started is stopped again, whatever fails."""
+One JSON object on standard input: {"url", "ca", "user", "password", "address"?, "workers"?: 2, "dask"?: the form's
+{"worker", "max"}, "checks"?: [names], "seconds"?: {"server": 120, "dask": 180}}. One JSON line a check on standard
+output: {"check", "ok", "seconds", "message"}. Exit status 0 if all are ok. What was started is stopped again, whatever fails."""
 
 import json
 import sys
@@ -19,19 +19,61 @@ DASK = """
 import time
 from dask_gateway import GatewayCluster
 began = time.monotonic()
-cluster = GatewayCluster()
+refused = None
+for workers, options in {plans}:
+    cluster = None
+    try:
+        cluster = GatewayCluster(**options)
+        cluster.scale(workers)
+        break
+    except Exception as error:
+        if cluster is not None:
+            cluster.shutdown()
+        if "cap on all your Dask clusters" not in str(error):
+            raise
+        refused = error
+else:
+    raise refused
 try:
-    cluster.scale({workers})
     client = cluster.get_client()
-    client.wait_for_workers({workers}, timeout={seconds})
+    client.wait_for_workers(workers, timeout={seconds})
     import dask.array
     total = dask.array.ones((4000, 4000), chunks=(1000, 1000)).sum().compute()
-    print("RESULT", int(total), len(client.scheduler_info()["workers"]), round(time.monotonic() - began, 1))
+    took = round(time.monotonic() - began, 1)
+    each = options.get("worker_cores", 0), options.get("worker_memory", 0)
+    print("RESULT", int(total), len(client.scheduler_info()["workers"]), took, *each)
     client.close()
 finally:
     cluster.shutdown()
 """
+LEAST_CPUS, LEAST_RAM = 0.1, 0.5  # of a worker, as the gateway's options have it
+SCHEDULER_CPUS, SCHEDULER_RAM = 1.0, 1.0  # of a scheduler, at most
 EXPECTED = 16_000_000
+
+
+def plans(dask: dict[str, Any] | None, workers: int) -> list[tuple[int, dict[str, float]]]:
+    """What is tried, in this order, until the cap on what a user may hold lets it pass: so many workers with such options.
+    First as usual, unless that cannot fit beside a scheduler; then smaller ones, and in the end one alone."""
+    if not dask:
+        return [(workers, {})]
+    most, usual = dask["max"], dask["worker"]
+    cpus = max(0.0, most["cpus"] - min(SCHEDULER_CPUS, max(0.5, usual["cpus"])))
+    ram = max(0.0, most["ram"] - min(SCHEDULER_RAM, max(LEAST_RAM, usual["ram"])))
+    found: list[tuple[int, dict[str, float]]] = []
+    if workers * usual["cpus"] <= cpus and workers * usual["ram"] <= ram:
+        found.append((workers, {}))
+    for count in dict.fromkeys((workers, 1)):
+        each = {
+            "worker_cores": max(LEAST_CPUS, _floor(min(usual["cpus"], cpus / count))),
+            "worker_memory": max(LEAST_RAM, _floor(min(usual["ram"], ram / count))),
+        }
+        least = {"worker_cores": min(LEAST_CPUS, usual["cpus"]), "worker_memory": min(LEAST_RAM, usual["ram"])}
+        found += [(count, each), (count, least)]
+    return [plan for number, plan in enumerate(found) if plan not in found[:number]]
+
+
+def _floor(size: float) -> float:
+    return int(size * 100 + 1e-6) / 100
 
 
 class Failed(Exception):
@@ -114,14 +156,22 @@ class Health:
 
     def dask(self) -> str:
         assert self.kernel is not None
-        code = DASK.format(workers=self.workers, seconds=self.seconds["dask"] // 2)
+        wanted = plans(self.wanted.get("dask"), self.workers)
+        code = DASK.format(plans=wanted, seconds=self.seconds["dask"] // 2)
         reply = self.kernel.run(code, self.seconds["dask"])
         result = next((line.split() for line in reply.text.splitlines() if line.startswith("RESULT ")), None)
         if reply.status != "ok" or result is None:
             raise Failed(f"the Dask cluster failed ({reply.status}): {_last_lines(reply.text)}")
         if int(result[1]) != EXPECTED:
             raise Failed(f"the sum is {result[1]} and not {EXPECTED}")
-        return f"{result[2]} workers summed 16 million ones right, {result[3]} s with start and end of the cluster"
+        count, each, cap = int(result[2]), "", ""
+        if float(result[4]):
+            each = f" of {float(result[4]):g} CPUs and {float(result[5]):g} GB"
+        if count < self.workers or each:
+            most = self.wanted["dask"]["max"]
+            cap = f" (more do not fit into dask.max, {most['cpus']:g} CPUs and {most['ram']:g} GB, beside a scheduler)"
+        words = f"{count} worker{'s' * (count != 1)}{each}"
+        return f"{words} summed 16 million ones right, {result[3]} s with start and end of the cluster{cap}"
 
     def clean_up(self) -> str:
         if self.kernel is not None:

@@ -1,13 +1,15 @@
 """JupyterHub's configuration. It holds no values of a cluster: those are in hub.json, written by the provisioner in the folder
 above.
 
-The hub runs as root because it starts servers under other uids, mounts homes and writes control groups. What runs for
-users gives that up before its first own instruction; the service's unit takes away from the hub what it does not need."""
+On a host the hub runs as root because it starts servers under other uids, mounts homes and writes control groups. What runs
+for users gives that up before its first own instruction; the service's unit takes away from the hub what it does not need.
+On Kubernetes it is nobody in particular, with a role that lets it make pods and claims in its own namespace."""
 
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+# Not resolved: in a pod all of these are links into a folder that changes with its ConfigMap.
+HERE = Path(__file__).absolute().parent
 sys.path.insert(0, str(HERE))
 
 from pangeo_hub import settings as hub_settings  # noqa: E402
@@ -20,6 +22,7 @@ from pangeo_hub.proxy import WatchedProxy  # noqa: E402
 c = get_config()  # noqa: F821
 settings = hub_settings.load(HERE.parent / "hub.json")
 directory, tokens = settings.directory, settings["tokens"]
+kubernetes = settings.get("kubernetes")
 accounts = Accounts(settings["accounts"])
 members = [directory.users_group, directory.admins_group]
 
@@ -27,6 +30,8 @@ members = [directory.users_group, directory.admins_group]
 c.JupyterHub.bind_url = settings["proxy"]["url"]
 c.JupyterHub.public_url = settings.public_url
 c.JupyterHub.hub_bind_url = settings["hub"]["url"]
+if kubernetes:
+    c.JupyterHub.hub_connect_url = settings["hub"]["connect"]
 c.JupyterHub.db_url = f"sqlite:///{settings['database']}"
 c.JupyterHub.upgrade_db = True
 c.JupyterHub.cookie_secret = bytes.fromhex(tokens["cookie"])
@@ -80,7 +85,44 @@ c.PangeoAuthenticator.auth_refresh_age = int(settings["sweep_seconds"])
 c.PangeoAuthenticator.refresh_pre_spawn = True
 
 # --- servers ---
-if settings["systemd"]:
+if kubernetes:
+    from pangeo_hub.kube import HOME, PangeoKubeSpawner, quantity
+
+    c.JupyterHub.spawner_class = PangeoKubeSpawner
+    c.KubeSpawner.namespace = kubernetes["namespace"]
+    c.KubeSpawner.common_labels = kubernetes["labels"]
+    c.KubeSpawner.extra_labels = {"hub.jupyter.org/network-access-hub": "true"}
+    c.KubeSpawner.extra_annotations = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+    # The home: made at the first start, grown by the provisioner, and never removed with its user.
+    c.KubeSpawner.storage_pvc_ensure = True
+    c.KubeSpawner.delete_pvc = False
+    c.KubeSpawner.remember_pvc_name = False
+    c.KubeSpawner.pvc_name_template = "claim-{user_server}"
+    c.KubeSpawner.storage_capacity = quantity(settings["notebook"]["storage"])
+    c.KubeSpawner.storage_class = kubernetes["storage_class"]
+    c.KubeSpawner.storage_access_modes = ["ReadWriteOnce"]
+    home = {"name": "home", "persistentVolumeClaim": {"claimName": "{pvc_name}"}}
+    c.KubeSpawner.volumes = [home, *kubernetes["volumes"]]
+    c.KubeSpawner.volume_mounts = [{"name": "home", "mountPath": HOME}, *kubernetes["volume_mounts"]]
+    # A pod that may do nothing: what the Pod Security level "restricted" asks for.
+    c.KubeSpawner.uid = 1000
+    c.KubeSpawner.fs_gid = 100
+    c.KubeSpawner.pod_security_context = {
+        "runAsNonRoot": True,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    c.KubeSpawner.container_security_context = {"capabilities": {"drop": ["ALL"]}}
+    c.KubeSpawner.allow_privilege_escalation = False
+    c.KubeSpawner.automount_service_account_token = False
+    # One that was ended for its memory is not started again behind its owner's back.
+    c.KubeSpawner.extra_pod_config = {"restartPolicy": "Never", "enableServiceLinks": False}
+    c.KubeSpawner.working_dir = HOME
+    c.KubeSpawner.cmd = ["jupyterhub-singleuser"]
+    c.KubeSpawner.image_pull_policy = "IfNotPresent"
+    c.KubeSpawner.image_pull_secrets = [secret["name"] for secret in kubernetes["pull_secrets"]]
+    c.KubeSpawner.node_selector = kubernetes["node_selector"]
+elif settings["systemd"]:
     from pangeo_hub.systemd import PangeoSystemdSpawner
 
     c.JupyterHub.spawner_class = PangeoSystemdSpawner
@@ -95,10 +137,13 @@ else:
 c.PangeoSpawner.settings = settings
 c.PangeoSpawner.accounts = accounts
 c.PangeoSpawner.choices = Choices(settings)
-c.Spawner.environment = {**settings["variables"], "JUPYTERHUB_ACTIVITY_INTERVAL": str(activity_seconds(settings))}
-c.Spawner.env_keep = ["LANG", "LC_ALL"]
+c.Spawner.environment = {"JUPYTERHUB_ACTIVITY_INTERVAL": str(activity_seconds(settings))}
+if not kubernetes:  # there the spawner puts them in
+    c.Spawner.environment.update(settings["variables"])
+c.Spawner.env_keep = [] if kubernetes else ["LANG", "LC_ALL"]
 c.Spawner.default_url = "/lab"
-c.Spawner.start_timeout = 120
+# An image that is new to a machine, or a machine that is new to the cluster, takes minutes.
+c.Spawner.start_timeout = 600 if kubernetes else 120
 c.Spawner.http_timeout = 30
 c.Spawner.poll_interval = 10
 # Failing starts of users must never end the hub, which is what this limit is for elsewhere.

@@ -31,7 +31,10 @@ _started = 0
 
 
 def environment_name(prefix: str) -> str:
-    """pangeo, for …/env/notebook/pangeo and for …/env/notebook/pangeo-<digest>, which the first is a link to."""
+    """pangeo, for …/env/notebook/pangeo and for …/env/notebook/pangeo-<digest>, which the first is a link to. In images, whose
+    folders are called anything, the hub says it."""
+    if os.environ.get("KUBERNETES_SERVICE_HOST") and os.environ.get("CAAS_ENVIRONMENT"):
+        return os.environ["CAAS_ENVIRONMENT"]
     name = os.path.basename(prefix)
     head, _, tail = name.rpartition("-")
     if head and len(tail) >= 8 and all(c in "0123456789abcdef" for c in tail):
@@ -193,13 +196,14 @@ def _load_less() -> None:
         sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # reads as "not installed"
 
 
-def start() -> None:
-    """Called twice: site.py reads the .pth files of a virtual environment before and after switching user sites off."""
+def start(late: bool = False) -> None:
+    """Called twice: site.py reads the .pth files of a virtual environment before and after switching user sites off.
+    late: by sitecustomize, once and after all that."""
     global _started
     _started += 1
     if _started == 1:
         sys.meta_path.insert(0, _Finder())
         _load_less()
-    if _started == 2:
+    if _started == 2 or (late and _started == 1):
         _user_site()
         _goes_first()

@@ -88,6 +88,9 @@ static void test_statuses(void **state)
         expect("status lab", 1, "", "no cluster was made here yet");
         expect("new Lab_1", 1, "", "cluster: ");
         expect("new lab", 0, "cluster: lab\n", "");
+        expect("new lab --target kubernetes", 0, "\ntarget: kubernetes\n", "");
+        expect("new --target kubernets", 64, "", "did you mean kubernetes");
+        expect("completion bash", 0, "targets) mapfile -t COMPREPLY < <(compgen -W 'host kubernetes'", "");
 }
 
 static void test_no_state_is_made_by_looking(void **state)

@@ -44,24 +44,33 @@ static void test_template_passes_as_printed(void **state)
 {
         (void)state;
         const char *addresses[] = {NULL, "127.0.0.1", "10.0.0.1", "9.9.9.9", "2a01:4f8::1"};
-        CLEANUP_FREE char *text = form_template("lab");
-        assert_non_null(strstr(text, "\ncluster: lab\n"));
-        for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
-                must_pass(text, addresses[i]);
-        CLEANUP_FREE char *without_name = form_template(NULL);
+        for (const char *const *target = form_targets(); *target; target++) {
+                CLEANUP_FREE char *text = form_template("lab", *target);
+                assert_non_null(strstr(text, "\ncluster: lab\n"));
+                for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
+                        must_pass(text, addresses[i]);
+        }
+        CLEANUP_FREE char *without_name = form_template(NULL, "host");
         must_pass(without_name, NULL);
 }
 
 static void test_template_has_every_field(void **state)
 {
         (void)state;
-        CLEANUP_FREE char *text = form_template(NULL);
+        CLEANUP_FREE char *text = form_template(NULL, "kubernetes");
         for (size_t i = 0; i < form_table_count; i++) {
                 if (form_in_items(&form_table[i]))
                         continue;
                 CLEANUP_FREE char *line = str_format("%s:", form_leaf(&form_table[i]));
                 assert_non_null(strstr(text, line));
         }
+        assert_non_null(strstr(text, "\ntarget: kubernetes\n"));
+        assert_non_null(strstr(text, "image: registry.example.org"));
+        assert_null(strstr(text, "lock: "));
+        CLEANUP_FREE char *host = form_template(NULL, "host");
+        assert_null(strstr(host, "\nkubernetes:"));
+        assert_null(strstr(host, "storage_class"));
+        assert_non_null(strstr(host, "lock: climate.txt"));
 }
 
 /* The text with its n-th line "# name: value" (and what belongs to it) out of its comment; NULL if there are not so
@@ -91,10 +100,9 @@ static char *uncomment(const char *text, size_t n)
         return found ? buf_steal(&buf) : NULL;
 }
 
-static void test_each_line_of_the_template_can_be_taken_out_of_its_comment(void **state)
+static void each_line(const char *target)
 {
-        (void)state;
-        CLEANUP_FREE char *text = form_template(NULL);
+        CLEANUP_FREE char *text = form_template(NULL, target);
         size_t fields = 0, conditional = 0;
         for (;; fields++) {
                 CLEANUP_FREE char *changed = uncomment(text, fields);
@@ -112,12 +120,22 @@ static void test_each_line_of_the_template_can_be_taken_out_of_its_comment(void 
         size_t optional = 0, with_mode = 0;
         for (size_t i = 0; i < form_table_count; i++) {
                 const struct form_field *field = &form_table[i];
-                optional += field->type != FORM_GROUP && !form_in_items(field) && !field->shown &&
-                            (!field->required || field->when);
+                if (field->type == FORM_GROUP || form_in_items(field) || form_of_other_target(field, target))
+                        continue;
+                optional += !field->shown && (!field->required || field->when);
                 with_mode += field->when != NULL;
         }
+        if (!str_is(target, "host")) /* it stands there */
+                optional--;
         assert_int_equal(fields, optional);
         assert_int_equal(conditional, with_mode);
+}
+
+static void test_each_line_of_the_template_can_be_taken_out_of_its_comment(void **state)
+{
+        (void)state;
+        for (const char *const *target = form_targets(); *target; target++)
+                each_line(*target);
 }
 
 /* ---- the schema ---- */
@@ -150,9 +168,13 @@ static void test_schema_has_every_field(void **state)
         const json_t *port = tree_get(schema, "properties.port");
         assert_int_equal(json_integer_value(json_object_get(port, "maximum")), 65535);
         assert_int_equal(json_integer_value(json_object_get(port, "default")), 443);
-        assert_int_equal(json_array_size(tree_get(schema, "properties.tls.properties.mode.enum")), 3);
+        assert_int_equal(json_array_size(tree_get(schema, "properties.tls.properties.mode.enum")), 6);
         assert_int_equal(json_array_size(tree_get(schema, "properties.tls.allOf")), 4);
         assert_int_equal(json_array_size(tree_get(schema, "properties.identity.allOf")), 2);
+        assert_int_equal(json_array_size(tree_get(schema, "properties.kubernetes.allOf")), 4);
+        assert_int_equal(
+                json_array_size(tree_get(schema, "allOf")), 2); /* the block, and nothing else, with its target */
+        assert_true(json_is_false(tree_get(schema, "allOf[1].then.properties.kubernetes")));
 }
 
 static void test_markdown_has_every_field(void **state)

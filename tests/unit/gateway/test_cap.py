@@ -6,6 +6,7 @@ import pytest
 from dask_gateway_server.backends.base import PublicException
 from dask_gateway_server.models import User
 from pangeo_gateway import backend as backend_module
+from pangeo_gateway import requests as requests_module
 from pangeo_gateway.limits import Size
 
 
@@ -112,11 +113,11 @@ def test_adapt_is_bounded_and_says_so(gateway):
         mine = g.backend.clusters_of("alice")
         bounded = g.backend._bounded({"op": "adapt", "minimum": 1, "maximum": 50, "active": True}, cluster, mine)
         assert (bounded["minimum"], bounded["maximum"]) == (1, 5)
-        said = backend_module.warning.get()
+        said = requests_module.warning.get()
         assert "cap" in said and "adapt(maximum=5)" in said
-        backend_module.warning.set(None)
+        requests_module.warning.set(None)
         open_ended = g.backend._bounded({"op": "adapt", "minimum": None, "maximum": None}, cluster, mine)
-        assert open_ended["maximum"] == 5 and backend_module.warning.get() is None
+        assert open_ended["maximum"] == 5 and requests_module.warning.get() is None
         with pytest.raises(Exception, match="cap"):
             g.backend._bounded({"op": "adapt", "minimum": 9, "maximum": 50}, cluster, mine)
         for nonsense in (-1, "3", 1.5, True):

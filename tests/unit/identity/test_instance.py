@@ -1,4 +1,4 @@
-"""roles/identity/directory.py: the files it writes. The server itself is tested in tests/unit/{client,kind,access}."""
+"""roles/identity/files/directory.py: the files it writes. The server itself is tested in tests/unit/{client,kind,access}."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ import tempfile
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-spec = importlib.util.spec_from_file_location("directory", ROOT / "roles/identity/directory.py")
+spec = importlib.util.spec_from_file_location("directory", ROOT / "roles/identity/files/directory.py")
 directory = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(directory)
 

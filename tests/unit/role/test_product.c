@@ -9,11 +9,13 @@
 
 #include <cmocka.h>
 
+#include "access/kube_values.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "form/form.h"
 #include "role/role.h"
+#include "tree/tree.h"
 
 #define STATE "/state with blanks"
 
@@ -145,10 +147,134 @@ static void every_sort_of_form(void **state)
         }
 }
 
+/* ---- Kubernetes ---- */
+
+static json_t *kubernetes_form(const char *entry, const char *mode, int choice, const char *pem)
+{
+        bool freeipa = choice % 2, ca = choice / 2 % 2, more = choice / 4 % 2;
+        CLEANUP_BUF struct buf text = BUF_INIT(1 << 16);
+        buf_str(&text, "cluster: demo\ntarget: kubernetes\nnotebook: {cpus: 1, ram: 2, storage: 1}\n");
+        if (!str_is(entry, "loadbalancer") || more)
+                buf_str(&text, "domain: pangeo.example.org\n");
+        buf_format(&text, "tls:\n  mode: %s\n", mode);
+        if (str_is(mode, "files"))
+                buf_format(&text, "  certificate: %s\n  key: %s\n", pem, pem);
+        if (str_is(mode, "acme"))
+                buf_str(&text, "  email: hostmaster@example.org\n");
+        if (str_is(mode, "acme") && ca)
+                buf_format(&text, "  acme_server: https://ca.example.org/acme/directory\n  acme_ca: %s\n", pem);
+        if (freeipa)
+                buf_format(&text,
+                        "identity:\n  provider: freeipa\n  server: ldaps://ipa.example.org\n  suffix: "
+                        "dc=example,dc=org\n"
+                        "  bind_dn: uid=caas,dc=example,dc=org\n  bind_password_file: %s\n",
+                        pem);
+        if (freeipa && ca)
+                buf_format(&text, "  ca: %s\n", pem);
+        if (more)
+                buf_str(&text, "environments:\n  - {name: climate, description: Ours, image: example.org/climate}\n");
+        buf_format(&text, "kubernetes:\n  entry: %s\n", entry);
+        if (str_is(mode, "secret"))
+                buf_str(&text, "  tls_secret: given\n");
+        if (str_is(mode, "cert-manager"))
+                buf_str(&text, "  cert_issuer: letsencrypt\n");
+        if (more)
+                buf_str(&text, "  placeholders: 2\n  storage_class: fast\n  images: {registry: mirror.example.org, "
+                               "pull_secret: pull}\n");
+        struct form_facts facts = {.address = "192.0.2.1"};
+        struct diags diags = {0};
+        json_t *form = NULL;
+        int r = form_read(text.data, text.length, &facts, &form, NULL, &diags);
+        for (size_t i = 0; i < diags.count; i++)
+                print_error(
+                        "%s\n%d:%d: %s\n", text.data, diags.item[i].line, diags.item[i].column, diags.item[i].message);
+        diags_clear(&diags);
+        assert_int_equal(r, 0);
+        return form;
+}
+
+/* What the Pod Security level "restricted" wants of a container, and a quota. */
+static void check_container(const char *id, const json_t *container)
+{
+        const char *const required[] = {"securityContext.capabilities.drop[0]", "resources.requests.cpu",
+                "resources.requests.memory", "resources.limits.cpu", "resources.limits.memory", "image"};
+        for (size_t i = 0; i < sizeof required / sizeof *required; i++)
+                if (!json_string_length(tree_get(container, required[i]))) {
+                        print_error("%s: %s of a container is missing\n", id, required[i]);
+                        fail();
+                }
+        assert_true(json_is_false(tree_get(container, "securityContext.allowPrivilegeEscalation")));
+}
+
+static void check_pod(const char *id, const json_t *pod)
+{
+        const char *const lists[] = {"initContainers", "containers"};
+        assert_true(json_is_true(tree_get(pod, "securityContext.runAsNonRoot")));
+        assert_string_equal(json_string_value(tree_get(pod, "securityContext.seccompProfile.type")), "RuntimeDefault");
+        assert_true(json_integer_value(tree_get(pod, "securityContext.runAsUser")) > 0);
+        assert_true(json_is_array(tree_get(pod, "tolerations")) && json_is_object(tree_get(pod, "nodeSelector")));
+        for (size_t list = 0; list < 2; list++) {
+                size_t i;
+                const json_t *container;
+                json_array_foreach (json_object_get(pod, lists[list]), i, container)
+                        check_container(id, container);
+        }
+}
+
+static void check_kubernetes(const json_t *form, const char *what)
+{
+        struct err *err = NULL;
+        json_t *kube = NULL;
+        assert_int_equal(kube_values(".", "demo", form, &kube, NULL), 0);
+        json_auto_t *values = json_pack("{s:O, s:o, s:{s:s, s:s, s:s}, s:{s:s}, s:{s:s, s:s, s:s}, s:{s:b}}", "form",
+                form, "kubernetes", kube, "cluster", "name", "demo", "dir", "/state/clusters/demo", "cache",
+                "/state/cache", "state", "dir", "/state", "caas", "libexec", "/libexec", "version", "1.0", "data",
+                "/data", "host", "systemd", 0);
+        CLEANUP_RESOURCES struct resources resources = {0};
+        struct role_secrets secrets = {0};
+        if (role_load(".", "kubernetes", values, &resources, &secrets, &err) < 0) {
+                CLEANUP_FREE char *text = err_text(err);
+                print_error("%s: %s\n", what, text);
+                err_free(err);
+                fail();
+        }
+        for (size_t i = 0; i < resources.count; i++) {
+                const struct resource *r = &resources.item[i];
+                const json_t *object = json_object_get(r->spec, "object");
+                const json_t *pod = tree_get(object, "spec.template.spec");
+                assert_false(strncmp(r->kind, "host.", 5) == 0 && !str_is(r->kind, "host.certificate"));
+                if (pod)
+                        check_pod(r->id, pod);
+        }
+        static const char *const read_by_commands[] = {"identity/access", "hub/access", "gateway/access", "hub/service",
+                "proxy/chp", "proxy/public_service", "proxy/trust"};
+        for (size_t i = 0; i < sizeof read_by_commands / sizeof *read_by_commands; i++)
+                assert_non_null(find(&resources, read_by_commands[i]));
+        bool front = json_is_true(json_object_get(kube, "front"));
+        assert_true(!find(&resources, "proxy/front") == !front);
+        role_secrets_clear(&secrets);
+}
+
+static void every_sort_of_form_on_kubernetes(void **state)
+{
+        static const char *const ways[][2] = {{"loadbalancer", "acme"}, {"loadbalancer", "files"},
+                {"loadbalancer", "self-signed"}, {"ingress", "secret"}, {"ingress", "cert-manager"},
+                {"ingress", "files"}, {"ingress", "self-signed"}, {"nodeport", "proxy"}, {"nodeport", "files"},
+                {"nodeport", "self-signed"}};
+        CLEANUP_FREE char *pem = file_join(*state, "file.pem");
+        for (size_t way = 0; way < sizeof ways / sizeof *ways; way++)
+                for (int choice = 0; choice < 8; choice++) {
+                        json_auto_t *form = kubernetes_form(ways[way][0], ways[way][1], choice, pem);
+                        CLEANUP_FREE char *what = str_format("%s, %s, %d", ways[way][0], ways[way][1], choice);
+                        check_kubernetes(form, what);
+                }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(every_sort_of_form, setup, teardown),
+                cmocka_unit_test_setup_teardown(every_sort_of_form_on_kubernetes, setup, teardown),
         };
         return cmocka_run_group_tests_name("role/product", tests, NULL, NULL);
 }

@@ -2,15 +2,13 @@
 
 Those want `Authorization: token …` with the admin_token of gateway.json."""
 
-import asyncio
 import hmac
 
 from aiohttp import web
-from dask_gateway_server.backends.db_base import JobStatus
 
 from .limits import worker_size
 
-STOP_SECONDS = 8
+STOP_SECONDS = 3.5  # within those that the hub waits for an answer
 
 
 def routes(backend, token: str):
@@ -21,23 +19,19 @@ def routes(backend, token: str):
 
     def model(cluster):
         each = worker_size(cluster.config)
-        workers = cluster.active_workers()
         return {
             "name": cluster.name,
             "user": cluster.username,
-            "status": cluster.model_status.name.lower(),
             "environment": cluster.options.get("environment", ""),
-            "workers": len(workers),
-            "workers_running": sum(w.status == JobStatus.RUNNING for w in workers),
             "workers_wanted": cluster.count,
             "worker_cpus": each.millicores / 1000,
             "worker_memory": each.memory,
-            "started": cluster.start_time / 1000,
+            **backend.describe(cluster),
         }
 
     async def clusters(request):
         check(request)
-        alive = [c for c in backend.db.name_to_cluster.values() if c.status < JobStatus.STOPPED]
+        alive = backend.list_alive()
         users = {}
         for name in sorted({c.username for c in alive}):
             use = backend.ledger.real(backend.clusters_of(name))
@@ -55,13 +49,11 @@ def routes(backend, token: str):
         check(request)
         name = request.match_info["user"]
         request.app["authenticator"].forget(name)
-        alive = [c for c in backend.clusters_of(name) if c.status < JobStatus.STOPPED]
+        alive = [c for c in backend.clusters_of(name) if backend.ledger.is_alive(c)]
         for c in alive:
             await backend.stop_cluster(c.name)
-        waits = [asyncio.ensure_future(c.shutdown) for c in alive]
-        if waits:
-            await asyncio.wait(waits, timeout=STOP_SECONDS)
-        left = sum(c.status < JobStatus.STOPPED for c in alive)
+        await backend.ended(alive, STOP_SECONDS)
+        left = sum(backend.ledger.is_alive(c) for c in backend.clusters_of(name))
         return web.json_response({"stopped": len(alive) - left, "stopping": left}, status=202 if left else 200)
 
     async def here(request):

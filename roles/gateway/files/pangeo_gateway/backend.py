@@ -10,11 +10,9 @@ Of LocalBackend stays the state machine with its database. What differs:
 """
 
 import asyncio
-import contextvars
 import os
 import shutil
 
-from aiohttp import web
 from dask_gateway_server.backends.base import PublicException
 from dask_gateway_server.backends.db_base import JobStatus
 from dask_gateway_server.backends.local import LocalBackend, LocalClusterConfig
@@ -23,6 +21,7 @@ from traitlets import Float, Unicode
 from . import admin
 from .heartbeat import BadHeartbeat, checked
 from .limits import Ledger, Refused, scheduler_size, size, worker_size
+from .requests import CappedRequests, add_warning
 from .sandbox import Limits, Sandbox
 from .settings import account, load
 
@@ -34,9 +33,6 @@ LOGGED = (
     'log="$HOME/.local/share/dask-gateway/logs/$1"; name="$2"; shift 2; umask 077; '
     '{ mkdir -p "$log" && : >>"$log/$name.log"; } 2>/dev/null && exec >>"$log/$name.log" 2>&1; umask 022; exec "$@"'
 )
-
-# Said to the client with a request that was granted in part; set and read in the task of the request.
-warning: contextvars.ContextVar = contextvars.ContextVar("warning", default=None)
 
 
 class HostClusterConfig(LocalClusterConfig):
@@ -66,23 +62,23 @@ def worker_group(worker) -> str:
     return f"dask-{worker.cluster.name}-worker-{worker.name}"
 
 
-@web.middleware
-async def add_warning(request, handler):
-    """dask-gateway's client shows "msg" as a warning when "ok" is false."""
-    token = warning.set(None)
-    try:
-        response = await handler(request)
-        text = warning.get()
-    except ConnectionResetError:  # the proxy ended a watch of the routes and asks again
-        return web.Response()
-    finally:
-        warning.reset(token)
-    if text and response.status == 200:
-        return web.json_response({"ok": False, "msg": text})
-    return response
+class HostLedger(Ledger):
+    """Reads LocalBackend's own records."""
+
+    def is_alive(self, cluster):
+        return cluster.status < JobStatus.STOPPED
+
+    def is_leaving(self, cluster):
+        return cluster.target >= JobStatus.STOPPED
+
+    def staying(self, cluster):
+        return sum(not w.close_expected for w in cluster.active_workers())
+
+    def processes(self, cluster):
+        return sum(w.status < JobStatus.STOPPED for w in cluster.workers.values())
 
 
-class HostBackend(LocalBackend):
+class HostBackend(CappedRequests, LocalBackend):
     cluster_config_class = HostClusterConfig
     settings_path = Unicode(help="gateway.json", config=True)
 
@@ -91,7 +87,7 @@ class HostBackend(LocalBackend):
     async def setup(self, app):
         self.settings = load(self.settings_path)
         self.sandbox = Sandbox(self.settings)
-        self.ledger = Ledger(size(*self.settings.maximum))
+        self.ledger = HostLedger(size(*self.settings.maximum))
         self._waiting_for_room = set()
         os.makedirs(self.clusters_directory, exist_ok=True)
         os.chmod(self.clusters_directory, 0o711)  # users pass through to their own; nobody lists it
@@ -113,6 +109,25 @@ class HostBackend(LocalBackend):
     def clusters_of(self, username):
         return list(self.db.username_to_clusters.get(username, {}).values())
 
+    # For the provisioner (admin.py)
+
+    def list_alive(self):
+        return [c for c in self.db.name_to_cluster.values() if self.ledger.is_alive(c)]
+
+    def describe(self, cluster):
+        return {
+            "status": cluster.model_status.name.lower(),
+            "workers": len(cluster.active_workers()),
+            "workers_running": sum(w.status == JobStatus.RUNNING for w in cluster.active_workers()),
+            "started": cluster.start_time / 1000,
+        }
+
+    async def ended(self, clusters, seconds):
+        """Waits until they have ended, but no longer than that."""
+        waits = [asyncio.ensure_future(c.shutdown) for c in clusters]
+        if waits:
+            await asyncio.wait(waits, timeout=seconds)
+
     # The cap of a user
 
     async def start_cluster(self, user, cluster_options):
@@ -129,40 +144,8 @@ class HostBackend(LocalBackend):
         self.queue.put(cluster)
         return cluster.name
 
-    async def forward_message_to_scheduler(self, model, msg):
-        cluster = self.db.get_cluster(model.name)
-        mine = self.clusters_of(cluster.username)
-        try:
-            if msg["op"] == "scale":
-                self.ledger.promise(mine, cluster, msg["count"])
-            elif msg["op"] == "adapt" and msg.get("active", True):
-                msg = self._bounded(msg, cluster, mine)
-        except Refused as e:
-            raise PublicException(str(e)) from None
-        try:
-            await super().forward_message_to_scheduler(model, msg)
-        except BaseException:
-            self.ledger.drop(cluster)
-            raise
-
-    def _bounded(self, msg, cluster, mine):
-        """An adapt message with its bounds inside what fits now. Raises Refused when the minimum does not fit."""
-        low, high = msg.get("minimum"), msg.get("maximum")
-        for n in (low, high):
-            if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 0):
-                raise PublicException(f"adapt: whole numbers of workers expected, found {str(n)[:40]}")
-        room = self.ledger.room(mine, cluster)
-        if low:
-            self.ledger.promise(mine, cluster, low)
-        if high is None or high > room:
-            if high is not None:
-                warning.set(
-                    f"{self.ledger.describe(mine)}: at most {room} workers of {worker_size(cluster.config)} fit in "
-                    f"this cluster, so adapt(maximum={high}) becomes adapt(maximum={room}). "
-                    "Close or scale down other clusters and call adapt() again for more."
-                )
-            high = max(room, low or 0)
-        return {**msg, "minimum": low, "maximum": high}
+    def held(self, model):
+        return self.db.get_cluster(model.name)
 
     async def on_cluster_heartbeat(self, cluster_name, msg):
         cluster = self.db.get_cluster(cluster_name)

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-WORKER_NAME = re.compile(r"[0-9a-f]{32}")
+WORKER_NAME = re.compile(r"(?:dask-worker-)?[0-9a-f]{32}(?:-[a-z0-9]{1,10})?")
 MAX_COUNT = 100_000
 DASHBOARD = "owner"  # there is one; it is reached through the owner's Jupyter server, never through the gateway
 
@@ -25,22 +25,27 @@ def _loopback(address, scheme: str) -> str:
     return f"{scheme}://127.0.0.1:{parts.port}"
 
 
-def checked(msg) -> dict:
-    """The heartbeat with exactly the known members, each of its type. Raises BadHeartbeat."""
+def checked_counts(msg) -> dict:
+    """What a heartbeat says of workers, each member of its type. Raises BadHeartbeat."""
     if not isinstance(msg, dict):
         raise BadHeartbeat("a heartbeat is an object")
     count = msg.get("count")
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= MAX_COUNT:
         raise BadHeartbeat(f"count: {str(count)[:40]!r}")
-    out = {
-        "count": count,
-        "scheduler_address": _loopback(msg.get("scheduler_address"), "tls"),
-        "api_address": _loopback(msg.get("api_address"), "http"),
-        "dashboard_address": DASHBOARD,
-    }
+    out = {"count": count}
     for key in ("active_workers", "closing_workers", "closed_workers"):
         names = msg.get(key)
         if not isinstance(names, list):
             raise BadHeartbeat(f"{key} is a list")
         out[key] = [n for n in names if isinstance(n, str) and WORKER_NAME.fullmatch(n)]
     return out
+
+
+def checked(msg) -> dict:
+    """The heartbeat of a scheduler on this host, with exactly the known members. Raises BadHeartbeat."""
+    return {
+        **checked_counts(msg),
+        "scheduler_address": _loopback(msg.get("scheduler_address"), "tls"),
+        "api_address": _loopback(msg.get("api_address"), "http"),
+        "dashboard_address": DASHBOARD,
+    }

@@ -8,8 +8,6 @@ says.
 
 from typing import NamedTuple
 
-from dask_gateway_server.backends.db_base import JobStatus
-
 GB = 10**9
 
 
@@ -33,7 +31,8 @@ def size(cpus: float, memory: int) -> Size:
 
 
 def scheduler_size(config) -> Size:
-    return size(config.scheduler_cores, config.scheduler_memory)
+    """What it may use; on Kubernetes it is guaranteed less."""
+    return size(getattr(config, "scheduler_cores_limit", config.scheduler_cores), config.scheduler_memory)
 
 
 def worker_size(config) -> Size:
@@ -47,38 +46,51 @@ class Refused(Exception):
 class Ledger:
     """Keeps what was promised to a cluster and has not come back in its heartbeat yet, so that two requests at once
     cannot both be granted the same room. All methods run in the gateway's event loop and none of them waits: check and
-    promise are one step."""
+    promise are one step.
+
+    A cluster is anything with `name`, `config` and `count`, the number of workers that its scheduler wants. What else
+    is known of one differs between backends: the five methods that follow."""
 
     def __init__(self, cap: Size):
         self.cap = cap
         self._promised: dict[str, int] = {}
 
+    def is_alive(self, cluster) -> bool:
+        """Has it not ended yet?"""
+        raise NotImplementedError
+
+    def is_leaving(self, cluster) -> bool:
+        """Was it told to end?"""
+        raise NotImplementedError
+
+    def staying(self, cluster) -> int:
+        """Its workers that are there, or start, and were not told to close."""
+        raise NotImplementedError
+
+    def processes(self, cluster) -> int:
+        """Its workers that have not ended yet."""
+        raise NotImplementedError
+
     def wanted(self, cluster) -> int:
-        return max(cluster.count, self._promised.get(cluster.name, 0), self._staying(cluster))
+        return max(cluster.count, self._promised.get(cluster.name, 0), self.staying(cluster))
 
-    @staticmethod
-    def _staying(cluster) -> int:
-        return sum(not w.close_expected for w in cluster.active_workers())
-
-    @staticmethod
-    def _alive(clusters):
-        return [c for c in clusters if c.status < JobStatus.STOPPED]
+    def _alive(self, clusters):
+        return [c for c in clusters if self.is_alive(c)]
 
     def use(self, clusters, without=None) -> Size:
         """What clusters (of one user) hold or were promised."""
         total = Size(0, 0)
         for c in self._alive(clusters):
-            if c is without:
+            if without is not None and c.name == without.name:
                 continue
-            if c.target >= JobStatus.STOPPED:  # on its way out: only what has not ended yet
+            if self.is_leaving(c):  # only what has not ended yet
                 total = total.plus(self._real(c))
             else:
                 total = total.plus(scheduler_size(c.config)).plus(worker_size(c.config), self.wanted(c))
         return total
 
     def _real(self, cluster) -> Size:
-        n = sum(w.status < JobStatus.STOPPED for w in cluster.workers.values())
-        return scheduler_size(cluster.config).plus(worker_size(cluster.config), n)
+        return scheduler_size(cluster.config).plus(worker_size(cluster.config), self.processes(cluster))
 
     def real(self, clusters) -> Size:
         """What the processes of clusters (of one user) that have not ended may take."""
@@ -97,7 +109,7 @@ class Ledger:
 
     def describe(self, clusters) -> str:
         alive = self._alive(clusters)
-        workers = sum(self.wanted(c) for c in alive if c.target < JobStatus.STOPPED)
+        workers = sum(self.wanted(c) for c in alive if not self.is_leaving(c))
         return (
             f"The cap on all your Dask clusters together is {self.cap}; they hold {self.use(clusters)} "
             f"({len(alive)} cluster{'s' * (len(alive) != 1)} with {workers} worker{'s' * (workers != 1)})"
@@ -130,10 +142,18 @@ class Ledger:
 
     def settle(self, clusters, cluster, count: int) -> int:
         """A heartbeat wants count workers: how many it gets. What was promised has arrived, or is no longer wanted."""
+        self.arrived(cluster, count)
+        allowed = max(self.room(clusters, cluster), self.staying(cluster))
+        return min(count, allowed)
+
+    def arrived(self, cluster, count: int) -> None:
+        """A heartbeat says count workers: if that is what was promised, the promise is kept."""
         if self._promised.get(cluster.name) == count:
             del self._promised[cluster.name]
-        allowed = max(self.room(clusters, cluster), self._staying(cluster))
-        return min(count, allowed)
+
+    def most(self, cluster) -> int:
+        """How many workers cluster could have if its user had no other."""
+        return self._fits(scheduler_size(cluster.config), worker_size(cluster.config))
 
     def drop(self, cluster) -> None:
         """The cluster has ended, or did not take what it was promised."""

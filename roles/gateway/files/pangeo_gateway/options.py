@@ -1,6 +1,8 @@
 """What a user may choose for a cluster, bounded by the form; Gateway().cluster_options() shows it."""
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 from dask_gateway_server.options import Float, Options, Select
 
@@ -9,25 +11,20 @@ from .settings import GB, MIN_WORKER_RAM, Settings
 MIN_WORKER_CPUS = 0.1
 
 
-def cluster_options(settings: Settings) -> Options:
+def bounded_options(settings: Settings, names: list[str], more: Callable[[Any, Any], dict[str, Any]]) -> Options:
+    """names: of the environments, the default first. more: what else a cluster is made of, from the options and the
+    user."""
     max_cpus, max_ram = settings.worker
     scheduler_cpus, scheduler_ram = settings.scheduler
-    environments = settings.environments
-    names = list(environments)
 
-    def configuration(options):
-        link = environments[options.environment]
-        dask = [os.path.join(link, "bin", "python"), "-m", "dask"]
+    def configuration(options, user):
         return {
             "worker_cores": options.worker_cores,
             "worker_memory": min(max_ram, round(options.worker_memory * GB)),
             "scheduler_cores": scheduler_cpus,
             "scheduler_memory": scheduler_ram,
-            "scheduler_cmd": [*dask, "scheduler"],
-            "worker_cmd": [*dask, "worker"],
             "idle_timeout": float(settings["idle_minutes"]) * 60,
-            # What the link leads to today: later workers of the cluster have the packages of its first ones.
-            "folder": os.path.realpath(link),
+            **more(options, user),
         }
 
     return Options(
@@ -42,3 +39,20 @@ def cluster_options(settings: Settings) -> Options:
         Select("environment", names, default=names[0], label="Environment"),
         handler=configuration,
     )
+
+
+def cluster_options(settings: Settings) -> Options:
+    """On a host: an environment is a folder."""
+    environments = settings.environments
+
+    def more(options, user):
+        link = environments[options.environment]
+        dask = [os.path.join(link, "bin", "python"), "-m", "dask"]
+        return {
+            "scheduler_cmd": [*dask, "scheduler"],
+            "worker_cmd": [*dask, "worker"],
+            # What the link leads to today: later workers of the cluster have the packages of its first ones.
+            "folder": os.path.realpath(link),
+        }
+
+    return bounded_options(settings, list(environments), more)

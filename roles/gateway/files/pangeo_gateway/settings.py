@@ -48,6 +48,12 @@ class Settings(dict):
         names = [e["default"], *(item["name"] for item in e["more"] or [])]
         return {name: f"{e['folder']}/{name}" for name in names}
 
+    @property
+    def images(self) -> dict[str, str]:
+        """On Kubernetes: the image of each environment by name, the default first."""
+        e = self["environments"]
+        return {e["default"]: e["image"], **{item["name"]: item["image"] for item in e["more"] or []}}
+
 
 def load(path: str) -> Settings:
     return Settings(json.loads(Path(path).read_text(encoding="utf-8")), os.path.abspath(path))

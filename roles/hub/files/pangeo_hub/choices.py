@@ -25,6 +25,7 @@ class Size:
     cpus: float
     ram: float  # GB, 10^9 bytes
     groups: frozenset[str] = frozenset()
+    gpus: int = 0
 
     @property
     def memory_bytes(self) -> int:
@@ -37,9 +38,12 @@ class Size:
 
 @dataclass(frozen=True)
 class Environment:
+    """path: its folder on a host; image: its image on Kubernetes."""
+
     name: str
     description: str
-    path: str
+    path: str = ""
+    image: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,16 +72,23 @@ class Choices:
                     cpus=float(profile.get("cpus") or plain.cpus),
                     ram=float(profile.get("ram") or plain.ram),
                     groups=frozenset(profile.get("groups") or []),
+                    gpus=int(profile.get("gpus") or 0),
                 )
             )
-        folder = settings["environments_folder"]
         self.environments = [
-            Environment(BUILT_IN, "The Pangeo libraries: xarray, Dask, Zarr and many more.", f"{folder}/{BUILT_IN}")
+            self._environment(
+                settings, {"name": BUILT_IN, "description": "The Pangeo libraries: xarray, Dask, Zarr and many more."}
+            ),
+            *(self._environment(settings, item) for item in settings.get("environments") or []),
         ]
-        for item in settings.get("environments") or []:
-            self.environments.append(
-                Environment(item["name"], item.get("description") or "", f"{folder}/{item['name']}")
-            )
+
+    @staticmethod
+    def _environment(settings: Settings, item: Mapping[str, Any]) -> Environment:
+        name, description = item["name"], item.get("description") or ""
+        kubernetes = settings.get("kubernetes")
+        if kubernetes:
+            return Environment(name, description, image=item.get("image") or kubernetes["image"])
+        return Environment(name, description, path=f"{settings['environments_folder']}/{name}")
 
     def sizes_for(self, groups: Collection[str]) -> list[Size]:
         return [size for size in self.sizes if not size.groups or size.groups & set(groups)]
@@ -94,6 +105,8 @@ class Choices:
             chosen = last.get("profile") if last.get("profile") in {size.key for size in sizes} else sizes[0].key
             for size in sizes:
                 detail = f"{_amount(size.cpus)} CPU, {_amount(size.ram)} GB memory"
+                if size.gpus:
+                    detail += f", {size.gpus} GPU"
                 rows.append(_option("profile", size.key, size.name, size.description, detail, size.key == chosen))
             rows.append("</fieldset>")
         if len(self.environments) > 1:

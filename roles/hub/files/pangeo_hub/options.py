@@ -19,13 +19,16 @@ def culler_command(settings: Settings) -> list[str] | None:
     if not minutes and not hours:
         return None
     timeout = minutes * 60 if minutes else NEVER_SECONDS
-    # It goes with the hub, however that ends; the next hub starts its own.
+    # On a host it goes with the hub, however that ends; the next hub starts its own. In a container all do.
+    kubernetes = settings.get("kubernetes")
+    start = [] if kubernetes else ["/usr/bin/setpriv", "--pdeathsig=TERM"]
     return [
-        "/usr/bin/setpriv",
-        "--pdeathsig=TERM",
+        *start,
         sys.executable,
         "-m",
         "jupyterhub_idle_culler",
+        # Not through the Service, which the hub's own pod need not be able to reach.
+        *(["--url=http://127.0.0.1:8081/hub/api"] if kubernetes else []),
         f"--timeout={timeout}",
         f"--cull-every={max(10, min(600, timeout // 6))}",
         f"--max-age={hours * 3600}",

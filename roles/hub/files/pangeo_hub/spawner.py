@@ -1,7 +1,7 @@
-"""Starts a person's server: home mounted, limits set, nothing of others visible, under their own numeric uid.
+"""Starts a person's server on a host: home mounted, limits set, nothing of others visible, under their own numeric uid.
 
-PangeoSpawner is what every way of starting shares; SandboxSpawner is the way for hosts without systemd (control groups and
-name spaces by caas-sandbox), systemd.py the other one."""
+HostSpawner is what both ways share; SandboxSpawner is the way for hosts without systemd (control groups and name spaces by
+caas-sandbox), systemd.py the other one."""
 
 import asyncio
 import os
@@ -14,17 +14,13 @@ from subprocess import DEVNULL, Popen
 from typing import Any
 
 from jupyterhub.spawner import LocalProcessSpawner
-from jupyterhub.utils import random_port, utcnow
-from tornado import web
+from jupyterhub.utils import random_port
 from tornado.httpclient import AsyncHTTPClient
 from traitlets import Any as AnyTrait
-from traitlets import Float, Unicode
-from traitlets.config import LoggingConfigurable
 
-from .accounts import Accounts, Ids
-from .choices import BadChoice, Choice, Choices, options_from_form
+from .accounts import Ids
+from .base import PangeoSpawner, StartFailed, home_bytes
 from .port import HeldPort, Taken, hold, listener
-from .settings import Settings
 
 HOME_SECONDS = 60.0
 POLL_SECONDS = 0.1
@@ -36,68 +32,24 @@ LOG_PREFIX = re.compile(r"^\[\w \d{4}-\d\d-\d\d [\d:.]+ \w+\] ")
 LAUNCH = 'log="$HOME/' + LOG_NAME + '"; if : >"$log"; then exec "$@" >>"$log" 2>&1; else exec "$@" >/dev/null 2>&1; fi'
 
 
-class StartFailed(web.HTTPError):
-    """A start that failed in a way that can be explained to the person who waits for it."""
-
-    def __init__(self, message: str, status: int = 500) -> None:
-        super().__init__(status, message.replace("%", "%%"))
-        self.jupyterhub_message = message
-
-
-class PangeoSpawner(LoggingConfigurable):
-    """In front of another Spawner class, which starts and watches processes. settings, accounts and choices are given by
-    jupyterhub_config.py."""
-
-    settings: Settings = AnyTrait(config=True)
-    accounts: Accounts = AnyTrait(config=True)
-    choices: Choices = AnyTrait(config=True)
-
-    stopped_because = Unicode(
-        "", help="Why the last server ended, in words for its owner; kept over restarts of the hub"
-    )
-    withdrawn = Unicode("", help="Set while access is being withdrawn: a start that is under way fails with it")
-    stop_seconds = Float(10.0, help="How long a server may take to stop by itself")
+class HostSpawner(PangeoSpawner):
+    """In front of another Spawner class, which starts and watches processes of this host."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._steps: list[str] = []
-        self._began = 0.0
-        self._choice: Choice | None = None
         self._held: HeldPort | None = None
         self._uid: int | None = None  # which the server runs under
-
-    # --- what is chosen ---
-
-    def _group_names(self) -> list[str]:
-        return [group.name for group in self.user.groups]
-
-    async def get_options_form(self) -> str:
-        return self.choices.form(self._group_names(), self.orm_spawner.user_options)
-
-    def options_from_form(self, form_data: dict[str, list[str]]) -> dict[str, str]:
-        options = options_from_form(form_data)
-        self._resolve(options)
-        return options
-
-    def _resolve(self, options: dict[str, Any] | None) -> Choice:
-        try:
-            return self.choices.resolve(options, self._group_names())
-        except BadChoice as error:
-            raise StartFailed(str(error), 400) from error
 
     # --- what is kept in the hub's database ---
 
     def get_state(self) -> dict[str, Any]:
         state = super().get_state()
-        if self.stopped_because:
-            state["stopped_because"] = self.stopped_because
         if self._uid is not None:
             state["uid"] = self._uid
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
-        self.stopped_because = state.get("stopped_because", "")
         self._uid = state.get("uid")
 
     # --- start ---
@@ -116,25 +68,15 @@ class PangeoSpawner(LoggingConfigurable):
         return f"{self.settings['homes']['mounts']}/{self.user.name}"
 
     async def prepare(self) -> Ids:
-        """All that comes before the process: choice, account, home. Sets the limits that get_env() tells the server."""
-        self._fail_if_withdrawn()
-        self._steps.clear()
-        self._began = time.time()
-        self.stopped_because = ""
-        self._choice = self._resolve(self.user_options)
+        """All that comes before the process: choice, account, home."""
+        choice = self.begin()
         ids = self._ids()
         self._uid = ids.uid
-        self.mem_limit = self._choice.size.memory_bytes
-        self.cpu_limit = self._choice.size.cpus
         self.port = random_port()  # the last one's may be held by what is left of its connections
         self._steps.append("Opening your home folder")
         await self._mount_home(ids)
-        self._steps.append(f"Starting JupyterLab, environment {self._choice.environment.name}")
+        self._steps.append(f"Starting JupyterLab, environment {choice.environment.name}")
         return ids
-
-    def _fail_if_withdrawn(self) -> None:
-        if self.withdrawn:
-            raise StartFailed(f"The start was broken off: {self.withdrawn}.", 403)
 
     async def _mount_home(self, ids: Ids) -> None:
         homes = self.settings["homes"]
@@ -289,34 +231,14 @@ class PangeoSpawner(LoggingConfigurable):
 
     # --- why it ended ---
 
-    def explain_stop(self) -> str:
-        """Called when a server is stopped from outside and nobody has left a reason."""
-        idle = self.settings["idle"]
-        now = utcnow(with_tz=False)
-        minutes, hours = idle["notebook_minutes"], idle["max_hours"]
-        active, started = self.orm_spawner.last_activity, self.orm_spawner.started
-        if hours and started and (now - started).total_seconds() >= hours * 3600:
-            return f"it had run for {counted(hours, 'hour')}, the longest a server may"
-        # The hub rounds and the culler looks only now and then: a little less counts as well.
-        if minutes and active and (now - active).total_seconds() >= minutes * 60 * 0.95:
-            return f"it had not been used for {counted(minutes, 'minute')}"
-        return "you or an administrator stopped it"
-
     def explain_end(self, status: int) -> str:
-        """Called when a server turns out to have ended by itself."""
+        """As of every server, and where its log is."""
         if status in (137, -9):
             return "it was killed, most likely because it needed more memory than it has"
         return f"it ended by itself (exit status {status}); the last lines of its log are in ~/{LOG_NAME}"
 
-    async def poll_and_notify(self) -> int | None:
-        # Before the hub hears of it, because what it does then is to save the state and to forget this object.
-        status = await self.poll()
-        if status is not None and not self.stopped_because:
-            self.stopped_because = self.explain_end(status)
-        return await super().poll_and_notify()
 
-
-class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
+class SandboxSpawner(HostSpawner, LocalProcessSpawner):
     """A child process of the hub in control groups and name spaces of its own; it outlives the hub and is found again by
     process id and start time."""
 
@@ -398,14 +320,6 @@ class SandboxSpawner(PangeoSpawner, LocalProcessSpawner):
         _, errors = await process.communicate()
         if process.returncode != 0:
             self.log.error("ending what is left of %s: %s", self.group, errors.decode(errors="replace").strip())
-
-
-def counted(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
-
-
-def home_bytes(settings: Settings) -> int:
-    return round(float(settings["notebook"]["storage"]) * 1_000_000_000)
 
 
 def start_ticks(pid: int) -> int | None:

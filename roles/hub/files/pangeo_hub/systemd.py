@@ -4,10 +4,11 @@ import asyncio
 
 from systemdspawner import SystemdSpawner, systemd
 
-from .spawner import PangeoSpawner, StartFailed
+from .base import StartFailed
+from .spawner import HostSpawner
 
 
-class PangeoSystemdSpawner(PangeoSpawner, SystemdSpawner):
+class PangeoSystemdSpawner(HostSpawner, SystemdSpawner):
     """Unlike the stock class: numeric uid of the directory (no account on the host), no swap, a limit of processes, home and
     environment bound into a private view. The unit starts as root and caas-sandbox gives that up: systemd itself refuses a
     User= that the host does not know."""

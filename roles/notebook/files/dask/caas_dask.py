@@ -3,9 +3,14 @@
 Dask serves its dashboard, metrics and profiles over plain HTTP to whoever reaches the port, and all users of a host
 reach all of its loopback ports. A scheduler therefore serves on a socket in its owner's home, which the owner's Jupyter
 server opens to the owner alone (pangeo_notebook.dashboard), and a worker serves nothing.
+
+A pod has no such home. There a scheduler serves on its port, but only to requests that name a secret made of the
+cluster's key: dask-gateway gives that key to the owner and nobody else.
 """
 
 import contextlib
+import hashlib
+import hmac
 import os
 import shutil
 import socket
@@ -14,6 +19,7 @@ import time
 from distributed import Scheduler
 from distributed.http.routing import RoutingApplication
 from distributed.node import ServerNode
+from tornado import web
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 
@@ -21,12 +27,48 @@ FOLDER = os.path.join(os.path.expanduser("~"), ".local", "share", "dask-gateway"
 LOGS_KEPT = 20  # clusters
 
 
+KEY_FILE = "DASK_DISTRIBUTED__COMM__TLS__SCHEDULER__KEY"
+HEADER = "X-Caas-Dashboard"
+
+
+def dashboard_secret(key: bytes) -> str:
+    """The same as in pangeo_notebook.dashboard."""
+    return hmac.new(key, b"dashboard", hashlib.sha256).hexdigest()
+
+
+class GuardedApplication(RoutingApplication):
+    """Serves who knows the secret, websockets included."""
+
+    def __init__(self, routes, secret: str):
+        super().__init__(routes)
+        self._secret = secret.encode()
+
+    def find_handler(self, request, **kwargs):
+        given = request.headers.get(HEADER, "").encode()
+        if hmac.compare_digest(given, self._secret):
+            return super().find_handler(request, **kwargs)
+        return self.get_handler_delegate(request, web.ErrorHandler, {"status_code": 403})
+
+
 def socket_path(cluster: str) -> str:
     return os.path.join(FOLDER, f"{cluster}.sock")
 
 
+def _serve_guarded(self, routes) -> None:
+    with open(os.environ[KEY_FILE], "rb") as file:
+        secret = dashboard_secret(file.read())
+    self.http_application = GuardedApplication(routes, secret)
+    self.http_server = HTTPServer(self.http_application)
+    self.http_server.listen(8787)
+    self.http_server.address, self.http_server.port = "", 8787
+    self.services["dashboard"] = self.http_server
+
+
 def _serve(self, routes, dashboard_address=None, default_port=0, ssl_options=None):
     """Stands in for ServerNode.start_http_server."""
+    if isinstance(self, Scheduler) and os.environ.get("CAAS_DASK_DASHBOARD") == "key":
+        _serve_guarded(self, routes)
+        return
     self.http_application = RoutingApplication(routes)
     self.http_server = HTTPServer(self.http_application)
     self.http_server.address, self.http_server.port = "", 0
@@ -72,7 +114,7 @@ def _tidy(cluster: str) -> None:
 
 def dask_setup(server) -> None:
     cluster = os.environ.get("DASK_GATEWAY_CLUSTER_NAME", "")
-    if isinstance(server, Scheduler) and cluster:
+    if isinstance(server, Scheduler) and cluster and os.path.isdir(FOLDER):
         with contextlib.suppress(OSError):
             _tidy(cluster)
 

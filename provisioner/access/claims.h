@@ -1,0 +1,12 @@
+/* Homes on Kubernetes: the claims of users' servers. For this folder only. */
+#ifndef CAAS_ACCESS_CLAIMS_H
+#define CAAS_ACCESS_CLAIMS_H
+
+#include "base/err.h"
+#include "kind/kube_server.h"
+
+/* Deletes the claims of one user, and those that users whose names begin with `prefix` left behind more than
+ * left_behind_s ago. Not being there is fine. The claim goes when no pod uses it any more. */
+int claims_delete(struct kube_link *link, const char *user, const char *prefix, long left_behind_s, struct err **err);
+
+#endif

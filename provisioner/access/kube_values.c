@@ -1,0 +1,194 @@
+#include "access/kube_values.h"
+
+#include <math.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "tree/tree.h"
+
+/* What one is sure of, and at most how many times of it in CPUs: a burst at the start is short, and a quota may ask for
+ * a limit. */
+#define CPU_BURST 4.0
+#define CPU_LEAST 1.0
+/* API, controller and Traefik; and with hub, proxy, Caddy, the directory, an image puller and one server. */
+#define GATEWAY_PODS 3
+#define PODS         9
+/* Of a notebook's CPUs, as roles/hub/files/pangeo_hub/kube.py has it. */
+#define CPU_SHARE 0.05
+
+static const char *text_of(const json_t *object, const char *key)
+{
+        const char *text = json_string_value(json_object_get(object, key));
+        return text ? text : "";
+}
+
+static json_t *text_or_null(const json_t *object, const char *key)
+{
+        const char *text = text_of(object, key);
+        return *text ? json_string(text) : json_null();
+}
+
+static json_t *or_empty(const json_t *object, const char *key, json_t *empty)
+{
+        json_t *value = json_object_get(object, key);
+        if (!value || json_is_null(value))
+                return empty;
+        json_decref(empty);
+        return json_incref(value);
+}
+
+/* ---- images ---- */
+
+static int read_images(const char *data_dir, struct tree **ret, struct err **err)
+{
+        CLEANUP_FREE char *path = file_join(data_dir, "roles/base/images.yaml");
+        int r = tree_load(path, ret, err);
+        if (r < 0)
+                return r;
+        const char *name;
+        json_t *image;
+        json_object_foreach (tree_root(*ret), name, image)
+                if (!json_is_string(image)) {
+                        *ret = tree_free(*ret);
+                        return err_set(err, ERR_INVALID, "%s: %s is no name of an image", path, name);
+                }
+        return 0;
+}
+
+static json_t *images_of(const json_t *list, const json_t *own)
+{
+        const char *registry = text_of(own, "registry"), *name;
+        json_t *ret = json_object(), *image;
+        json_object_foreach ((json_t *)list, name, image) {
+                const char *given = text_of(own, name), *ours = json_string_value(image);
+                CLEANUP_FREE char *full = *given      ? str_copy(given)
+                                          : *registry ? str_format("%s/%s", registry, ours)
+                                                      : str_copy(ours);
+                json_object_set_new(ret, name, json_string(full));
+        }
+        return ret;
+}
+
+/* ---- sizes ---- */
+
+static json_t *cpus(double cpus)
+{
+        CLEANUP_FREE char *text = str_format("%.0fm", fmax(1, round(cpus * 1000)));
+        return json_string(text);
+}
+
+/* GB of the form are 10^9 bytes. */
+static json_t *memory(double gb)
+{
+        CLEANUP_FREE char *text = str_format("%.0fM", fmax(1, round(gb * 1000)));
+        return json_string(text);
+}
+
+static json_t *size(double sure_cpus, double gb)
+{
+        return json_pack("{s:{s:o, s:o}, s:{s:o, s:o}}", "requests", "cpu", cpus(sure_cpus), "memory", memory(gb),
+                "limits", "cpu", cpus(fmax(CPU_LEAST, CPU_BURST * sure_cpus)), "memory", memory(gb));
+}
+
+static double notebook_number(const json_t *form, const char *key)
+{
+        return json_number_value(json_object_get(json_object_get(form, "notebook"), key));
+}
+
+static json_t *sizes_of(const json_t *form)
+{
+        json_t *ret = json_object(), *part;
+        const char *name;
+        json_object_foreach (json_object_get(json_object_get(form, "kubernetes"), "resources"), name, part)
+                json_object_set_new(ret, name,
+                        size(json_number_value(json_object_get(part, "cpus")),
+                                json_number_value(json_object_get(part, "ram"))));
+        json_object_set_new(
+                ret, "notebook", size(CPU_SHARE * notebook_number(form, "cpus"), notebook_number(form, "ram")));
+        json_object_set_new(ret, "small",
+                json_pack("{s:{s:s, s:s}, s:{s:s, s:s}}", "requests", "cpu", "1m", "memory", "10M", "limits", "cpu",
+                        "100m", "memory", "50M"));
+        return ret;
+}
+
+/* What a quota of the namespace has to leave: the cluster itself, its two claims and the server of one user. */
+static json_t *quota_of(const json_t *form)
+{
+        double cpu = CPU_SHARE * notebook_number(form, "cpus"), ram = notebook_number(form, "ram");
+        json_t *part;
+        const char *name;
+        json_object_foreach (json_object_get(json_object_get(form, "kubernetes"), "resources"), name, part) {
+                int pods = str_is(name, "gateway") ? GATEWAY_PODS : 1;
+                cpu += pods * json_number_value(json_object_get(part, "cpus"));
+                ram += pods * json_number_value(json_object_get(part, "ram"));
+        }
+        return json_pack("{s:f, s:f, s:i, s:f, s:i}", "cpu", cpu, "memory", ram * 1e9, "pods", PODS, "storage",
+                notebook_number(form, "storage") * 1e9 + 2 * 1073741824.0, "claims", 3);
+}
+
+/* ---- the way in ---- */
+
+#define ISSUER "cert-manager.io/cluster-issuer"
+
+/* What controllers that know these need for uploads and for kernels that are open for days; the form's come on top. */
+static json_t *annotations_of(const json_t *own, const char *entry, const char *tls_mode)
+{
+        json_t *ret = json_object();
+        if (str_is(entry, "ingress")) {
+                static const char *const nginx[][2] = {
+                        {"nginx.ingress.kubernetes.io/proxy-body-size", "0"},
+                        {"nginx.ingress.kubernetes.io/proxy-read-timeout", "86400"},
+                        {"nginx.ingress.kubernetes.io/proxy-send-timeout", "86400"},
+                };
+                for (size_t i = 0; i < sizeof nginx / sizeof *nginx; i++)
+                        json_object_set_new(ret, nginx[i][0], json_string(nginx[i][1]));
+                if (str_is(tls_mode, "cert-manager"))
+                        json_object_set_new(ret, ISSUER, json_string(text_of(own, "cert_issuer")));
+        }
+        json_object_update(ret, json_object_get(own, "annotations"));
+        return ret;
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
+{
+        return str_is(word, a) || str_is(word, b) || str_is(word, c);
+}
+
+static json_t *entry_of(const json_t *form, const json_t *own)
+{
+        const char *entry = *text_of(own, "entry") ? text_of(own, "entry") : "loadbalancer";
+        const char *mode = text_of(json_object_get(form, "tls"), "mode"), *secret = text_of(own, "tls_secret");
+        bool own_tls = is_one_of(mode, "acme", "files", "self-signed");
+        json_t *port = json_object_get(own, "node_port");
+        return json_pack("{s:s, s:o, s:b, s:b, s:s, s:o, s:o}", "entry", entry, "annotations",
+                annotations_of(own, entry, mode), "own_tls", (int)own_tls, "front",
+                (int)(own_tls && !str_is(entry, "ingress")), "tls_secret",
+                str_is(mode, "secret") ? secret : "jupyterhub-tls", "node_port",
+                json_integer_value(port) > 0 ? json_incref(port) : json_null(), "balancer_ip",
+                text_or_null(form, "external_ip"));
+}
+
+int kube_values(const char *data_dir, const char *cluster, const json_t *form, json_t **ret, struct err **err)
+{
+        const json_t *own = json_object_get(form, "kubernetes");
+        const json_t *images = json_object_get(own, "images");
+        const char *namespace = text_of(own, "namespace"), *pull_secret = text_of(images, "pull_secret");
+        struct tree *list = NULL;
+        int r = read_images(data_dir, &list, err);
+        if (r < 0)
+                return r;
+        json_t *secrets = json_array();
+        if (*pull_secret)
+                json_array_append_new(secrets, json_pack("{s:s}", "name", pull_secret));
+        json_t *all = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "namespace",
+                *namespace ? namespace : cluster, "ingress_class", text_or_null(own, "ingress_class"), "storage_class",
+                text_or_null(own, "storage_class"), "node_selector", or_empty(own, "node_selector", json_object()),
+                "tolerations", or_empty(own, "tolerations", json_array()), "pull_secrets", secrets, "images",
+                images_of(tree_root(list), images), "resources", sizes_of(form));
+        json_object_set_new(all, "quota", quota_of(form));
+        json_object_update_new(all, entry_of(form, own));
+        *ret = all;
+        tree_free(list);
+        return 0;
+}

@@ -1,0 +1,22 @@
+/* What roles of the Kubernetes target may name as ${kubernetes.…}, computed from the form and roles/base/images.yaml:
+ *
+ *   namespace; storage_class, ingress_class, node_port, balancer_ip (null where the form leaves them to the cluster)
+ *   node_selector, tolerations, pull_secrets ([{name}])
+ *   quota, as kube.requirements wants it
+ *   entry; annotations of its Service or Ingress; tls_secret, the name of the Ingress' or Caddy's
+ *   own_tls: the certificate is ours to serve or hand on; front: Caddy serves it
+ *   images.<name>      the form's own, or ours with the mirror's name before it
+ *   resources.<name>   {requests: {cpu, memory}, limits: {cpu, memory}} of each part of the form's
+ * kubernetes.resources, of "notebook", and of "small" for what only waits */
+#ifndef CAAS_ACCESS_KUBE_VALUES_H
+#define CAAS_ACCESS_KUBE_VALUES_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+
+/* form: a complete one with a block "kubernetes". *ret: a new reference. Reads the list of images; -ERR_INVALID or
+ * -ERR_NOT_FOUND for that one. */
+int kube_values(const char *data_dir, const char *cluster, const json_t *form, json_t **ret, struct err **err);
+
+#endif

@@ -1,0 +1,141 @@
+#include "kind/kube_server.h"
+
+#include <pthread.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "kind/kube_snapshot.h"
+#include "kind/spec.h"
+
+#define NAMESPACE_DEFAULT "default"
+
+struct forward {
+        char *name; /* "namespace/service:port" */
+        struct kube_forward *open;
+        int local_port;
+};
+
+struct kube_link {
+        json_t *target;
+        struct cancel *cancel;
+        pthread_mutex_t mutex; /* of kube */
+        struct kube *kube;
+        struct kube_snapshot *snapshot; /* while looking; NULL = ask each time */
+        pthread_mutex_t forward_mutex;  /* of what follows; opening one takes a while */
+        struct forward *forward;
+        size_t count, capacity;
+};
+
+struct kube_link *kube_link_new(const json_t *target, struct cancel *cancel)
+{
+        struct kube_link *link = mem_zero(sizeof *link);
+        link->target = json_deep_copy(target);
+        link->cancel = cancel;
+        pthread_mutex_init(&link->mutex, NULL);
+        pthread_mutex_init(&link->forward_mutex, NULL);
+        return link;
+}
+
+struct kube_link *kube_link_free(struct kube_link *link)
+{
+        if (!link)
+                return NULL;
+        for (size_t i = 0; i < link->count; i++) {
+                kube_forward_close(link->forward[i].open);
+                free(link->forward[i].name);
+        }
+        free(link->forward);
+        kube_snapshot_free(link->snapshot);
+        kube_close(link->kube);
+        json_decref(link->target);
+        pthread_mutex_destroy(&link->mutex);
+        pthread_mutex_destroy(&link->forward_mutex);
+        free(link);
+        return NULL;
+}
+
+int kube_link_open(struct kube_link *link, struct kube **ret, struct err **err)
+{
+        if (!link)
+                return err_set(err, ERR_INVALID, "this cluster's target is no Kubernetes cluster");
+        struct kube_options options = {.kubeconfig = spec_text(link->target, "kubeconfig", ""),
+                .context = spec_text(link->target, "context", ""),
+                .cancel = link->cancel};
+        pthread_mutex_lock(&link->mutex);
+        int r = link->kube ? 0 : kube_open(&options, &link->kube, err);
+        if (r == 0)
+                *ret = link->kube;
+        pthread_mutex_unlock(&link->mutex);
+        return r;
+}
+
+const char *kube_link_namespace(const struct kube_link *link)
+{
+        const char *name = link ? spec_text(link->target, "namespace", "") : "";
+        return *name ? name : NAMESPACE_DEFAULT;
+}
+
+void kube_link_look(struct kube_link *link, const char *cluster)
+{
+        if (link && !link->snapshot)
+                link->snapshot = kube_snapshot_new(cluster);
+}
+
+void kube_link_look_end(struct kube_link *link)
+{
+        if (link)
+                link->snapshot = kube_snapshot_free(link->snapshot);
+}
+
+int kube_link_get(struct kube_link *link, const struct kube_ref *ref, json_t **ret, struct err **err)
+{
+        struct kube *kube;
+        int r = kube_link_open(link, &kube, err);
+        if (r < 0)
+                return r;
+        return link->snapshot ? kube_snapshot_get(link->snapshot, kube, ref, ret, err) : kube_get(kube, ref, ret, err);
+}
+
+static int forward(
+        struct kube_link *link, const char *namespace, const char *service, int port, int *ret, struct err **err)
+{
+        CLEANUP_FREE char *name = str_format("%s/%s:%d", namespace, service, port);
+        for (size_t i = 0; i < link->count; i++)
+                if (str_is(link->forward[i].name, name)) {
+                        *ret = link->forward[i].local_port;
+                        return 0;
+                }
+        struct kube *kube;
+        struct forward made = {0};
+        int r = kube_link_open(link, &kube, err);
+        if (r == 0)
+                r = kube_forward_open(kube, namespace, service, port, &made.open, &made.local_port, err);
+        if (r < 0)
+                return r;
+        made.name = STEAL(name);
+        *ret = made.local_port;
+        MEM_GROW(link->forward, link->count, link->capacity);
+        link->forward[link->count++] = made;
+        return 0;
+}
+
+int kube_link_forward(struct kube_link *link, const char *namespace, const char *service, int port, int *ret_local_port,
+        struct err **err)
+{
+        if (!link)
+                return err_set(err, ERR_INVALID, "this cluster's target is no Kubernetes cluster");
+        pthread_mutex_lock(&link->forward_mutex);
+        int r = forward(link, namespace ? namespace : kube_link_namespace(link), service, port, ret_local_port, err);
+        pthread_mutex_unlock(&link->forward_mutex);
+        return r;
+}
+
+int kube_of(struct kind_ctx *ctx, struct kube **ret, struct err **err)
+{
+        return kube_link_open(ctx->kube, ret, err);
+}
+
+const char *kube_namespace_of(const struct kind_ctx *ctx)
+{
+        return kube_link_namespace(ctx->kube);
+}

@@ -1,0 +1,43 @@
+/* The Kubernetes API server that a cluster's form names: one connection pool and one set of port-forwards for all
+ * kinds and threads of a run. */
+#ifndef CAAS_KIND_KUBE_SERVER_H
+#define CAAS_KIND_KUBE_SERVER_H
+
+#include <jansson.h>
+
+#include "base/cancel.h"
+#include "base/err.h"
+#include "client/kube/kube.h"
+#include "kind/kind.h"
+
+struct kube_link;
+
+/* target: the form's block, {kubeconfig, context, namespace, …}; it is copied. Nothing is read or opened before the
+ * first use, so this cannot fail. */
+struct kube_link *kube_link_new(const json_t *target, struct cancel *cancel);
+struct kube_link *kube_link_free(struct kube_link *link); /* closes what is open; accepts NULL, returns NULL */
+
+/* Borrowed, opened at the first call. Thread-safe. link NULL: -ERR_INVALID (the form's target is no Kubernetes). */
+int kube_link_open(struct kube_link *link, struct kube **ret, struct err **err);
+
+/* The form's namespace; "default" if it names none. Borrowed. */
+const char *kube_link_namespace(const struct kube_link *link);
+
+/* Between these two, kube_link_get answers from lists that are read once; the engine plans in between. From one thread.
+ */
+void kube_link_look(struct kube_link *link, const char *cluster); /* link may be NULL */
+void kube_link_look_end(struct kube_link *link);
+
+/* As kube_get. Thread-safe. */
+int kube_link_get(struct kube_link *link, const struct kube_ref *ref, json_t **ret, struct err **err);
+
+/* A port on 127.0.0.1 that leads to the service's port, through the API server; kept open until the link is freed, and
+ * shared. namespace NULL = the form's. Thread-safe. */
+int kube_link_forward(struct kube_link *link, const char *namespace, const char *service, int port, int *ret_local_port,
+        struct err **err);
+
+/* The same three for a kind: with what its context names. */
+int kube_of(struct kind_ctx *ctx, struct kube **ret, struct err **err);
+const char *kube_namespace_of(const struct kind_ctx *ctx);
+
+#endif

@@ -1,0 +1,119 @@
+#include "kind/kube_snapshot.h"
+
+#include <pthread.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "kind/kind.h"
+#include "kind/kube_manifest.h"
+#include "tree/tree.h"
+
+/* A new connection costs both sides more than several requests over one that is there. */
+#define LISTS_AT_ONCE 2
+
+struct group {
+        char *name; /* "apps/v1 Deployment pangeo" */
+        bool loaded;
+        json_t *objects; /* by name */
+};
+
+struct kube_snapshot {
+        char *labels;
+        pthread_mutex_t mutex;
+        pthread_cond_t changed;
+        unsigned loading;
+        struct err *away; /* the server could not be asked: said for all, it is not tried again and again */
+        struct group **group;
+        size_t count, capacity;
+};
+
+struct kube_snapshot *kube_snapshot_new(const char *cluster)
+{
+        struct kube_snapshot *snapshot = mem_zero(sizeof *snapshot);
+        snapshot->labels = str_format("%s=%s,%s=%s", KUBE_LABEL_MANAGER, KUBE_MANAGED_BY, KUBE_LABEL_CLUSTER, cluster);
+        pthread_mutex_init(&snapshot->mutex, NULL);
+        pthread_cond_init(&snapshot->changed, NULL);
+        return snapshot;
+}
+
+struct kube_snapshot *kube_snapshot_free(struct kube_snapshot *snapshot)
+{
+        if (!snapshot)
+                return NULL;
+        for (size_t i = 0; i < snapshot->count; i++) {
+                kind_forget(snapshot->group[i]->objects);
+                free(snapshot->group[i]->name);
+                free(snapshot->group[i]);
+        }
+        free(snapshot->group);
+        err_free(snapshot->away);
+        free(snapshot->labels);
+        pthread_mutex_destroy(&snapshot->mutex);
+        pthread_cond_destroy(&snapshot->changed);
+        free(snapshot);
+        return NULL;
+}
+
+static int each(void *data, const json_t *object)
+{
+        const char *name = json_string_value(tree_get(object, "metadata.name"));
+        if (name)
+                json_object_set(data, name, (json_t *)object);
+        return 0;
+}
+
+/* The group of the name; *ret_new: it was not there, and is ours to load. With the mutex held. */
+static struct group *find(struct kube_snapshot *snapshot, const char *name, bool *ret_new)
+{
+        for (size_t i = 0; i < snapshot->count; i++)
+                if (str_is(snapshot->group[i]->name, name)) {
+                        *ret_new = false;
+                        return snapshot->group[i];
+                }
+        struct group *group = mem_zero(sizeof *group);
+        group->name = str_copy(name);
+        MEM_GROW(snapshot->group, snapshot->count, snapshot->capacity);
+        snapshot->group[snapshot->count++] = group;
+        *ret_new = true;
+        return group;
+}
+
+int kube_snapshot_get(
+        struct kube_snapshot *snapshot, struct kube *kube, const struct kube_ref *ref, json_t **ret, struct err **err)
+{
+        CLEANUP_FREE char *name =
+                str_format("%s %s %s", ref->api_version, ref->kind, ref->namespace ? ref->namespace : "");
+        bool ours;
+        pthread_mutex_lock(&snapshot->mutex);
+        struct group *group = find(snapshot, name, &ours);
+        while (ours ? snapshot->loading >= LISTS_AT_ONCE : !group->loaded)
+                pthread_cond_wait(&snapshot->changed, &snapshot->mutex);
+        if (ours) {
+                bool away = snapshot->away != NULL;
+                snapshot->loading++;
+                pthread_mutex_unlock(&snapshot->mutex);
+                json_t *objects = json_object();
+                struct kube_list list = {.api_version = ref->api_version,
+                        .kind = ref->kind,
+                        .namespace = ref->namespace,
+                        .labels = snapshot->labels};
+                CLEANUP_ERR struct err *fault = NULL;
+                if (!away) /* may we not list, each is asked for by itself */
+                        kube_list(kube, &list, each, objects, NULL, &fault);
+                pthread_mutex_lock(&snapshot->mutex);
+                if (fault && !snapshot->away && (fault->code == ERR_UNREACHABLE || fault->code == ERR_TIMEOUT))
+                        snapshot->away = STEAL(fault);
+                group->objects = objects;
+                group->loaded = true;
+                snapshot->loading--;
+                pthread_cond_broadcast(&snapshot->changed);
+        }
+        json_t *found = json_object_get(group->objects, ref->name);
+        int r = 0;
+        if (found)
+                *ret = json_incref(found);
+        else if (snapshot->away)
+                r = err_set(err, snapshot->away->code, "%s", snapshot->away->message);
+        pthread_mutex_unlock(&snapshot->mutex);
+        return found || r < 0 ? r : kube_get(kube, ref, ret, err);
+}

@@ -1,0 +1,21 @@
+/* What a cluster's objects looked like at one moment: read by lists, one a kind and namespace, when the first object of
+ * that kind is asked for. For planning, where hundreds of objects are looked at and nothing is changed meanwhile. */
+#ifndef CAAS_KIND_KUBE_SNAPSHOT_H
+#define CAAS_KIND_KUBE_SNAPSHOT_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "client/kube/kube.h"
+
+struct kube_snapshot;
+
+struct kube_snapshot *kube_snapshot_new(const char *cluster);
+struct kube_snapshot *kube_snapshot_free(struct kube_snapshot *snapshot); /* wipes; accepts NULL, returns NULL */
+
+/* As kube_get, of an object that carries the cluster's labels from the lists, of others from the server. Thread-safe.
+ */
+int kube_snapshot_get(
+        struct kube_snapshot *snapshot, struct kube *kube, const struct kube_ref *ref, json_t **ret, struct err **err);
+
+#endif

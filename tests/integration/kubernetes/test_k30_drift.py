@@ -1,0 +1,41 @@
+"""What somebody changed by hand is shown, and put right; what is not ours is left alone."""
+
+import json
+
+from bed import Lab
+
+
+def steps(lab: Lab) -> dict[str, str]:
+    shown = lab.caas.run("plan", str(lab.form), "--json", status=2).stdout
+    return {step["id"]: step["action"] for step in json.loads(shown)["steps"] if step["action"] != "none"}
+
+
+def test_scaling_by_hand_is_shown_and_repaired(lab: Lab) -> None:
+    lab.kubectl("scale", "deployment/proxy", "--replicas=2")
+    touched = steps(lab)
+    assert touched and all(name.startswith("proxy/") for name in touched), touched
+    text = lab.plan(status=2).stdout
+    assert "replicas" in text, text
+    lab.apply()
+    (proxy,) = [item for item in lab.get("deployment") if item["metadata"]["name"] == "proxy"]
+    assert proxy["spec"]["replicas"] == 1
+    lab.plan(status=0)
+
+
+def test_what_was_deleted_by_hand_comes_back(lab: Lab) -> None:
+    lab.kubectl("delete", "service", "proxy-api")
+    assert any(action == "create" for action in steps(lab).values())
+    lab.apply()
+    assert "proxy-api" in lab.names("service")
+    lab.settled()
+
+
+def test_a_label_of_somebody_else_is_no_drift(lab: Lab) -> None:
+    lab.kubectl("label", "deployment", "hub", "example.org/owner=somebody")
+    lab.plan(status=0)
+
+
+def test_objects_of_others_are_left_alone(lab: Lab) -> None:
+    lab.kubectl("create", "configmap", "somebody-elses", "--from-literal=a=b")
+    lab.apply()
+    assert "somebody-elses" in lab.names("configmap")

@@ -1,0 +1,108 @@
+"""A changed form touches what depends on the change, and no notebook that runs."""
+
+import os
+import signal
+import subprocess
+import time
+from typing import Any
+
+from bed import HOMES, SERVERS, Lab, eventually
+from hubclient import HubClient
+
+POINTS = (0.2, 0.6, 1.2, 2.5)
+
+
+def claim(lab: Lab) -> dict[str, Any]:
+    return next(item for item in lab.get("pvc", HOMES) if "alice" in item["metadata"]["name"])
+
+
+def running(lab: Lab) -> dict[str, Any]:
+    return next(item for item in lab.get("pod", SERVERS) if "alice" in item["metadata"]["name"])
+
+
+def test_a_grown_form_grows_homes_in_use(lab: Lab, alice_pod: HubClient) -> None:
+    before, pod = claim(lab), running(lab)
+    lab.write_form(storage=2)
+    assert "homes" in lab.plan(status=2).stdout
+    lab.apply()
+    after = claim(lab)
+    assert before["spec"]["resources"]["requests"]["storage"] != after["spec"]["resources"]["requests"]["storage"]
+    eventually(lambda: claim(lab)["status"]["capacity"]["storage"] in ("2G", "2000M", "2Gi", "2000000000"), 60)
+    assert running(lab)["metadata"]["uid"] == pod["metadata"]["uid"]
+    lab.plan(status=0)
+
+
+def test_a_smaller_home_is_refused_and_says_why(lab: Lab) -> None:
+    lab.write_form(storage=1)
+    said = lab.apply(status=1).stderr
+    assert "notebook.storage" in said and "2" in said
+    lab.write_form(storage=2)
+
+
+def test_a_fixed_field_is_refused(lab: Lab) -> None:
+    lab.write_form(storage=2, extra="  namespace: elsewhere\n")
+    assert "kubernetes.namespace" in lab.apply(status=1).stderr
+    lab.write_form(storage=2)
+
+
+def test_more_cpus_leave_running_servers_alone(lab: Lab, alice_pod: HubClient) -> None:
+    kernel = alice_pod.kernel()
+    kernel.run("remembered = 42")
+    pod = running(lab)
+    lab.write_form(cpus=0.75, storage=2)
+    lab.apply()
+    lab.settled()
+    now = running(lab)
+    assert now["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert now["status"]["containerStatuses"][0]["restartCount"] == 0
+    reply = eventually(lambda: alice_pod.request("GET", "/user/alice/api/status").status == 200, 60)
+    assert reply
+    again = alice_pod.kernel()
+    assert again.run("print(6 * 7)").text.strip() == "42"
+    again.close()
+
+
+def test_a_new_server_has_the_new_size(lab: Lab) -> None:
+    dora = lab.signed_in("dora")
+    dora.spawn()
+    pod = next(item for item in lab.get("pod", SERVERS) if "dora" in item["metadata"]["name"])
+    notebook = next(item for item in pod["spec"]["containers"] if item["name"] == "notebook")
+    assert notebook["resources"]["limits"]["cpu"] == "750m"
+    dora.stop()
+
+
+def kill_after(process: subprocess.Popen[str], seconds: float) -> bool:
+    time.sleep(seconds)
+    if process.poll() is not None:
+        assert process.returncode == 0, process.communicate()[0][-3000:]
+        return False
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    return True
+
+
+def test_killed_again_and_again_it_converges(lab: Lab) -> None:
+    lab.write_form(cpus=0.5, storage=2, top="idle: {notebook_minutes: 45}\n")
+    killed = [kill_after(lab.caas.start("apply", str(lab.form), "--yes"), point) for point in POINTS]
+    assert sum(killed) >= 2, killed
+    lab.apply()
+    lab.plan(status=0)
+    outcomes = [run["outcome"] for run in lab.caas.json("history", lab.name)]
+    assert outcomes[0] == "done" and "interrupted" in outcomes
+    lab.settled()
+
+
+def test_the_api_server_goes_away_for_a_while(lab: Lab) -> None:
+    lab.write_form(cpus=0.6, storage=2)
+    process = lab.caas.start("apply", str(lab.form), "--yes")
+    time.sleep(0.8)
+    lab.bed.fault("stop", "kube-apiserver")
+    try:
+        time.sleep(15)
+        assert process.poll() is None or process.returncode == 0
+    finally:
+        lab.bed.fault("start", "kube-apiserver")
+    said = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, said
+    lab.plan(status=0)
+    lab.settled()

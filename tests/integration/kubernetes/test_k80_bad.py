@@ -1,0 +1,129 @@
+"""What is wrong is said before anything is changed, so that somebody can put it right."""
+
+import base64
+import json
+from collections.abc import Iterator
+
+import pytest
+from bed import Bed, Lab
+
+NAMESPACE = "bad-input"
+
+
+@pytest.fixture
+def bad(lab: Lab, bed: Bed) -> Iterator[Lab]:
+    """A second cluster's form; whatever comes of it is gone afterwards."""
+    made = Lab(lab.caas, bed, NAMESPACE)
+    yield made
+    if NAMESPACE in {item["name"] for item in made.caas.json("list")}:
+        made.write_form()
+        made.caas.run("destroy", NAMESPACE, "--yes", "--delete-data")
+    bed.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=120s", seconds=150)
+
+
+def refused(bad: Lab, *words: str) -> str:
+    said = bad.apply(status=1).stderr
+    for word in words:
+        assert word in said, said
+    return said
+
+
+def untouched(bad: Lab) -> None:
+    assert not bad.bed.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found").strip()
+
+
+def test_a_wrong_context_names_those_that_there_are(bad: Lab) -> None:
+    bad.write_form(extra="  context: elsewhere\n")
+    refused(bad, "elsewhere", "admin")
+    untouched(bad)
+
+
+def test_a_kubeconfig_that_is_not_there(bad: Lab) -> None:
+    bad.form.write_text(bad.form.read_text().replace(str(bad.bed.kubeconfig), "nowhere/kubeconfig"))
+    refused(bad, "nowhere/kubeconfig")
+
+
+def test_nobody_at_the_address(bad: Lab) -> None:
+    text = bad.bed.kubeconfig.read_text()
+    server = next(line.split()[-1] for line in text.splitlines() if "server:" in line)
+    other = bad.caas.folder / "nobody.kubeconfig"
+    other.write_text(text.replace(server, "https://127.0.0.1:9"))
+    bad.form.write_text(bad.form.read_text().replace(str(bad.bed.kubeconfig), str(other)))
+    refused(bad, "127.0.0.1:9")
+
+
+def test_missing_rights_are_named_all_at_once(bad: Lab) -> None:
+    bad.bed.kubectl("create", "serviceaccount", "weak", "-n", "default")
+    try:
+        token = bad.bed.kubectl("create", "token", "weak", "-n", "default").strip()
+        config = json.loads(bad.bed.kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
+        config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
+        other = bad.caas.folder / "weak.kubeconfig"
+        other.write_text(json.dumps(config))
+        bad.form.write_text(bad.form.read_text().replace(str(bad.bed.kubeconfig), str(other)))
+        said = refused(bad, "deployments", "secrets", "persistentvolumeclaims")
+        assert token not in said
+        untouched(bad)
+    finally:
+        bad.bed.kubectl("delete", "serviceaccount", "weak", "-n", "default")
+
+
+def test_an_expired_token_says_so(bad: Lab) -> None:
+    header = base64.urlsafe_b64encode(b'{"alg":"RS256"}').decode().rstrip("=")
+    config = json.loads(bad.bed.kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
+    config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": f"{header}.e30.x"}}]
+    other = bad.caas.folder / "expired.kubeconfig"
+    other.write_text(json.dumps(config))
+    bad.form.write_text(bad.form.read_text().replace(str(bad.bed.kubeconfig), str(other)))
+    said = refused(bad)
+    assert "401" in said or "nauthorized" in said or "token" in said, said
+
+
+def test_no_default_storage_class(bad: Lab) -> None:
+    classes = json.loads(bad.bed.kubectl("get", "storageclass", "-o", "json"))["items"]
+    mark = "storageclass.kubernetes.io/is-default-class"
+    default = next(
+        item["metadata"]["name"] for item in classes if item["metadata"].get("annotations", {}).get(mark) == "true"
+    )
+    bad.bed.kubectl("annotate", "storageclass", default, f"{mark}=false", "--overwrite")
+    try:
+        refused(bad, "StorageClass")
+        untouched(bad)
+    finally:
+        bad.bed.kubectl("annotate", "storageclass", default, f"{mark}=true", "--overwrite")
+
+
+def test_a_storage_class_that_is_not_there(bad: Lab) -> None:
+    bad.write_form(extra="  storage_class: nowhere\n")
+    refused(bad, "nowhere")
+    untouched(bad)
+
+
+def test_a_quota_that_is_too_small(bad: Lab) -> None:
+    bad.bed.kubectl("create", "namespace", NAMESPACE)
+    bad.kubectl("create", "quota", "small", "--hard=requests.memory=500Mi,limits.memory=600Mi")
+    refused(bad, "quota")
+    assert not bad.names("deployment")
+
+
+def test_pod_security_that_allows_too_little_or_is_not_ours(bad: Lab) -> None:
+    bad.bed.kubectl("create", "namespace", NAMESPACE)
+    bad.bed.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    bad.kubectl("create", "deployment", "hub", "--image=nothing", "--replicas=0")
+    said = refused(bad, "hub", "not")
+    assert "Deployment" in said
+    (hub,) = bad.get("deployment")
+    assert hub["spec"]["template"]["spec"]["containers"][0]["image"] == "nothing"
+
+
+def test_an_image_that_cannot_be_pulled_ends_the_step_with_the_reason(bad: Lab) -> None:
+    bad.write_form(extra="  images: {proxy: registry.invalid/nothing:1}\n")
+    said = refused(bad, "registry.invalid/nothing:1")
+    assert "proxy" in said and ("pull" in said.lower()), said
+
+
+def test_a_domain_that_does_not_lead_there(bad: Lab) -> None:
+    bad.write_form(top="domain: nowhere.invalid\ntls: {mode: self-signed}\n")
+    said = refused(bad, "nowhere.invalid", "DNS entry")
+    assert "10.97." in said
+    assert "hub" not in bad.names("deployment")

@@ -1,0 +1,51 @@
+"""Nothing is left but claims; and they are taken up again. A lost journal is rebuilt from what is there."""
+
+import shutil
+
+import pytest
+from bed import HOMES, PASSWORD, Bed, Lab
+
+
+@pytest.mark.parametrize("lost", ["journal"])
+def test_a_lost_journal_is_rebuilt(lab: Lab, lost: str) -> None:
+    kept = lab.caas.folder / "kept-journal"
+    kept.mkdir()
+    for path in lab.caas.state.glob(f"{lost}.sqlite*"):
+        shutil.move(path, kept / path.name)
+    lab.caas.run("adopt", str(lab.form), "--yes")
+    lab.plan(status=0)
+    lab.signed_in("alice")
+
+
+def everything(lab: Lab) -> dict[str, set[str]]:
+    kinds = "deployment statefulset daemonset service secret configmap role rolebinding serviceaccount networkpolicy"
+    found = {kind: lab.names(kind, f"caas.pangeo.io/cluster={lab.name}") for kind in f"{kinds} pdb".split()}
+    return {kind: names for kind, names in found.items() if names}
+
+
+def test_destroy_leaves_only_claims_and_says_so(lab: Lab) -> None:
+    before = everything(lab)
+    assert before["deployment"] and before["secret"], before
+    said = lab.caas.run("destroy", lab.name, "--yes").stdout
+    assert everything(lab) == {}
+    assert not [pod for pod in lab.get("pod") if "deletionTimestamp" not in pod["metadata"]]
+    claims = lab.get("pvc")
+    assert any("alice" in item["metadata"]["name"] for item in claims)
+    assert "claim" in said and "kept" in said, said
+
+
+def test_apply_takes_them_up_again(lab: Lab) -> None:
+    lab.apply()
+    lab.caas.run("grant", lab.name, "alice")
+    client = lab.signed_in("alice", PASSWORD)
+    client.spawn()
+    kernel = client.kernel()
+    assert kernel.run("import os; print(open(os.path.expanduser('~/kept')).read())").text.strip() == "still here"
+    kernel.close()
+
+
+def test_destroy_with_the_data(lab: Lab, bed: Bed) -> None:
+    lab.caas.run("destroy", lab.name, "--yes", "--delete-data")
+    assert not lab.folder.exists()
+    assert not bed.names("pvc", lab.namespace, HOMES)
+    assert lab.name not in {item["name"] for item in lab.caas.json("list")}

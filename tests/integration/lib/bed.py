@@ -1,0 +1,193 @@
+"""A Kubernetes cluster of this machine's own (tests/testbed), and a Pangeo cluster on it. Where CAAS_TEST_KUBECONFIG names
+another Kubernetes cluster, that one is taken and left as it was."""
+
+import json
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+from hubclient import HubClient
+
+if TYPE_CHECKING:
+    from conftest import Caas
+
+ROOT = Path(__file__).resolve().parents[3]
+TESTBED = ROOT / "tests" / "testbed"
+STATES = Path("/var/tmp")
+PASSWORD = "quiet-Heron-42"
+HOMES = "component=singleuser-storage"
+SERVERS = "component=singleuser-server"
+FORM = """\
+cluster: {name}
+target: kubernetes
+notebook: {{cpus: {cpus}, ram: 1, storage: {storage}}}
+dask:
+  worker: {{cpus: 0.2, ram: 0.75}}
+  max: {{cpus: 1, ram: 2.5}}
+  idle_minutes: 10
+profiles:
+  - {{name: Small, description: Half of it, cpus: 0.5, ram: 0.75}}
+kubernetes:
+  kubeconfig: {kubeconfig}
+  resources:
+    hub: {{cpus: 0.1, ram: 0.5}}
+    proxy: {{cpus: 0.05, ram: 0.25}}
+    front: {{cpus: 0.05, ram: 0.25}}
+    gateway: {{cpus: 0.05, ram: 0.5}}
+    directory: {{cpus: 0.1, ram: 0.5}}
+"""
+
+
+class Bed:
+    """kubectl with an admin's rights, past caas."""
+
+    def __init__(self, kubeconfig: Path, name: str | None) -> None:
+        self.kubeconfig, self.name = kubeconfig, name
+
+    def _words(self) -> list[str]:
+        if "CAAS_TEST_KUBECTL" in os.environ:
+            return shlex.split(os.environ["CAAS_TEST_KUBECTL"])
+        bins = (STATES / f"caas-testbed-{self.name}" / "run" / "env").read_text()
+        folder = next(line[4:] for line in bins.splitlines() if line.startswith("BIN="))
+        return [f"{folder}/hyperkube", "kubectl"]
+
+    def kubectl(self, *words: str, given: str | None = None, status: int | None = 0, seconds: float = 120) -> str:
+        done = subprocess.run(
+            [*self._words(), "--kubeconfig", str(self.kubeconfig), *words],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
+        if status is not None and done.returncode != status:
+            raise AssertionError(f"kubectl {' '.join(words)}: status {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def get(self, kind: str, namespace: str, labels: str = "") -> list[dict[str, Any]]:
+        more = ["-l", labels] if labels else []
+        return json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json", *more))["items"]
+
+    def names(self, kind: str, namespace: str, labels: str = "") -> set[str]:
+        return {item["metadata"]["name"] for item in self.get(kind, namespace, labels)}
+
+    def fault(self, action: str, component: str) -> None:
+        """Makes a component of the cluster go away, or come back: `stop`, `start` …"""
+        if self.name is None:
+            pytest.skip("only the test bed's own cluster can be made to fail")
+        subprocess.run(["bash", TESTBED / "fault.sh", "--name", self.name, action, component], check=True, timeout=60)
+
+
+class Lab:
+    """A Pangeo cluster in a namespace of the same name."""
+
+    def __init__(self, caas: "Caas", bed: Bed, name: str) -> None:
+        self.caas, self.bed, self.name, self.namespace = caas, bed, name, name
+        self.form = caas.folder / f"{name}.yaml"
+        self.folder = caas.state / "clusters" / name
+        self.write_form()
+
+    def write_form(self, *, cpus: float = 1, storage: float = 1, extra: str = "", top: str = "") -> None:
+        """extra: more lines of the block kubernetes; top: of the form."""
+        text = FORM.format(name=self.name, cpus=cpus, storage=storage, kubeconfig=self.bed.kubeconfig)
+        self.form.write_text(text + extra + top)
+
+    def apply(self, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.caas.run("apply", str(self.form), "--yes", **options)
+
+    def plan(self, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.caas.run("plan", str(self.form), **options)
+
+    def get(self, kind: str, labels: str = "") -> list[dict[str, Any]]:
+        return self.bed.get(kind, self.namespace, labels)
+
+    def names(self, kind: str, labels: str = "") -> set[str]:
+        return self.bed.names(kind, self.namespace, labels)
+
+    def kubectl(self, *words: str, **options: Any) -> str:
+        return self.bed.kubectl(*words, "-n", self.namespace, **options)
+
+    def add_user(self, user: str, *, member: bool = True) -> None:
+        self.caas.run("user", "add", self.name, user, given=PASSWORD + "\n")
+        if member:
+            self.caas.run("grant", self.name, user)
+
+    @property
+    def url(self) -> str:
+        return next(item["url"] for item in self.caas.json("list") if item["name"] == self.name).rstrip("/")
+
+    def client(self) -> HubClient:
+        address = self.get("service", "component=proxy-public")
+        found = [item for item in address if item["spec"]["type"] == "LoadBalancer"]
+        ip = found[0]["status"]["loadBalancer"]["ingress"][0]["ip"]
+        return HubClient(self.url, str(self.folder / "ca" / "ca.crt"), address=ip)
+
+    def signed_in(self, user: str, password: str = PASSWORD) -> HubClient:
+        client = self.client()
+        status, text = client.login(user, password)
+        assert status == 302, (status, text)
+        return client
+
+    def settled(self) -> dict[str, Any]:
+        """The status, once nothing is on its way any more."""
+        return eventually(lambda: self.status(), 60)
+
+    def status(self) -> dict[str, Any] | None:
+        done = self.caas.start("status", self.name, "--json").communicate(timeout=120)[0]
+        status = json.loads(done[done.index("{") :])
+        return status if all(service["ready"] for service in status["services"]) else None
+
+
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T | None], seconds: float) -> T:
+    """What `look` finds, asked until there is something."""
+    end = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds:g} s")
+        time.sleep(0.25)
+
+
+@pytest.fixture(scope="session")
+def bed() -> Iterator[Bed]:
+    given = os.environ.get("CAAS_TEST_KUBECONFIG")
+    if given:
+        found = Path(given).resolve()
+        name = found.parent.name.removeprefix("caas-testbed-") if "caas-testbed-" in found.parent.name else None
+        yield Bed(found, name)
+        return
+    name = f"it{os.getpid()}"
+    up = subprocess.run(["bash", TESTBED / "up.sh", "--name", name], capture_output=True, text=True, timeout=2400)
+    assert up.returncode == 0, up.stderr[-4000:]
+    try:
+        yield Bed(Path(up.stdout.strip().splitlines()[-1]), name)
+    finally:
+        subprocess.run(["bash", TESTBED / "down.sh", "--name", name, "--wipe"], timeout=300)
+
+
+@pytest.fixture(scope="session")
+def lab(caas: "Caas", bed: Bed) -> Iterator[Lab]:
+    """Applied from nothing, with alice and dora as members and bob not."""
+    made = Lab(caas, bed, os.environ.get("CAAS_TEST_NAMESPACE", "lab"))
+    made.apply()
+    for user in ("alice", "dora"):
+        made.add_user(user)
+    made.add_user("bob", member=False)
+    yield made
+
+
+@pytest.fixture(scope="session")
+def alice_pod(lab: Lab) -> HubClient:
+    """alice, signed in, with a server."""
+    client = lab.signed_in("alice")
+    client.spawn()
+    return client

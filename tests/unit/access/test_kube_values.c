@@ -1,0 +1,130 @@
+/* What roles on Kubernetes name as ${kubernetes.…}. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "access/kube_values.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "tree/tree.h"
+
+static json_t *values_of(const char *form_text)
+{
+        json_auto_t *form = json_loads(form_text, 0, NULL);
+        json_t *ret = NULL;
+        assert_non_null(form);
+        assert_int_equal(kube_values(".", "demo", form, &ret, NULL), 0);
+        return ret;
+}
+
+static void assert_at(const json_t *tree, const char *path, const char *wanted)
+{
+        const char *found = json_string_value(tree_get(tree, path));
+        if (!found)
+                fail_msg("there is no %s", path);
+        assert_string_equal(found, wanted);
+}
+
+#define NOTEBOOK "\"notebook\": {\"cpus\": 2, \"ram\": 4, \"storage\": 10}"
+
+static void left_to_the_cluster(void **state)
+{
+        (void)state;
+        json_auto_t *v =
+                values_of("{" NOTEBOOK ", \"external_ip\": \"\", \"tls\": {\"mode\": \"self-signed\"}, \"kubernetes\": "
+                          "{\"storage_class\": \"\", \"ingress_class\": \"\", \"node_port\": 0}}");
+        assert_at(v, "namespace", "demo");
+        assert_at(v, "entry", "loadbalancer");
+        static const char *const open[] = {"storage_class", "ingress_class", "node_port", "balancer_ip"};
+        for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+                assert_true(json_is_null(json_object_get(v, open[i])));
+        assert_int_equal(json_array_size(json_object_get(v, "pull_secrets")), 0);
+        assert_true(json_is_true(json_object_get(v, "front")));
+        assert_at(v, "tls_secret", "jupyterhub-tls");
+        assert_at(v, "resources.notebook.requests.cpu", "100m");
+        assert_at(v, "resources.notebook.limits.memory", "4000M");
+}
+
+static void images_come_from_a_mirror_or_the_form(void **state)
+{
+        (void)state;
+        json_auto_t *plain = values_of("{" NOTEBOOK ", \"kubernetes\": {}}");
+        json_auto_t *v =
+                values_of("{" NOTEBOOK ", \"kubernetes\": {\"images\": {\"registry\": \"mirror.example.org/cache\", "
+                          "\"pull_secret\": \"pull\", \"hub\": \"example.org/hub:1\", \"proxy\": \"\"}}}");
+        const char *ours = json_string_value(tree_get(plain, "images.proxy"));
+        assert_non_null(strstr(ours, "/configurable-http-proxy:"));
+        CLEANUP_FREE char *wanted = str_format("mirror.example.org/cache/%s", ours);
+        assert_at(v, "images.proxy", wanted);
+        assert_at(v, "images.hub", "example.org/hub:1");
+        assert_at(v, "pull_secrets[0].name", "pull");
+}
+
+static void sizes_are_sure_and_bounded(void **state)
+{
+        (void)state;
+        json_auto_t *v =
+                values_of("{" NOTEBOOK ", \"kubernetes\": {\"resources\": {\"hub\": {\"cpus\": 0.5, \"ram\": 1.5}, "
+                          "\"gateway\": {\"cpus\": 0.1, \"ram\": 0.5}}}}");
+        assert_at(v, "resources.hub.requests.cpu", "500m");
+        assert_at(v, "resources.hub.requests.memory", "1500M");
+        assert_at(v, "resources.hub.limits.cpu", "2000m");
+        assert_at(v, "resources.hub.limits.memory", "1500M");
+        assert_at(v, "resources.gateway.limits.cpu", "1000m");
+        /* hub, three of the gateway, one notebook */
+        assert_true(json_number_value(tree_get(v, "quota.memory")) == (1.5 + 3 * 0.5 + 4) * 1e9);
+}
+
+static void ways_in(void **state)
+{
+        (void)state;
+        json_auto_t *manager =
+                values_of("{" NOTEBOOK ", \"tls\": {\"mode\": \"cert-manager\"}, \"kubernetes\": {\"entry\": "
+                          "\"ingress\", \"cert_issuer\": \"ours\", \"annotations\": "
+                          "{\"nginx.ingress.kubernetes.io/proxy-body-size\": \"1g\"}}}");
+        json_t *notes = json_object_get(manager, "annotations");
+        assert_string_equal(json_string_value(json_object_get(notes, "cert-manager.io/cluster-issuer")), "ours");
+        assert_string_equal(
+                json_string_value(json_object_get(notes, "nginx.ingress.kubernetes.io/proxy-body-size")), "1g");
+        assert_true(json_is_false(json_object_get(manager, "front")));
+        json_auto_t *given =
+                values_of("{" NOTEBOOK ", \"tls\": {\"mode\": \"secret\"}, \"kubernetes\": {\"entry\": \"ingress\", "
+                          "\"tls_secret\": \"theirs\"}}");
+        assert_at(given, "tls_secret", "theirs");
+        assert_true(json_is_false(json_object_get(given, "own_tls")));
+        json_auto_t *files =
+                values_of("{" NOTEBOOK ", \"tls\": {\"mode\": \"files\"}, \"kubernetes\": {\"entry\": \"ingress\"}}");
+        assert_true(json_is_true(json_object_get(files, "own_tls")) && json_is_false(json_object_get(files, "front")));
+        json_auto_t *port =
+                values_of("{" NOTEBOOK ", \"tls\": {\"mode\": \"proxy\"}, \"kubernetes\": {\"entry\": \"nodeport\", "
+                          "\"node_port\": 30443}}");
+        assert_int_equal(json_integer_value(json_object_get(port, "node_port")), 30443);
+        assert_int_equal(json_object_size(json_object_get(port, "annotations")), 0);
+}
+
+static void a_list_that_is_not_there(void **state)
+{
+        (void)state;
+        json_auto_t *form = json_pack("{s:{}}", "kubernetes");
+        json_t *ret = NULL;
+        struct err *err = NULL;
+        assert_int_equal(kube_values("/nowhere", "demo", form, &ret, &err), -ERR_NOT_FOUND);
+        assert_null(ret);
+        err_free(err);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(left_to_the_cluster),
+                cmocka_unit_test(images_come_from_a_mirror_or_the_form),
+                cmocka_unit_test(sizes_are_sure_and_bounded),
+                cmocka_unit_test(ways_in),
+                cmocka_unit_test(a_list_that_is_not_there),
+        };
+        return cmocka_run_group_tests_name("access/kube_values", tests, NULL, NULL);
+}

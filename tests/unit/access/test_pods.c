@@ -1,0 +1,221 @@
+/* Services of a cluster on Kubernetes against a false API server: how they do, what they wrote, whose homes go. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../client/kube_server.h"
+#include "access/claims.h"
+#include "access/pod_logs.h"
+#include "access/workload.h"
+#include "base/cancel.h"
+
+/* ---- what the server has ---- */
+
+static const char *deployment;         /* of every name but "gone" */
+static char deleted[4][100];           /* names of claims */
+static atomic_int deletions, followed; /* requests of logs to follow */
+
+static const char pods[] =
+        "{\"kind\": \"PodList\", \"metadata\": {\"resourceVersion\": \"9\"}, \"items\": [{\"metadata\": {\"name\": "
+        "\"hub-1\", \"namespace\": \"lab\", \"uid\": \"u1\"}, \"status\": {\"startTime\": \"2026-11-21T12:00:00Z\", "
+        "\"conditions\": [{\"type\": \"Ready\", \"status\": \"True\"}], \"containerStatuses\": [{\"name\": \"hub\", "
+        "\"state\": {\"running\": {}}}, {\"name\": \"side\", \"restartCount\": 0, \"state\": {\"waiting\": {}}}]}}]}";
+
+static const char claims[] =
+        "{\"kind\": \"PersistentVolumeClaimList\", \"metadata\": {\"resourceVersion\": \"9\"}, \"items\": ["
+        "{\"metadata\": {\"name\": \"claim-alice\", \"creationTimestamp\": \"2020-01-01T00:00:00Z\", \"annotations\": "
+        "{\"hub.jupyter.org/username\": \"alice\"}}},"
+        "{\"metadata\": {\"name\": \"claim-old\", \"creationTimestamp\": \"2020-01-01T00:00:00Z\", \"annotations\": "
+        "{\"hub.jupyter.org/username\": \"caas-test-old\"}}},"
+        "{\"metadata\": {\"name\": \"claim-new\", \"creationTimestamp\": \"2999-01-01T00:00:00Z\", \"annotations\": "
+        "{\"hub.jupyter.org/username\": \"caas-test-new\"}}},"
+        "{\"metadata\": {\"name\": \"claim-mine\", \"creationTimestamp\": \"2999-01-01T00:00:00Z\", \"annotations\": "
+        "{\"hub.jupyter.org/username\": \"caas-test-mine\"}}},"
+        "{\"metadata\": {\"name\": \"claim-nobody\", \"creationTimestamp\": \"2020-01-01T00:00:00Z\"}}]}";
+
+static bool plain(struct peer *peer, const char *body)
+{
+        CLEANUP_FREE char *text = str_format(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
+        return peer_send(peer, text, strlen(text));
+}
+
+static bool serve_logs(struct peer *peer, const char *request)
+{
+        if (!strstr(request, "follow=true"))
+                return plain(peer, "2026-11-21T12:00:03.5Z three\n2026-11-21T12:00:01.123456789Z one\n"
+                                   "2026-11-21T12:00:03.25Z two\nno stamp\n");
+        int n = followed++;
+        return plain(
+                peer, n == 0 ? "2026-11-21T12:00:03.25Z two\n2026-11-21T12:00:03.5Z three\n2026-11-21T12:00:04Z four\n"
+                             : "2026-11-21T12:00:04Z four\n2026-11-21T12:00:05Z five\n");
+}
+
+static bool routes(struct peer *peer, const char *request)
+{
+        static const char core[] =
+                "{\"kind\": \"APIResourceList\", \"resources\": [{\"name\": \"pods\", \"kind\": \"Pod\", "
+                "\"namespaced\": true}, {\"name\": \"persistentvolumeclaims\", \"kind\": \"PersistentVolumeClaim\", "
+                "\"namespaced\": true}, {\"name\": \"events\", \"kind\": \"Event\", \"namespaced\": true}]}";
+        static const char apps[] =
+                "{\"kind\": \"APIResourceList\", \"resources\": [{\"name\": \"deployments\", "
+                "\"kind\": \"Deployment\", \"namespaced\": true}, {\"name\": \"replicasets\", \"kind\": "
+                "\"ReplicaSet\", \"namespaced\": true}]}";
+        if (str_starts(request, "GET /api/v1 "))
+                return ok(peer, core);
+        if (str_starts(request, "GET /apis/apps/v1 "))
+                return ok(peer, apps);
+        if (strstr(request, "/deployments/gone "))
+                return refuse_with(peer, "404 Not Found", "", "NotFound", "not found");
+        if (strstr(request, "/deployments/"))
+                return ok(peer, deployment);
+        if (strstr(request, "/log?"))
+                return serve_logs(peer, request);
+        if (str_starts(request, "DELETE ")) {
+                const char *name = strstr(request, "claims/") + strlen("claims/");
+                int n = deletions++;
+                snprintf(deleted[n % 4], sizeof deleted[0], "%.*s", (int)strcspn(name, " ?"), name);
+                return ok(peer, "{\"kind\": \"Status\", \"status\": \"Success\"}");
+        }
+        if (strstr(request, "persistentvolumeclaims"))
+                return ok(peer, claims);
+        if (strstr(request, "/pods"))
+                return ok(peer, pods);
+        return ok(peer, "{\"kind\": \"List\", \"metadata\": {\"resourceVersion\": \"9\"}, \"items\": []}");
+}
+
+static struct kube_link *link_open(struct cancel *cancel)
+{
+        CLEANUP_FREE char *url = server_url(api);
+        CLEANUP_FREE char *config = config_text(url, pki.ca, NULL, "      token: s3cret\n");
+        CLEANUP_FREE char *path = put(pki.folder, "config", config, 0600);
+        json_auto_t *target = json_pack("{s:s, s:s}", "kubeconfig", path, "namespace", "lab");
+        api->custom = routes;
+        return kube_link_new(target, cancel);
+}
+
+/* ---- status ---- */
+
+#define DEPLOYMENT(replicas, ready)                                                                                    \
+        "{\"apiVersion\": \"apps/v1\", \"kind\": \"Deployment\", \"metadata\": {\"name\": \"hub\", \"namespace\": "    \
+        "\"lab\", \"generation\": 1}, \"spec\": {\"replicas\": " replicas                                              \
+        ", \"selector\": {\"matchLabels\": {\"component\": \"hub\"}}}, \"status\": {\"observedGeneration\": 1, "       \
+        "\"readyReplicas\": " ready "}}"
+
+static json_t *status_of(const char *kind, const char *name, const char *trouble)
+{
+        struct kube_link *link = link_open(NULL);
+        struct journal_resource r = {.resource = {.id = (char *)"hub/service", .kind = (char *)"kube.object"}};
+        r.resource.spec = json_pack("{s:{s:s, s:{s:s}}}", "object", "kind", kind, "metadata", "name", name);
+        assert_int_equal(workload_is(&r), str_is(kind, "Deployment"));
+        json_t *status = workload_is(&r) ? workload_status(link, &r, "hub", trouble) : NULL;
+        json_decref(r.resource.spec);
+        kube_link_free(link);
+        return status;
+}
+
+static void expect(const char *name, const char *trouble, bool running, const char *ready, const char *message)
+{
+        json_auto_t *status = status_of("Deployment", name, trouble);
+        CLEANUP_FREE char *found = json_dumps(json_object_get(status, "ready"), JSON_ENCODE_ANY);
+        const char *said = json_string_value(json_object_get(status, "message"));
+        assert_int_equal(json_is_true(json_object_get(status, "running")), running);
+        assert_string_equal(found, ready);
+        if (message ? !said || !strstr(said, message) : said != NULL)
+                fail_msg("'%s' is not in '%s'", message, said);
+}
+
+static void test_status(void **state)
+{
+        (void)state;
+        deployment = DEPLOYMENT("1", "1");
+        expect("hub", NULL, true, "true", NULL);
+        json_auto_t *status = status_of("Deployment", "hub", NULL);
+        assert_int_equal(json_integer_value(json_object_get(status, "since")), 1795262400000);
+        deployment = DEPLOYMENT("3", "1");
+        expect("hub", NULL, true, "false", "1 of 3 pods ready");
+        deployment = DEPLOYMENT("1", "0");
+        expect("hub", NULL, false, "false", "0 of 1 pods ready");
+        deployment = DEPLOYMENT("0", "0");
+        expect("hub", NULL, false, "null", "scaled down");
+        expect("gone", NULL, false, "null", "not there");
+        expect("hub", "cannot be reached", false, "null", "cannot be reached");
+        assert_null(status_of("Service", "hub", NULL));
+}
+
+/* ---- logs ---- */
+
+struct shown {
+        struct buf text;
+        struct cancel *cancel;
+};
+
+static void show(void *data, const struct log_line *line)
+{
+        struct shown *shown = data;
+        buf_format(&shown->text, "%s|%.*s|%.*s\n", line->name, (int)line->stamp_length, line->stamp,
+                (int)line->text_length, line->text);
+        if (shown->cancel && strncmp(line->text, "five", line->text_length) == 0)
+                cancel_raise(shown->cancel);
+}
+
+static void test_logs_come_by_time(void **state)
+{
+        (void)state;
+        deployment = DEPLOYMENT("1", "1");
+        struct shown shown = {.text = BUF_INIT(10000)};
+        struct kube_link *link = link_open(NULL);
+        json_auto_t *services = json_pack(
+                "[{s:s, s:s}, {s:s, s:s}]", "name", "hub", "kind", "Deployment", "name", "gone", "kind", "Deployment");
+        assert_int_equal(pod_logs_show(link, services, 3, NULL, show, &shown, NULL), 0);
+        assert_string_equal(shown.text.data, "hub|2026-11-21_12:00:03.25000|two\nhub|2026-11-21_12:00:03.50000|three\n"
+                                             "hub||no stamp\n");
+        buf_clear(&shown.text);
+        kube_link_free(link);
+}
+
+static void test_logs_are_followed_without_gap_or_repetition(void **state)
+{
+        (void)state;
+        struct cancel *cancel = cancel_new();
+        struct shown shown = {.text = BUF_INIT(10000), .cancel = cancel};
+        struct kube_link *link = link_open(cancel);
+        json_auto_t *services = json_pack("[{s:s, s:s}]", "name", "hub", "kind", "Deployment");
+        followed = 0;
+        assert_int_equal(pod_logs_show(link, services, 2, cancel, show, &shown, NULL), 0);
+        const char *five = strstr(shown.text.data, "five"), *four = strstr(shown.text.data, "four");
+        assert_true(four && five && four < five);
+        assert_null(strstr(four + 1, "four"));
+        assert_null(strstr(five + 1, "five"));
+        buf_clear(&shown.text);
+        kube_link_free(link);
+        cancel_free(cancel);
+}
+
+/* ---- homes of tests ---- */
+
+static void test_claims_of_tests_go_and_no_others(void **state)
+{
+        (void)state;
+        struct kube_link *link = link_open(NULL);
+        deletions = 0;
+        assert_int_equal(claims_delete(link, "caas-test-mine", "caas-test-", 3600, NULL), 0);
+        assert_int_equal(deletions, 2);
+        assert_string_equal(deleted[0], "claim-old");
+        assert_string_equal(deleted[1], "claim-mine");
+        kube_link_free(link);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_status),
+                cmocka_unit_test(test_logs_come_by_time),
+                cmocka_unit_test(test_logs_are_followed_without_gap_or_repetition),
+                cmocka_unit_test(test_claims_of_tests_go_and_no_others),
+        };
+        return cmocka_run_group_tests_name("services on Kubernetes", tests, fixture_start, fixture_end);
+}

@@ -1,0 +1,67 @@
+"""Dashboards of clusters in pods: where they are, and the secret that opens them. The libraries around are stand-ins."""
+
+import importlib.util
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+FILES = Path(__file__).resolve().parents[3] / "roles" / "notebook" / "files"
+
+
+def stand_in(name, **members):
+    module = types.ModuleType(name)
+    module.__dict__.update(members)
+    return module
+
+
+@pytest.fixture
+def load(monkeypatch):
+    class Anything:
+        pass
+
+    names = {
+        "jupyter_server": {},
+        "jupyter_server.utils": {"url_path_join": lambda *parts: "/".join(parts)},
+        "jupyter_server_proxy": {},
+        "jupyter_server_proxy.handlers": {"ProxyHandler": Anything},
+        "tornado": {"web": stand_in("web", HTTPError=Exception, ErrorHandler=Anything)},
+        "tornado.httpclient": dict.fromkeys(("AsyncHTTPClient", "HTTPClientError", "HTTPRequest"), Anything),
+        "tornado.httpserver": {"HTTPServer": Anything},
+        "tornado.netutil": {"bind_unix_socket": None},
+        "distributed": {"Scheduler": Anything},
+        "distributed.http": {},
+        "distributed.http.routing": {"RoutingApplication": Anything},
+        "distributed.node": {"ServerNode": Anything},
+    }
+    for name, members in names.items():
+        monkeypatch.setitem(sys.modules, name, stand_in(name, **members))
+
+    def from_file(path):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return from_file
+
+
+def test_both_sides_make_the_same_secret(load):
+    server = load(FILES / "python" / "pangeo_notebook" / "dashboard.py")
+    scheduler = load(FILES / "dask" / "caas_dask.py")
+    assert server.HEADER == scheduler.HEADER
+    one = server.dashboard_secret(b"-----BEGIN PRIVATE KEY-----\n")
+    assert one == scheduler.dashboard_secret(b"-----BEGIN PRIVATE KEY-----\n") and len(one) == 64
+    assert one != server.dashboard_secret(b"another")
+
+
+def test_where_a_scheduler_is(load):
+    dashboard = load(FILES / "python" / "pangeo_notebook" / "dashboard.py")
+    name = "0123456789abcdef" * 2
+    assert dashboard.pod_address("http://dask-{cluster}:8787", f"lab.{name}") == (f"dask-{name}.lab", 8787)
+    for good in (name, f"lab.{name}", f"my-lab-2.{name}"):
+        assert re.fullmatch(dashboard.CLUSTER, good)
+    for bad in ("", name[:-1], name.upper(), f".{name}", f"-a.{name}", f"a.b.{name}", f"a/{name}", f"lab.{name}x"):
+        assert not re.fullmatch(dashboard.CLUSTER, bad)
