@@ -38,7 +38,7 @@ SLIM=(--aptopt='APT::Install-Recommends "false"' --dpkgopt=path-exclude=/usr/sha
 debian() { # packages path
         mmdebstrap --variant=minbase --include="$1" "${SLIM[@]}" --customize-hook="$TESTBED/images/users.sh \"\$1\"" --format=tar $SUITE "$2"
 }
-BASE_PACKAGES=python3,python3-venv,ca-certificates,nodejs,tini,openssl,caddy
+BASE_PACKAGES=python3,python3-venv,ca-certificates,nodejs,tini,openssl
 DIRECTORY_PACKAGES=389-ds-base,python3-lib389,libnss3-tools,ldap-utils,openssl,python3,tini
 
 # Runs what installs into a copy of the base that is thrown away, with this machine's certificates and settings of package clients.
@@ -136,6 +136,20 @@ image() {
 }
 SYSTEM=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 PYTHON_ENV="\"LANG=C.UTF-8\", \"LC_ALL=C.UTF-8\""
+# What is made here has the version that its name says.
+agree() { # image version
+        case $(product "$1") in
+        *:"$2" | *:v"$2") ;;
+        *) die "roles/base/images.yaml names $(product "$1"), but the test bed makes version $2 of it" ;;
+        esac
+}
+module_version() { sed -n "s|^\t$2 v\([^ ]*\).*|\1|p" "$TESTBED/$1/go.mod" | head -n 1; }
+versions_agree() {
+        agree traefik "$(module_version traefik github.com/traefik/traefik/v3)"
+        agree caddy "$(module_version caddy github.com/caddyserver/caddy/v2)"
+        agree gateway "$(sed -n 's/^dask-gateway-server==\([^ ;]*\).*/\1/p' "$ROOT/roles/gateway/image.txt")"
+        agree proxy "$(sed -n 's/.*"configurable-http-proxy": "\([0-9.]*\)".*/\1/p' "$ROOT/roles/proxy/package.json")"
+}
 layers_without_programs() {
         base && npm_layer && hub_layer && gateway_layer && notebook_layer && directory_layer
 }
@@ -145,7 +159,8 @@ all() {
         image registry.k8s.io/coredns/coredns:v1.14.7 '{"Entrypoint": ["/coredns"]}' "$(program_layer coredns "$bin/coredns=/coredns")"
         image registry.k8s.io/kube-scheduler:v1.36.3 "{\"Env\": [\"PATH=$SYSTEM\"], \"Cmd\": [\"kube-scheduler\"]}" "$(program_layer scheduler "$bin/hyperkube=/usr/local/bin/kube-scheduler")"
         image "$(product proxy)" "{\"Env\": [\"PATH=$SYSTEM\"], \"Entrypoint\": [\"configurable-http-proxy\"], \"WorkingDir\": \"/srv\", \"User\": \"65534\"}" "$(base)" "$(npm_layer)"
-        image "$(product caddy)" "{\"Env\": [\"PATH=$SYSTEM\", \"XDG_CONFIG_HOME=/config\", \"XDG_DATA_HOME=/data\"], \"Cmd\": [\"caddy\", \"run\", \"--config\", \"/etc/caddy/Caddyfile\", \"--adapter\", \"caddyfile\"], \"WorkingDir\": \"/srv\"}" "$(base)"
+        image "$(product caddy)" "{\"Env\": [\"PATH=$SYSTEM\", \"XDG_CONFIG_HOME=/config\", \"XDG_DATA_HOME=/data\"], \"Cmd\": [\"caddy\", \"run\", \"--config\", \"/etc/caddy/Caddyfile\", \"--adapter\", \"caddyfile\"], \"WorkingDir\": \"/srv\"}" \
+                "$(base)" "$(program_layer caddy "$bin/caddy=/usr/bin/caddy")"
         image "$(product hub)" "{\"Env\": [\"PATH=/opt/hub/bin:$SYSTEM\", \"HOME=/home/jovyan\", \"NB_USER=jovyan\", \"NB_UID=1000\", $PYTHON_ENV], \"Entrypoint\": [\"tini\", \"--\"], \"Cmd\": [\"jupyterhub\", \"--config\", \"/usr/local/etc/jupyterhub/jupyterhub_config.py\"], \"WorkingDir\": \"/srv/jupyterhub\", \"User\": \"1000\"}" \
                 "$(base)" "$(hub_layer)"
         image "$(product gateway)" "{\"Env\": [\"PATH=/opt/gateway/bin:$SYSTEM\", \"HOME=/home/dask\", $PYTHON_ENV], \"Entrypoint\": [\"tini\", \"-g\", \"--\"], \"Cmd\": [\"dask-gateway-server\", \"--config\", \"/etc/dask-gateway/dask_gateway_config.py\"], \"WorkingDir\": \"/home/dask\", \"User\": \"1000:1000\"}" \
@@ -200,6 +215,7 @@ if [ "${1:-}" = --layers ]; then
         exit 0
 fi
 BIN=${TESTBED_BIN:-$(bash "$TESTBED/build.sh")}
+versions_agree
 specs=$(all "$BIN")
 case ${1:-} in
 '') template ;;
