@@ -105,7 +105,7 @@ in_base_proxy() {
 program_layer() {
         local name=$1 key='' p
         shift
-        for p in "$@"; do key="$key $p $(sha256sum <"${p%%=*}")"; done
+        for p in "$@"; do key="$key ${p#*=} $(sha256sum <"${p%%=*}")"; done
         layer "$name" "$key" program_tar "$@"
 }
 program_tar() {
@@ -185,6 +185,15 @@ linked() {
         find "$2" -name '*.db' -exec sh -eu -c 'for db; do cp -a "$db" "$db.copy" && mv "$db.copy" "$db"; done' sh {} +
 }
 
+# shared ROOT: a layer's archive and containerd's copy of it become one file.
+shared() {
+        local note blob
+        for note in "$IMAGES"/layer-*.tar.sha256; do
+                blob=$1/io.containerd.content.v1.content/blobs/sha256/$(cat "$note")
+                if [ -e "$blob" ] && [ ! "$blob" -ef "${note%.sha256}" ]; then ln -f "$blob" "${note%.sha256}" 2>/dev/null || true; fi
+        done
+}
+
 # A root of containerd that has all images, made once. Clusters' own roots are hard links of it: what is unpacked is never
 # written to, only copied up.
 template() {
@@ -201,6 +210,7 @@ template() {
                 # Roots of other contents: clusters that have them have links of their own.
                 find "$IMAGES" -maxdepth 1 -name 'root-????????????????' -exec rm -rf {} +
                 find "$IMAGES" -maxdepth 1 -name 'layer-*' -mtime +14 -delete
+                shared "$root.part"
                 touch "$root.part/complete"
                 mv "$root.part" "$root"
                 say "images unpacked: $(du -sm "$root" | cut -f1) MB, $((SECONDS - began)) s"
