@@ -446,7 +446,7 @@ static int adopt(
 extern const struct kind kind_kube_object;
 const struct kind kind_kube_object = {
         .name = "kube.object",
-        .retries = 5,
+        .retries = 1, /* the client has tried for a minute by then */
         .check = check,
         .observe = observe,
         .compare = compare,

@@ -75,10 +75,19 @@ const char *kube_link_namespace(const struct kube_link *link)
         return *name ? name : NAMESPACE_DEFAULT;
 }
 
-void kube_link_look(struct kube_link *link, const char *cluster)
+int kube_link_ping(struct kube_link *link, struct err **err)
 {
-        if (link && !link->snapshot)
+        struct kube *kube;
+        int r = link ? kube_link_open(link, &kube, err) : 0;
+        return link && r == 0 ? kube_knows(kube, "v1", "Namespace", NULL, err) : r;
+}
+
+int kube_link_look(struct kube_link *link, const char *cluster, struct err **err)
+{
+        int r = kube_link_ping(link, err);
+        if (r == 0 && link && !link->snapshot)
                 link->snapshot = kube_snapshot_new(cluster);
+        return r;
 }
 
 void kube_link_look_end(struct kube_link *link)
