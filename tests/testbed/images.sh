@@ -101,11 +101,19 @@ in_base_proxy() {
         tar -C "$folder/root" --sort=name --mtime=@1767225600 --owner=0 --group=0 --numeric-owner -cf "$1" .
         rm -rf "$folder"
 }
+# The programs' sums, taken once.
+sums() {
+        local file
+        file=$IMAGES/sums-$(stat -L -c '%n %s %Y' "$BIN"/* "$TESTBED/images/traefik.sh" | sha256sum | cut -c1-16)
+        [ -e "$file" ] || { sha256sum "$BIN"/* "$TESTBED/images/traefik.sh" >"$file.part" && mv "$file.part" "$file"; }
+        cat "$file"
+}
+sum_of() { grep -xE "[0-9a-f]{64}  $1" <<<"$sums" | cut -c1-64; }
 # program_layer NAME PROGRAM=/path/in/image…: a layer of programs
 program_layer() {
         local name=$1 key='' p
         shift
-        for p in "$@"; do key="$key ${p#*=} $(sha256sum <"${p%%=*}")"; done
+        for p in "$@"; do key="$key ${p#*=} $(sum_of "${p%%=*}")"; done
         layer "$name" "$key" program_tar "$@"
 }
 program_tar() {
@@ -198,7 +206,7 @@ shared() {
 # written to, only copied up.
 template() {
         local root
-        root=$IMAGES/root-$( (echo "$specs"; cat "$TESTBED/images/mkimage.py" "$TESTBED/images/unpack.sh" "$BIN/containerd") | sha256sum | cut -c1-16)
+        root=$IMAGES/root-$( (echo "$specs"; cat "$TESTBED/images/mkimage.py" "$TESTBED/images/unpack.sh"; sum_of "$BIN/containerd") | sha256sum | cut -c1-16)
         if [ ! -e "$root/complete" ]; then
                 local began=$SECONDS previous
                 rm -rf "$IMAGES"/root-*.part
@@ -209,7 +217,7 @@ template() {
                         { tail -n 20 "$IMAGES/unpack.log" >&2; die "the images could not be unpacked"; }
                 # Roots of other contents: clusters that have them have links of their own.
                 find "$IMAGES" -maxdepth 1 -name 'root-????????????????' -exec rm -rf {} +
-                find "$IMAGES" -maxdepth 1 -name 'layer-*' -mtime +14 -delete
+                find "$IMAGES" -maxdepth 1 \( -name 'layer-*' -o -name 'sums-*' \) -mtime +14 -delete
                 shared "$root.part"
                 touch "$root.part/complete"
                 mv "$root.part" "$root"
@@ -226,6 +234,7 @@ if [ "${1:-}" = --layers ]; then
 fi
 BIN=${TESTBED_BIN:-$(bash "$TESTBED/build.sh")}
 versions_agree
+sums=$(sums)
 specs=$(all "$BIN")
 case ${1:-} in
 '') template ;;
