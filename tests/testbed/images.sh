@@ -193,6 +193,24 @@ linked() {
         find "$2" -name '*.db' -exec sh -eu -c 'for db; do cp -a "$db" "$db.copy" && mv "$db.copy" "$db"; done' sh {} +
 }
 
+# used FROM TO: a containerd root that uses what another has unpacked, by symbolic links, so the other has to stay. A cluster has
+# folders of its own in the place of some of this machine's: what lies there it would not see, and is given links of every file.
+used() {
+        local from=$1 to=$2 overlays=io.containerd.snapshotter.v1.overlayfs content=io.containerd.content.v1.content id new
+        case $from in
+        /var/lib/* | /var/log/* | /run/* | /var/run/*) linked "$from" "$to" && return ;;
+        esac
+        rm -rf "$to" && mkdir -p "$to/$overlays/snapshots" && chmod -R 0700 "$to"
+        cp -al "$from/$content" "$to/" 2>/dev/null || { rm -rf "${to:?}/$content" && cp -a "$from/$content" "$to/"; }
+        find "$from" -mindepth 1 -maxdepth 1 ! -name $overlays ! -name $content ! -name complete -exec cp -a -t "$to" {} +
+        cp -a "$from/$overlays/metadata.db" "$to/$overlays/"
+        for id in "$from/$overlays/snapshots"/*; do
+                new=$to/$overlays/snapshots/${id##*/}
+                mkdir -m 0700 "$new" "$new/work"
+                ln -s "$id/fs" "$new/fs"
+        done
+}
+
 # shared ROOT: a layer's archive and containerd's copy of it become one file.
 shared() {
         local note blob
@@ -202,8 +220,8 @@ shared() {
         done
 }
 
-# A root of containerd that has all images, made once. Clusters' own roots are hard links of it: what is unpacked is never
-# written to, only copied up.
+# A root of containerd that has all images, made once. What is unpacked is never written to by the clusters that use it, only
+# copied up.
 template() {
         local root
         root=$IMAGES/root-$( (echo "$specs"; cat "$TESTBED/images/mkimage.py" "$TESTBED/images/unpack.sh"; sum_of "$BIN/containerd") | sha256sum | cut -c1-16)
@@ -215,8 +233,9 @@ template() {
                 if [ -n "$previous" ]; then linked "$previous" "$root.part" && rm -f "$root.part/complete"; else mkdir -p "$root.part"; fi
                 mkimage <<<"$specs" | unshare --mount --pid --fork --kill-child --mount-proc bash -eu "$TESTBED/images/unpack.sh" "$BIN" "$root.part" "$(grep -o '^{"name": "[^"]*' <<<"$specs" | cut -d'"' -f4)" >"$IMAGES/unpack.log" 2>&1 ||
                         { tail -n 20 "$IMAGES/unpack.log" >&2; die "the images could not be unpacked"; }
-                # Roots of other contents: clusters that have them have links of their own.
-                find "$IMAGES" -maxdepth 1 -name 'root-????????????????' -exec rm -rf {} +
+                for previous in "$IMAGES"/root-????????????????; do
+                        grep -qsxF "$previous" "$STATES"/caas-testbed-*/var/lib/containerd/images || rm -rf "$previous"
+                done
                 find "$IMAGES" -maxdepth 1 \( -name 'layer-*' -o -name 'sums-*' \) -mtime +14 -delete
                 shared "$root.part"
                 touch "$root.part/complete"
@@ -241,7 +260,7 @@ case ${1:-} in
 --root)
         root=$(template)
         if [ "$(cat "$2/images" 2>/dev/null)" != "$root" ]; then
-                linked "$root" "$2"
+                used "$root" "$2"
                 echo "$root" >"$2/images"
         fi
         ;;
