@@ -260,6 +260,12 @@ static void mark(json_t *object, const char *cluster, const char *id)
         json_object_set_new(member(metadata, "annotations"), KUBE_ANNOTATION_RESOURCE, json_string(id));
 }
 
+static void hand_over(struct manifest *from, struct manifest *to)
+{
+        *to = *from;
+        *from = (struct manifest){0};
+}
+
 int manifest_make(struct kind_ctx *ctx, struct kube *kube, const struct resource *r, const json_t *before,
         struct manifest *ret, struct err **err)
 {
@@ -290,7 +296,6 @@ int manifest_make(struct kind_ctx *ctx, struct kube *kube, const struct resource
                 json_object_del(metadata, "namespace");
         m.ref = (struct kube_ref){spec_text(m.object, "apiVersion", ""), spec_text(m.object, "kind", ""),
                 spec_text(metadata, "namespace", NULL), spec_text(metadata, "name", "")};
-        *ret = m;
-        m = (struct manifest){0};
+        hand_over(&m, ret);
         return 0;
 }

@@ -153,7 +153,9 @@ static bool is_foreign(const struct recorded *recorded, const json_t *state)
 {
         if (!json_object_get(state, "foreign"))
                 return false;
-        const char *uid = recorded ? spec_text(recorded->outputs, "uid", "") : "";
+        if (!recorded)
+                return true;
+        const char *uid = spec_text(recorded->outputs, "uid", "");
         return !str_is(uid, spec_text(state, "uid", "-")) || !spec_bool(recorded->outputs, "made", false);
 }
 
@@ -293,7 +295,7 @@ static int preflight(struct kind_ctx *ctx, const struct resource *r, const struc
         int result = kube_of(ctx, &kube, err);
         if (result < 0)
                 return result;
-        if (manifest_make(ctx, kube, r, NULL, &m, NULL) < 0)
+        if (manifest_make(ctx, kube, r, NULL, &m, NULL) < 0 || kube_link_lacks(ctx->kube, m.ref.namespace))
                 return 0;
         CLEANUP_ERR struct err *fault = NULL;
         result = write_try(kube, &m, force_of(ctx, r->spec), &verdict, &would, &why, &fault);
@@ -391,8 +393,10 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
                 result = write_or_use(ctx, kube, r, recorded, state, &m, &live, &made, err);
         if (result == 0 && spec_bool(r->spec, "wait", true) && kube_ready(live, &missing) != KUBE_READY)
                 result = kube_wait_ready(ctx, kube, &m.ref, spec_number(r->spec, "seconds", SECONDS), &ready, err);
-        if (result == 0)
+        if (result == 0) {
                 *ret_outputs = outputs_of(r->spec, &m, ready ? ready : live, made);
+                kube_link_wrote(ctx->kube, &m.ref, ready ? ready : live);
+        }
         return result;
 }
 
