@@ -427,6 +427,7 @@ def test_events_in_words() -> None:
     assert "pangeo" in kube.event_words({"reason": "Pulling", "message": "Pulling image x"}, "pangeo")
     assert kube.event_words({"reason": "New", "message": "as it is"}, "pangeo") == "as it is"
     assert kube.event_words({"reason": "Created"}, "pangeo") == ""
+    assert kube.event_words({"reason": "Killing", "message": "Stopping container"}, "pangeo") == ""
     unbound = {"reason": "FailedScheduling", "message": "pod has unbound immediate PersistentVolumeClaims"}
     assert kube.event_words(unbound, "pangeo") == "Making your home folder"
     assert "No machine has room" in kube.event_words({"reason": "FailedScheduling", "message": UNSCHEDULED}, "pangeo")
