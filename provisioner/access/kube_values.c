@@ -70,6 +70,27 @@ static json_t *images_of(const json_t *list, const json_t *own)
         return ret;
 }
 
+/* ---- nodes ---- */
+
+/* Taints and labels by which z2jh keeps nodes for the core or for users, as far as a cluster has such nodes. */
+static json_t *tolerations_of(const json_t *own, const char *purpose)
+{
+        static const char *const taints[] = {"hub.jupyter.org/dedicated", "hub.jupyter.org_dedicated"};
+        json_auto_t *given = or_empty(own, "tolerations", json_array());
+        json_t *ret = json_copy(given);
+        for (size_t i = 0; i < sizeof taints / sizeof *taints; i++)
+                json_array_append_new(ret, json_pack("{s:s, s:s, s:s, s:s}", "key", taints[i], "operator", "Equal",
+                                                   "value", purpose, "effect", "NoSchedule"));
+        return ret;
+}
+
+static json_t *affinity_of(const char *purpose)
+{
+        return json_pack("{s:{s:[{s:i, s:{s:[{s:s, s:s, s:[s]}]}}]}}", "nodeAffinity",
+                "preferredDuringSchedulingIgnoredDuringExecution", "weight", 100, "preference", "matchExpressions",
+                "key", "hub.jupyter.org/node-purpose", "operator", "In", "values", purpose);
+}
+
 /* ---- sizes ---- */
 
 static json_t *cpus(double cpus)
@@ -184,8 +205,11 @@ int kube_values(const char *data_dir, const char *cluster, const json_t *form, j
         json_t *all = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "namespace",
                 *namespace ? namespace : cluster, "ingress_class", text_or_null(own, "ingress_class"), "storage_class",
                 text_or_null(own, "storage_class"), "node_selector", or_empty(own, "node_selector", json_object()),
-                "tolerations", or_empty(own, "tolerations", json_array()), "pull_secrets", secrets, "images",
+                "tolerations", tolerations_of(own, "core"), "pull_secrets", secrets, "images",
                 images_of(tree_root(list), images), "resources", sizes_of(form));
+        json_object_set_new(all, "affinity", affinity_of("core"));
+        json_object_set_new(all, "user_tolerations", tolerations_of(own, "user"));
+        json_object_set_new(all, "user_affinity", affinity_of("user"));
         json_object_set_new(all, "quota", quota_of(form));
         json_object_update_new(all, entry_of(form, own));
         *ret = all;

@@ -1,7 +1,7 @@
 /* What roles of the Kubernetes target may name as ${kubernetes.…}, computed from the form and roles/base/images.yaml:
  *
  *   namespace; storage_class, ingress_class, node_port, balancer_ip (null where the form leaves them to the cluster)
- *   node_selector, tolerations, pull_secrets ([{name}])
+ *   node_selector, pull_secrets ([{name}]); tolerations and affinity of the core, user_tolerations and user_affinity
  *   quota, as kube.requirements wants it
  *   entry; annotations of its Service or Ingress; tls_secret, the name of the Ingress' or Caddy's
  *   own_tls: the certificate is ours to serve or hand on; front: Caddy serves it

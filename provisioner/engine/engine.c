@@ -162,8 +162,9 @@ static int preview(struct engine *engine, struct plan *plan, struct err **err)
 int engine_plan(struct engine *engine, struct plan *ret, struct err **err)
 {
         engine_event(engine, &(struct event){.type = EVENT_PHASE, .text = "observing"});
-        kube_link_look(engine->ctx.kube, engine->o.cluster);
-        int r = engine->known ? 0 : engine_observe(engine, err);
+        int r = kube_link_look(engine->ctx.kube, engine->o.cluster, err);
+        if (r == 0 && !engine->known)
+                r = engine_observe(engine, err);
         struct plan plan = {0};
         if (r == 0)
                 r = plan_make(&engine->desired, engine->known, engine->count, engine_compare, engine, &plan, err);
@@ -181,6 +182,9 @@ int engine_plan(struct engine *engine, struct plan *ret, struct err **err)
 int engine_plan_destroy(struct engine *engine, struct plan *ret, struct err **err)
 {
         /* Nothing is looked at: what is recorded goes, whatever became of it, and removing is idempotent. */
+        int result = kube_link_ping(engine->ctx.kube, err);
+        if (result < 0)
+                return result;
         if (!engine->known) {
                 engine->known = mem_zero_array(engine->recorded.count, sizeof *engine->known);
                 for (size_t i = 0; i < engine->recorded.count; i++) {

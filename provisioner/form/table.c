@@ -210,7 +210,6 @@ const struct form_field form_table[] = {
         IMAGE("caddy", "Caddy, which speaks TLS."),
         IMAGE("directory", "389 Directory Server, of the embedded directory."),
         IMAGE("pause", "What placeholders run."),
-        IMAGE("scheduler", "kube-scheduler, for users' pods."),
 
         {"kubernetes.resources", FORM_GROUP, .description = "What the parts that are no users' get."},
         PART("hub", "The hub.", "0.2", "1"),

@@ -364,7 +364,7 @@ static int adopt(
 extern const struct kind kind_kube_claim;
 const struct kind kind_kube_claim = {
         .name = "kube.claim",
-        .retries = 5,
+        .retries = 1, /* the client has tried for a minute by then */
         .check = check,
         .observe = observe,
         .compare = compare,

@@ -116,25 +116,28 @@ bool manifest_holds_data(const struct kube_ref *ref)
 
 #define UNKNOWN "(known after apply)"
 
-/* A copy in which outputs that are not known yet are text. */
-static json_t *close_open(const json_t *tree)
+/* A copy in which nothing is open: for an output that is not known yet stands what stood there before, or, as that
+ * would hide a change of text, a text that says so. */
+static json_t *close_open(const json_t *tree, const json_t *before)
 {
         const char *key;
         json_t *value, *copy;
         size_t i;
-        if (json_object_get(tree, MARK_AFTER))
-                return json_string(UNKNOWN);
+        if (json_object_get(tree, MARK_AFTER)) {
+                bool text = !before || json_is_string(before) || subst_is_marker(before);
+                return text ? json_string(UNKNOWN) : json_deep_copy(before);
+        }
         if (json_is_object(tree)) {
                 copy = json_object();
                 json_object_foreach ((json_t *)tree, key, value)
-                        json_object_set_new(copy, key, close_open(value));
+                        json_object_set_new(copy, key, close_open(value, json_object_get(before, key)));
                 return copy;
         }
         if (!json_is_array(tree))
                 return json_copy((json_t *)tree);
         copy = json_array();
         json_array_foreach ((json_t *)tree, i, value)
-                json_array_append_new(copy, close_open(value));
+                json_array_append_new(copy, close_open(value, json_array_get(before, i)));
         return copy;
 }
 
@@ -257,12 +260,18 @@ static void mark(json_t *object, const char *cluster, const char *id)
         json_object_set_new(member(metadata, "annotations"), KUBE_ANNOTATION_RESOURCE, json_string(id));
 }
 
-int manifest_make(struct kind_ctx *ctx, struct kube *kube, const struct resource *r, bool unknown, struct manifest *ret,
-        struct err **err)
+static void hand_over(struct manifest *from, struct manifest *to)
+{
+        *to = *from;
+        *from = (struct manifest){0};
+}
+
+int manifest_make(struct kind_ctx *ctx, struct kube *kube, const struct resource *r, const json_t *before,
+        struct manifest *ret, struct err **err)
 {
         CLEANUP_MANIFEST struct manifest m = {0};
         json_auto_t *source = kube_parts_object(r->spec);
-        json_auto_t *closed = unknown ? close_open(source) : json_incref(source);
+        json_auto_t *closed = before ? close_open(source, before) : json_incref(source);
         int result = kind_resolve(ctx, closed, &m.object, err);
         if (result == 0)
                 result = fill(m.object, err);
@@ -287,7 +296,6 @@ int manifest_make(struct kind_ctx *ctx, struct kube *kube, const struct resource
                 json_object_del(metadata, "namespace");
         m.ref = (struct kube_ref){spec_text(m.object, "apiVersion", ""), spec_text(m.object, "kind", ""),
                 spec_text(metadata, "namespace", NULL), spec_text(metadata, "name", "")};
-        *ret = m;
-        m = (struct manifest){0};
+        hand_over(&m, ret);
         return 0;
 }

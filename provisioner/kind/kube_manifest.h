@@ -28,10 +28,11 @@ struct manifest {
 void manifest_clear(struct manifest *manifest); /* wipes */
 #define CLEANUP_MANIFEST __attribute__((cleanup(manifest_clear)))
 
-/* Asks the server whether the kind lives in namespaces. unknown: outputs that are not known yet are left in as text,
- * "(known after apply)"; for a look only. -ERR_NOT_FOUND: the server knows no such kind (yet), or a file is missing. */
-int manifest_make(struct kind_ctx *ctx, struct kube *kube, const struct resource *r, bool unknown, struct manifest *ret,
-        struct err **err);
+/* Asks the server whether the kind lives in namespaces. before: NULL, or for a look only: outputs that are not
+ * known yet are as they were in this object, or the text "(known after apply)". -ERR_NOT_FOUND: the server knows no
+ * such kind (yet), or a file is missing. */
+int manifest_make(struct kind_ctx *ctx, struct kube *kube, const struct resource *r, const json_t *before,
+        struct manifest *ret, struct err **err);
 
 /* What spec.object refers to, without asking anybody: borrowed; namespace NULL if it says none. */
 struct kube_ref manifest_ref(const json_t *spec);

@@ -95,7 +95,7 @@ static int look(struct kind_ctx *ctx, struct kube *kube, const struct resource *
         CLEANUP_MANIFEST struct manifest m = {0};
         json_auto_t *live = NULL;
         CLEANUP_ERR struct err *fault = NULL;
-        int result = manifest_make(ctx, kube, r, false, &m, &fault);
+        int result = manifest_make(ctx, kube, r, NULL, &m, &fault);
         if (result == -ERR_NOT_FOUND) /* a kind that is not there yet, a file that was lost: then it has to be made */
                 return 0;
         if (result == 0)
@@ -153,7 +153,9 @@ static bool is_foreign(const struct recorded *recorded, const json_t *state)
 {
         if (!json_object_get(state, "foreign"))
                 return false;
-        const char *uid = recorded ? spec_text(recorded->outputs, "uid", "") : "";
+        if (!recorded)
+                return true;
+        const char *uid = spec_text(recorded->outputs, "uid", "");
         return !str_is(uid, spec_text(state, "uid", "-")) || !spec_bool(recorded->outputs, "made", false);
 }
 
@@ -246,20 +248,20 @@ static int compare(const struct resource *r, const struct recorded *recorded, co
 static int preview(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, const json_t *state,
         struct change *change, struct err **err)
 {
-        (void)recorded;
         struct kube *kube;
         CLEANUP_MANIFEST struct manifest m = {0};
-        json_auto_t *live = NULL, *would = NULL;
+        json_auto_t *live = NULL, *would = NULL, *before = NULL;
         CLEANUP_FREE char *why = NULL;
         enum write_verdict verdict;
         if (change->action != ACTION_UPDATE || !state || json_object_get(state, "foreign") ||
                 str_is(change->reason, "drift"))
                 return 0;
         bool unknown = subst_has_marker(r->spec, MARK_AFTER);
+        before = recorded && recorded->spec ? kube_parts_object(recorded->spec) : json_object();
         int result = kube_of(ctx, &kube, err);
         if (result < 0)
                 return result;
-        if (manifest_make(ctx, kube, r, unknown, &m, NULL) < 0 || get(ctx, &m.ref, &live, NULL) < 0 || !live ||
+        if (manifest_make(ctx, kube, r, before, &m, NULL) < 0 || get(ctx, &m.ref, &live, NULL) < 0 || !live ||
                 write_try(kube, &m, force_of(ctx, r->spec), &verdict, &would, &why, NULL) < 0)
                 return 0;
         char *refused = NULL;
@@ -293,7 +295,7 @@ static int preflight(struct kind_ctx *ctx, const struct resource *r, const struc
         int result = kube_of(ctx, &kube, err);
         if (result < 0)
                 return result;
-        if (manifest_make(ctx, kube, r, false, &m, NULL) < 0)
+        if (manifest_make(ctx, kube, r, NULL, &m, NULL) < 0 || kube_link_lacks(ctx->kube, m.ref.namespace))
                 return 0;
         CLEANUP_ERR struct err *fault = NULL;
         result = write_try(kube, &m, force_of(ctx, r->spec), &verdict, &would, &why, &fault);
@@ -386,13 +388,15 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         bool made = false;
         int result = kube_of(ctx, &kube, err);
         if (result == 0)
-                result = manifest_make(ctx, kube, r, false, &m, err);
+                result = manifest_make(ctx, kube, r, NULL, &m, err);
         if (result == 0)
                 result = write_or_use(ctx, kube, r, recorded, state, &m, &live, &made, err);
         if (result == 0 && spec_bool(r->spec, "wait", true) && kube_ready(live, &missing) != KUBE_READY)
                 result = kube_wait_ready(ctx, kube, &m.ref, spec_number(r->spec, "seconds", SECONDS), &ready, err);
-        if (result == 0)
+        if (result == 0) {
                 *ret_outputs = outputs_of(r->spec, &m, ready ? ready : live, made);
+                kube_link_wrote(ctx->kube, &m.ref, ready ? ready : live);
+        }
         return result;
 }
 
@@ -429,7 +433,7 @@ static int adopt(
         CLEANUP_MANIFEST struct manifest m = {0};
         json_auto_t *live = NULL;
         int result = kube_of(ctx, &kube, err);
-        if (result == 0 && manifest_make(ctx, kube, r, false, &m, NULL) < 0)
+        if (result == 0 && manifest_make(ctx, kube, r, NULL, &m, NULL) < 0)
                 return 0;
         if (result == 0)
                 result = get(ctx, &m.ref, &live, err);
@@ -446,7 +450,7 @@ static int adopt(
 extern const struct kind kind_kube_object;
 const struct kind kind_kube_object = {
         .name = "kube.object",
-        .retries = 5,
+        .retries = 1, /* the client has tried for a minute by then */
         .check = check,
         .observe = observe,
         .compare = compare,

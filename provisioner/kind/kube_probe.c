@@ -29,7 +29,7 @@ static const struct spec_field fields[] = {
         {"expect", SPEC_WHOLE, false},
         {"contains", SPEC_TEXT, false},
         {"headers", SPEC_OBJECT, false},
-        {"tls", SPEC_ANY, false}, /* true, or {ca: FILE} */
+        {"tls", SPEC_ANY, false}, /* true, or {ca: FILE, name: the certificate's} */
         {"seconds", SPEC_NUMBER, false},
         {"revision", SPEC_ANY, false}, /* asks again when it changes */
         {0},
@@ -130,8 +130,10 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         int result = kind_resolve(ctx, r->spec, &spec, err);
         if (result < 0)
                 return result;
-        struct http_options options = {
-                .ca = spec_text(json_object_get(spec, "tls"), "ca", ""), .cancel = ctx->cancel, .cancel_level = 2};
+        struct http_options options = {.ca = spec_text(json_object_get(spec, "tls"), "ca", ""),
+                .server_name = spec_text(json_object_get(spec, "tls"), "name", NULL),
+                .cancel = ctx->cancel,
+                .cancel_level = 2};
         CLEANUP_HTTP struct http_client *client = http_client_new(&options);
         CLEANUP_FREE char *target = str_format("%s:%lld%s", spec_text(spec, "service", ""),
                 (long long)spec_whole(spec, "port", 0), spec_text(spec, "path", ""));

@@ -21,6 +21,8 @@ struct kube_link {
         pthread_mutex_t mutex; /* of kube */
         struct kube *kube;
         struct kube_snapshot *snapshot; /* while looking; NULL = ask each time */
+        json_t *spaces;                 /* by name: was the namespace missing at the last look? */
+        json_t *written;                /* by name: objects that were just written; with the mutex held */
         pthread_mutex_t forward_mutex;  /* of what follows; opening one takes a while */
         struct forward *forward;
         size_t count, capacity;
@@ -31,6 +33,7 @@ struct kube_link *kube_link_new(const json_t *target, struct cancel *cancel)
         struct kube_link *link = mem_zero(sizeof *link);
         link->target = json_deep_copy(target);
         link->cancel = cancel;
+        link->written = json_object();
         pthread_mutex_init(&link->mutex, NULL);
         pthread_mutex_init(&link->forward_mutex, NULL);
         return link;
@@ -46,6 +49,8 @@ struct kube_link *kube_link_free(struct kube_link *link)
         }
         free(link->forward);
         kube_snapshot_free(link->snapshot);
+        json_decref(link->spaces);
+        kind_forget(link->written);
         kube_close(link->kube);
         json_decref(link->target);
         pthread_mutex_destroy(&link->mutex);
@@ -75,16 +80,59 @@ const char *kube_link_namespace(const struct kube_link *link)
         return *name ? name : NAMESPACE_DEFAULT;
 }
 
-void kube_link_look(struct kube_link *link, const char *cluster)
+int kube_link_ping(struct kube_link *link, struct err **err)
 {
-        if (link && !link->snapshot)
+        struct kube *kube = NULL;
+        int r = link ? kube_link_open(link, &kube, err) : 0;
+        return kube ? kube_knows(kube, "v1", "Namespace", NULL, err) : r;
+}
+
+int kube_link_look(struct kube_link *link, const char *cluster, struct err **err)
+{
+        int r = kube_link_ping(link, err);
+        if (r == 0 && link && !link->snapshot)
                 link->snapshot = kube_snapshot_new(cluster);
+        return r;
 }
 
 void kube_link_look_end(struct kube_link *link)
 {
-        if (link)
-                link->snapshot = kube_snapshot_free(link->snapshot);
+        if (!link)
+                return;
+        json_decref(link->spaces);
+        link->spaces = link->snapshot ? kube_snapshot_spaces(link->snapshot) : NULL;
+        link->snapshot = kube_snapshot_free(link->snapshot);
+}
+
+bool kube_link_lacks(const struct kube_link *link, const char *namespace)
+{
+        return link && namespace && json_is_true(json_object_get(link->spaces, namespace));
+}
+
+static char *written_name(const struct kube_ref *ref)
+{
+        return str_format("%s %s %s %s", ref->api_version, ref->kind, ref->namespace ? ref->namespace : "", ref->name);
+}
+
+void kube_link_wrote(struct kube_link *link, const struct kube_ref *ref, json_t *live)
+{
+        CLEANUP_FREE char *name = written_name(ref);
+        pthread_mutex_lock(&link->mutex);
+        json_object_set(link->written, name, live);
+        pthread_mutex_unlock(&link->mutex);
+}
+
+/* Once: whoever looks again asks. */
+static bool take_written(struct kube_link *link, const struct kube_ref *ref, json_t **ret)
+{
+        CLEANUP_FREE char *name = written_name(ref);
+        pthread_mutex_lock(&link->mutex);
+        json_t *live = json_incref(json_object_get(link->written, name));
+        json_object_del(link->written, name);
+        pthread_mutex_unlock(&link->mutex);
+        if (live)
+                *ret = live;
+        return live != NULL;
 }
 
 int kube_link_get(struct kube_link *link, const struct kube_ref *ref, json_t **ret, struct err **err)
@@ -93,6 +141,8 @@ int kube_link_get(struct kube_link *link, const struct kube_ref *ref, json_t **r
         int r = kube_link_open(link, &kube, err);
         if (r < 0)
                 return r;
+        if (take_written(link, ref, ret))
+                return 0;
         return link->snapshot ? kube_snapshot_get(link->snapshot, kube, ref, ret, err) : kube_get(kube, ref, ret, err);
 }
 

@@ -24,9 +24,19 @@ int kube_link_open(struct kube_link *link, struct kube **ret, struct err **err);
 const char *kube_link_namespace(const struct kube_link *link);
 
 /* Between these two, kube_link_get answers from lists that are read once; the engine plans in between. From one thread.
- */
-void kube_link_look(struct kube_link *link, const char *cluster); /* link may be NULL */
+ * The first also asks the server something that is needed anyway: one that cannot be reached, or does not know us, is
+ * said once and soon. 0 for link NULL. */
+int kube_link_look(struct kube_link *link, const char *cluster, struct err **err);
 void kube_link_look_end(struct kube_link *link);
+
+/* Was the namespace not there when that was? Then whatever would be in it need not be tried out. */
+bool kube_link_lacks(const struct kube_link *link, const char *namespace);
+
+/* What the server answered to a write: the next kube_link_get of it, and only that one, takes it for what is there. */
+void kube_link_wrote(struct kube_link *link, const struct kube_ref *ref, json_t *live);
+
+/* Is the server there, and does it know us? 0 for link NULL. */
+int kube_link_ping(struct kube_link *link, struct err **err);
 
 /* As kube_get. Thread-safe. */
 int kube_link_get(struct kube_link *link, const struct kube_ref *ref, json_t **ret, struct err **err);

@@ -15,6 +15,7 @@ struct group {
         char *name; /* "apps/v1 Deployment pangeo" */
         bool loaded;
         json_t *objects; /* by name */
+        struct group *next;
 };
 
 struct kube_snapshot {
@@ -22,9 +23,10 @@ struct kube_snapshot {
         pthread_mutex_t mutex;
         pthread_cond_t changed;
         unsigned loading;
-        struct err *away; /* the server could not be asked: said for all, it is not tried again and again */
-        struct group **group;
-        size_t count, capacity;
+        struct err *away;            /* the server could not be asked: said for all, it is not tried again and again */
+        struct group *first;         /* others hold on to one while it is loaded: so none moves */
+        pthread_mutex_t space_mutex; /* of what follows */
+        json_t *spaces;              /* by name: is the namespace missing? */
 };
 
 struct kube_snapshot *kube_snapshot_new(const char *cluster)
@@ -33,6 +35,8 @@ struct kube_snapshot *kube_snapshot_new(const char *cluster)
         snapshot->labels = str_format("%s=%s,%s=%s", KUBE_LABEL_MANAGER, KUBE_MANAGED_BY, KUBE_LABEL_CLUSTER, cluster);
         pthread_mutex_init(&snapshot->mutex, NULL);
         pthread_cond_init(&snapshot->changed, NULL);
+        pthread_mutex_init(&snapshot->space_mutex, NULL);
+        snapshot->spaces = json_object();
         return snapshot;
 }
 
@@ -40,14 +44,16 @@ struct kube_snapshot *kube_snapshot_free(struct kube_snapshot *snapshot)
 {
         if (!snapshot)
                 return NULL;
-        for (size_t i = 0; i < snapshot->count; i++) {
-                kind_forget(snapshot->group[i]->objects);
-                free(snapshot->group[i]->name);
-                free(snapshot->group[i]);
+        for (struct group *group = snapshot->first, *next; group; group = next) {
+                next = group->next;
+                kind_forget(group->objects);
+                free(group->name);
+                free(group);
         }
-        free(snapshot->group);
         err_free(snapshot->away);
         free(snapshot->labels);
+        json_decref(snapshot->spaces);
+        pthread_mutex_destroy(&snapshot->space_mutex);
         pthread_mutex_destroy(&snapshot->mutex);
         pthread_cond_destroy(&snapshot->changed);
         free(snapshot);
@@ -65,17 +71,41 @@ static int each(void *data, const json_t *object)
 /* The group of the name; *ret_new: it was not there, and is ours to load. With the mutex held. */
 static struct group *find(struct kube_snapshot *snapshot, const char *name, bool *ret_new)
 {
-        for (size_t i = 0; i < snapshot->count; i++)
-                if (str_is(snapshot->group[i]->name, name)) {
-                        *ret_new = false;
-                        return snapshot->group[i];
-                }
+        *ret_new = false;
+        for (struct group *group = snapshot->first; group; group = group->next)
+                if (str_is(group->name, name))
+                        return group;
         struct group *group = mem_zero(sizeof *group);
         group->name = str_copy(name);
-        MEM_GROW(snapshot->group, snapshot->count, snapshot->capacity);
-        snapshot->group[snapshot->count++] = group;
+        group->next = snapshot->first;
+        snapshot->first = group;
         *ret_new = true;
         return group;
+}
+
+/* In a namespace that is not there nothing has to be asked for. Asked once; may we not know, it counts as there. */
+static bool lacks(struct kube_snapshot *snapshot, struct kube *kube, const char *space)
+{
+        pthread_mutex_lock(&snapshot->space_mutex);
+        const json_t *known = json_object_get(snapshot->spaces, space);
+        if (!known) {
+                const struct kube_ref ref = {"v1", "Namespace", NULL, space};
+                json_auto_t *live = NULL;
+                json_object_set_new(
+                        snapshot->spaces, space, json_boolean(kube_get(kube, &ref, &live, NULL) == -ERR_NOT_FOUND));
+                known = json_object_get(snapshot->spaces, space);
+        }
+        bool missing = json_is_true(known);
+        pthread_mutex_unlock(&snapshot->space_mutex);
+        return missing;
+}
+
+json_t *kube_snapshot_spaces(struct kube_snapshot *snapshot)
+{
+        pthread_mutex_lock(&snapshot->space_mutex);
+        json_t *spaces = json_deep_copy(snapshot->spaces);
+        pthread_mutex_unlock(&snapshot->space_mutex);
+        return spaces;
 }
 
 int kube_snapshot_get(
@@ -115,5 +145,9 @@ int kube_snapshot_get(
         else if (snapshot->away)
                 r = err_set(err, snapshot->away->code, "%s", snapshot->away->message);
         pthread_mutex_unlock(&snapshot->mutex);
-        return found || r < 0 ? r : kube_get(kube, ref, ret, err);
+        if (found || r < 0)
+                return r;
+        if (ref->namespace && lacks(snapshot, kube, ref->namespace))
+                return err_set(err, ERR_NOT_FOUND, "there is no namespace %s", ref->namespace);
+        return kube_get(kube, ref, ret, err);
 }

@@ -13,9 +13,12 @@ struct kube_snapshot;
 struct kube_snapshot *kube_snapshot_new(const char *cluster);
 struct kube_snapshot *kube_snapshot_free(struct kube_snapshot *snapshot); /* wipes; accepts NULL, returns NULL */
 
-/* As kube_get, of an object that carries the cluster's labels from the lists, of others from the server. Thread-safe.
- */
+/* As kube_get, of an object that carries the cluster's labels from the lists, of others from the server, unless even
+ * their namespace is missing. Thread-safe. */
 int kube_snapshot_get(
         struct kube_snapshot *snapshot, struct kube *kube, const struct kube_ref *ref, json_t **ret, struct err **err);
+
+/* Namespaces that were asked for: {name: is it missing}. New reference. */
+json_t *kube_snapshot_spaces(struct kube_snapshot *snapshot);
 
 #endif

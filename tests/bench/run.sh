@@ -1,7 +1,7 @@
 #!/bin/bash
 # make bench: speed and size, with the peer beside it in the same run. One line a figure, with its target; nothing is judged.
 # docs/BENCH.md says what is measured and how. BENCH_ROUNDS (2): how often the first apply is repeated;
-# BENCH_PORT (8943): the cluster's.
+# BENCH_PORT (8943): the cluster's; BENCH_KUBECONFIG: see kube.sh.
 set -eu
 . tests/lib/common.sh
 build=${BUILD:-build}
@@ -34,3 +34,4 @@ sed -e 's/^cluster: .*/cluster: bench/' -e "s/^port: .*/port: ${BENCH_PORT:-8943
 
 "$build/bench/bench_plan"
 /usr/bin/python3 tests/bench/bench.py "$folder" "$folder/form.yaml" "$venv"
+BUILD=$build bash tests/bench/kube.sh

@@ -60,7 +60,7 @@ fetch() {
         local part
         for part in $missing; do
                 case $part in
-                tools | traefik) (cd "$TESTBED/$part" && go list -deps tool >/dev/null 2>&1) || true ;;
+                tools | caddy | traefik) (cd "$TESTBED/$part" && go list -deps tool >/dev/null 2>&1) || true ;;
                 esac
         done
 }

@@ -38,7 +38,7 @@ SLIM=(--aptopt='APT::Install-Recommends "false"' --dpkgopt=path-exclude=/usr/sha
 debian() { # packages path
         mmdebstrap --variant=minbase --include="$1" "${SLIM[@]}" --customize-hook="$TESTBED/images/users.sh \"\$1\"" --format=tar $SUITE "$2"
 }
-BASE_PACKAGES=python3,python3-venv,ca-certificates,nodejs,tini,openssl,caddy
+BASE_PACKAGES=python3,python3-venv,ca-certificates,nodejs,tini,openssl
 DIRECTORY_PACKAGES=389-ds-base,python3-lib389,libnss3-tools,ldap-utils,openssl,python3,tini
 
 # Runs what installs into a copy of the base that is thrown away, with this machine's certificates and settings of package clients.
@@ -101,11 +101,19 @@ in_base_proxy() {
         tar -C "$folder/root" --sort=name --mtime=@1767225600 --owner=0 --group=0 --numeric-owner -cf "$1" .
         rm -rf "$folder"
 }
+# The programs' sums, taken once.
+sums() {
+        local file
+        file=$IMAGES/sums-$(stat -L -c '%n %s %Y' "$BIN"/* "$TESTBED/images/traefik.sh" | sha256sum | cut -c1-16)
+        [ -e "$file" ] || { sha256sum "$BIN"/* "$TESTBED/images/traefik.sh" >"$file.part" && mv "$file.part" "$file"; }
+        cat "$file"
+}
+sum_of() { grep -xE "[0-9a-f]{64}  $1" <<<"$sums" | cut -c1-64; }
 # program_layer NAME PROGRAM=/path/in/image…: a layer of programs
 program_layer() {
         local name=$1 key='' p
         shift
-        for p in "$@"; do key="$key $p $(sha256sum <"${p%%=*}")"; done
+        for p in "$@"; do key="$key ${p#*=} $(sum_of "${p%%=*}")"; done
         layer "$name" "$key" program_tar "$@"
 }
 program_tar() {
@@ -136,6 +144,20 @@ image() {
 }
 SYSTEM=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 PYTHON_ENV="\"LANG=C.UTF-8\", \"LC_ALL=C.UTF-8\""
+# What is made here has the version that its name says.
+agree() { # image version
+        case $(product "$1") in
+        *:"$2" | *:v"$2") ;;
+        *) die "roles/base/images.yaml names $(product "$1"), but the test bed makes version $2 of it" ;;
+        esac
+}
+module_version() { sed -n "s|^\t$2 v\([^ ]*\).*|\1|p" "$TESTBED/$1/go.mod" | head -n 1; }
+versions_agree() {
+        agree traefik "$(module_version traefik github.com/traefik/traefik/v3)"
+        agree caddy "$(module_version caddy github.com/caddyserver/caddy/v2)"
+        agree gateway "$(sed -n 's/^dask-gateway-server==\([^ ;]*\).*/\1/p' "$ROOT/roles/gateway/image.txt")"
+        agree proxy "$(sed -n 's/.*"configurable-http-proxy": "\([0-9.]*\)".*/\1/p' "$ROOT/roles/proxy/package.json")"
+}
 layers_without_programs() {
         base && npm_layer && hub_layer && gateway_layer && notebook_layer && directory_layer
 }
@@ -145,7 +167,8 @@ all() {
         image registry.k8s.io/coredns/coredns:v1.14.7 '{"Entrypoint": ["/coredns"]}' "$(program_layer coredns "$bin/coredns=/coredns")"
         image registry.k8s.io/kube-scheduler:v1.36.3 "{\"Env\": [\"PATH=$SYSTEM\"], \"Cmd\": [\"kube-scheduler\"]}" "$(program_layer scheduler "$bin/hyperkube=/usr/local/bin/kube-scheduler")"
         image "$(product proxy)" "{\"Env\": [\"PATH=$SYSTEM\"], \"Entrypoint\": [\"configurable-http-proxy\"], \"WorkingDir\": \"/srv\", \"User\": \"65534\"}" "$(base)" "$(npm_layer)"
-        image "$(product caddy)" "{\"Env\": [\"PATH=$SYSTEM\", \"XDG_CONFIG_HOME=/config\", \"XDG_DATA_HOME=/data\"], \"Cmd\": [\"caddy\", \"run\", \"--config\", \"/etc/caddy/Caddyfile\", \"--adapter\", \"caddyfile\"], \"WorkingDir\": \"/srv\"}" "$(base)"
+        image "$(product caddy)" "{\"Env\": [\"PATH=$SYSTEM\", \"XDG_CONFIG_HOME=/config\", \"XDG_DATA_HOME=/data\"], \"Cmd\": [\"caddy\", \"run\", \"--config\", \"/etc/caddy/Caddyfile\", \"--adapter\", \"caddyfile\"], \"WorkingDir\": \"/srv\"}" \
+                "$(base)" "$(program_layer caddy "$bin/caddy=/usr/bin/caddy")"
         image "$(product hub)" "{\"Env\": [\"PATH=/opt/hub/bin:$SYSTEM\", \"HOME=/home/jovyan\", \"NB_USER=jovyan\", \"NB_UID=1000\", $PYTHON_ENV], \"Entrypoint\": [\"tini\", \"--\"], \"Cmd\": [\"jupyterhub\", \"--config\", \"/usr/local/etc/jupyterhub/jupyterhub_config.py\"], \"WorkingDir\": \"/srv/jupyterhub\", \"User\": \"1000\"}" \
                 "$(base)" "$(hub_layer)"
         image "$(product gateway)" "{\"Env\": [\"PATH=/opt/gateway/bin:$SYSTEM\", \"HOME=/home/dask\", $PYTHON_ENV], \"Entrypoint\": [\"tini\", \"-g\", \"--\"], \"Cmd\": [\"dask-gateway-server\", \"--config\", \"/etc/dask-gateway/dask_gateway_config.py\"], \"WorkingDir\": \"/home/dask\", \"User\": \"1000:1000\"}" \
@@ -170,11 +193,38 @@ linked() {
         find "$2" -name '*.db' -exec sh -eu -c 'for db; do cp -a "$db" "$db.copy" && mv "$db.copy" "$db"; done' sh {} +
 }
 
-# A root of containerd that has all images, made once. Clusters' own roots are hard links of it: what is unpacked is never
-# written to, only copied up.
+# used FROM TO: a containerd root that uses what another has unpacked, by symbolic links, so the other has to stay. A cluster has
+# folders of its own in the place of some of this machine's: what lies there it would not see, and is given links of every file.
+used() {
+        local from=$1 to=$2 overlays=io.containerd.snapshotter.v1.overlayfs content=io.containerd.content.v1.content id new
+        case $from in
+        /var/lib/* | /var/log/* | /run/* | /var/run/*) linked "$from" "$to" && return ;;
+        esac
+        rm -rf "$to" && mkdir -p "$to/$overlays/snapshots" && chmod -R 0700 "$to"
+        cp -al "$from/$content" "$to/" 2>/dev/null || { rm -rf "${to:?}/$content" && cp -a "$from/$content" "$to/"; }
+        find "$from" -mindepth 1 -maxdepth 1 ! -name $overlays ! -name $content ! -name complete -exec cp -a -t "$to" {} +
+        cp -a "$from/$overlays/metadata.db" "$to/$overlays/"
+        for id in "$from/$overlays/snapshots"/*; do
+                new=$to/$overlays/snapshots/${id##*/}
+                mkdir -m 0700 "$new" "$new/work"
+                ln -s "$id/fs" "$new/fs"
+        done
+}
+
+# shared ROOT: a layer's archive and containerd's copy of it become one file.
+shared() {
+        local note blob
+        for note in "$IMAGES"/layer-*.tar.sha256; do
+                blob=$1/io.containerd.content.v1.content/blobs/sha256/$(cat "$note")
+                if [ -e "$blob" ] && [ ! "$blob" -ef "${note%.sha256}" ]; then ln -f "$blob" "${note%.sha256}" 2>/dev/null || true; fi
+        done
+}
+
+# A root of containerd that has all images, made once. What is unpacked is never written to by the clusters that use it, only
+# copied up.
 template() {
         local root
-        root=$IMAGES/root-$( (echo "$specs"; cat "$TESTBED/images/mkimage.py" "$TESTBED/images/unpack.sh" "$BIN/containerd") | sha256sum | cut -c1-16)
+        root=$IMAGES/root-$( (echo "$specs"; cat "$TESTBED/images/mkimage.py" "$TESTBED/images/unpack.sh"; sum_of "$BIN/containerd") | sha256sum | cut -c1-16)
         if [ ! -e "$root/complete" ]; then
                 local began=$SECONDS previous
                 rm -rf "$IMAGES"/root-*.part
@@ -183,9 +233,11 @@ template() {
                 if [ -n "$previous" ]; then linked "$previous" "$root.part" && rm -f "$root.part/complete"; else mkdir -p "$root.part"; fi
                 mkimage <<<"$specs" | unshare --mount --pid --fork --kill-child --mount-proc bash -eu "$TESTBED/images/unpack.sh" "$BIN" "$root.part" "$(grep -o '^{"name": "[^"]*' <<<"$specs" | cut -d'"' -f4)" >"$IMAGES/unpack.log" 2>&1 ||
                         { tail -n 20 "$IMAGES/unpack.log" >&2; die "the images could not be unpacked"; }
-                # Roots of other contents: clusters that have them have links of their own.
-                find "$IMAGES" -maxdepth 1 -name 'root-????????????????' -exec rm -rf {} +
-                find "$IMAGES" -maxdepth 1 -name 'layer-*' -mtime +14 -delete
+                for previous in "$IMAGES"/root-????????????????; do
+                        grep -qsxF "$previous" "$STATES"/caas-testbed-*/var/lib/containerd/images || rm -rf "$previous"
+                done
+                find "$IMAGES" -maxdepth 1 \( -name 'layer-*' -o -name 'sums-*' \) -mtime +14 -delete
+                shared "$root.part"
                 touch "$root.part/complete"
                 mv "$root.part" "$root"
                 say "images unpacked: $(du -sm "$root" | cut -f1) MB, $((SECONDS - began)) s"
@@ -200,13 +252,15 @@ if [ "${1:-}" = --layers ]; then
         exit 0
 fi
 BIN=${TESTBED_BIN:-$(bash "$TESTBED/build.sh")}
+versions_agree
+sums=$(sums)
 specs=$(all "$BIN")
 case ${1:-} in
 '') template ;;
 --root)
         root=$(template)
         if [ "$(cat "$2/images" 2>/dev/null)" != "$root" ]; then
-                linked "$root" "$2"
+                used "$root" "$2"
                 echo "$root" >"$2/images"
         fi
         ;;

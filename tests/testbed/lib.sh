@@ -61,10 +61,11 @@ part_files() {
         hyperkube) (cd "$TESTBED" && ls hyperkube/*.go hyperkube/go.* parts/hyperkube.sh) ;;
         cloud) (cd "$TESTBED" && ls cloud/*.go cloud/go.* parts/cloud.sh) ;;
         tools) (cd "$TESTBED" && ls tools/go.* parts/tools.sh) ;;
+        caddy) (cd "$TESTBED" && ls caddy/go.* parts/caddy.sh) ;;
         traefik) (cd "$TESTBED" && ls traefik/go.* parts/traefik.sh) ;;
         esac
 }
-PARTS="hyperkube cloud tools traefik"
+PARTS="hyperkube cloud tools caddy traefik"
 part_digest() { (cd "$TESTBED" && part_files "$1" | xargs sha256sum | sha256sum | cut -c1-16); }
 bin_folder() { echo "$CACHE/$(for p in $PARTS; do part_digest "$p"; done | sha256sum | cut -c1-16)/bin"; }
 

@@ -71,7 +71,16 @@ static int add_headers(struct exchange *exchange, struct err **err)
         return r;
 }
 
-/* The host of the URL becomes the name that the certificate is for; the connection and the Host header stay. */
+static bool has_host(const struct http_request *request)
+{
+        for (size_t i = 0; request->headers && request->headers[i]; i++)
+                if (strncasecmp(request->headers[i], "Host:", 5) == 0)
+                        return true;
+        return false;
+}
+
+/* The host of the URL becomes the name that the certificate is for; the connection stays, and so does the Host header
+ * unless the request has one. */
 static int rename_host(struct exchange *exchange, const char *url, struct err **err)
 {
         const char *name = exchange->client->server_name;
@@ -82,7 +91,7 @@ static int rename_host(struct exchange *exchange, const char *url, struct err **
         CLEANUP_FREE char *header = str_format("Host: %s", host);
         CLEANUP_FREE char *to = port ? str_format("::%s", host) : str_format("::%s:", host);
         exchange->url = str_format("%.*s%s%s%s", (int)scheme, url, name, port ? port : "", url + end);
-        int r = add(exchange, &exchange->headers, header, err);
+        int r = has_host(exchange->request) ? 0 : add(exchange, &exchange->headers, header, err);
         return r < 0 ? r : add(exchange, &exchange->connect_to, to, err);
 }
 

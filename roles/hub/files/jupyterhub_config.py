@@ -122,6 +122,8 @@ if kubernetes:
     c.KubeSpawner.image_pull_policy = "IfNotPresent"
     c.KubeSpawner.image_pull_secrets = [secret["name"] for secret in kubernetes["pull_secrets"]]
     c.KubeSpawner.node_selector = kubernetes["node_selector"]
+    preferred = kubernetes["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    c.KubeSpawner.node_affinity_preferred = preferred
 elif settings["systemd"]:
     from pangeo_hub.systemd import PangeoSystemdSpawner
 

@@ -52,6 +52,7 @@ def test_grant_of_nobody_is_refused(lab: Lab) -> None:
 
 
 def test_passwords_and_accounts(lab: Lab) -> None:
+    lab.caas.run("grant", lab.name, "erin")
     lab.caas.run("user", "passwd", lab.name, "erin", given="another-Heron-43\n")
     assert lab.client().login("erin", PASSWORD)[0] == 403
     assert lab.client().login("erin", "another-Heron-43")[0] == 302

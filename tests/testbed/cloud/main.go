@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -95,11 +96,22 @@ func (t trigger) pull() {
 	}
 }
 
+// reconcile looks at everything; what has to be done is done sixteen at a time.
 func (x *cloud) reconcile(ctx context.Context) (last error) {
-	keep := func(err error) {
-		if err != nil {
-			last = err
-		}
+	var busy sync.WaitGroup
+	var lock sync.Mutex
+	places := make(chan struct{}, 16)
+	start := func(work func() error) {
+		places <- struct{}{}
+		busy.Add(1)
+		go func() {
+			defer func() { <-places; busy.Done() }()
+			if err := work(); err != nil {
+				lock.Lock()
+				last = err
+				lock.Unlock()
+			}
+		}()
 	}
 	pvcs, _ := x.f.Core().V1().PersistentVolumeClaims().Lister().List(labels.Everything())
 	for _, p := range pvcs {
@@ -113,21 +125,26 @@ func (x *cloud) reconcile(ctx context.Context) (last error) {
 		if p.Spec.VolumeName == "" {
 			wait := sc.VolumeBindingMode != nil && *sc.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer
 			if !wait || p.Annotations["volume.kubernetes.io/selected-node"] != "" {
-				keep(x.provision(ctx, p, sc))
+				start(func() error { return x.provision(ctx, p, sc) })
 			}
 		} else if p.Status.Phase == corev1.ClaimBound {
-			keep(x.expand(ctx, p))
+			start(func() error { return x.expand(ctx, p) })
 		}
 	}
 	pvs, _ := x.f.Core().V1().PersistentVolumes().Lister().List(labels.Everything())
 	for _, v := range pvs {
 		if v.Annotations["pv.kubernetes.io/provisioned-by"] == driver && v.Status.Phase == corev1.VolumeReleased &&
 			v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete && v.DeletionTimestamp == nil {
-			keep(os.RemoveAll(v.Spec.Local.Path))
-			keep(x.c.CoreV1().PersistentVolumes().Delete(ctx, v.Name, metav1.DeleteOptions{}))
+			start(func() error {
+				if err := os.RemoveAll(v.Spec.Local.Path); err != nil {
+					return err
+				}
+				return x.c.CoreV1().PersistentVolumes().Delete(ctx, v.Name, metav1.DeleteOptions{})
+			})
 		}
 	}
-	keep(x.balance(ctx))
+	start(func() error { return x.balance(ctx) })
+	busy.Wait()
 	return
 }
 

@@ -147,11 +147,13 @@ func (e *enforcer) allPods() (all []pod) {
 		}
 		ip := noted[p.Namespace+"/"+p.Name]
 		if ip == "" {
+			// Of a fake node; an address of ours that is not noted is an ended pod's, and may be another's by now.
 			ip = p.Status.PodIP
+			if a, err := netip.ParseAddr(ip); err != nil || !a.Is4() || e.pods.Contains(a) {
+				continue
+			}
 		}
-		if a, err := netip.ParseAddr(ip); err == nil && a.Is4() {
-			all = append(all, pod{p, ip})
-		}
+		all = append(all, pod{p, ip})
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].ip < all[j].ip })
 	return
@@ -179,10 +181,10 @@ type world struct {
 	namespaces map[string]map[string]string
 }
 
-// peers gives the matches on the other end; no match at all when there are no peers: everybody.
-func (w *world) peers(d direction, namespace string, peers []netv1.NetworkPolicyPeer) (matches []string, pods []pod, any bool) {
+// peers gives the matches on the other end, and the pods that may be it. No peers: everybody.
+func (w *world) peers(d direction, namespace string, peers []netv1.NetworkPolicyPeer) (matches []string, pods []pod) {
 	if len(peers) == 0 {
-		return []string{""}, w.pods, true
+		return []string{""}, w.pods
 	}
 	var addresses []string
 	for _, peer := range peers {
@@ -212,7 +214,7 @@ func (w *world) peers(d direction, namespace string, peers []netv1.NetworkPolicy
 		sort.Strings(addresses)
 		matches = append(matches, fmt.Sprintf("ip %s { %s } ", d.peer, strings.Join(unique(addresses), ", ")))
 	}
-	return matches, pods, false
+	return matches, pods
 }
 
 // ports gives the matches on ports. A port's name stands for another number in each pod that is gone to.
@@ -248,7 +250,7 @@ func ports(list []netv1.NetworkPolicyPort, destinations []pod) (matches []string
 }
 
 func (w *world) rule(out *bytes.Buffer, d direction, policy *netv1.NetworkPolicy, own []pod, peers []netv1.NetworkPolicyPeer, list []netv1.NetworkPolicyPort) {
-	from, others, _ := w.peers(d, policy.Namespace, peers)
+	from, others := w.peers(d, policy.Namespace, peers)
 	destinations := own
 	if d == egress {
 		destinations = others

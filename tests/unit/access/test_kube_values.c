@@ -45,6 +45,8 @@ static void left_to_the_cluster(void **state)
         assert_int_equal(json_array_size(json_object_get(v, "pull_secrets")), 0);
         assert_true(json_is_true(json_object_get(v, "front")));
         assert_at(v, "tls_secret", "jupyterhub-tls");
+        assert_at(v, "tolerations[0].value", "core");
+        assert_at(v, "user_tolerations[1].value", "user");
         assert_at(v, "resources.notebook.requests.cpu", "100m");
         assert_at(v, "resources.notebook.limits.memory", "4000M");
 }

@@ -18,6 +18,10 @@ from pangeo_hub.settings import Settings
 from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parents[3]
+PREFERRED = {
+    "weight": 100,
+    "preference": {"matchExpressions": [{"key": "hub.jupyter.org/node-purpose", "operator": "In", "values": ["user"]}]},
+}
 UNSCHEDULED = "0/2 nodes are available: 2 Insufficient memory. preemption: 0/2 nodes are available"
 
 
@@ -71,6 +75,7 @@ def cluster(settings: Settings) -> Settings:
         "pull_secrets": [{"name": "registry"}],
         "node_selector": {"pool": "pangeo"},
         "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "pangeo", "effect": "NoSchedule"}],
+        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [PREFERRED]}},
         "volumes": [{"name": "notebook-code", "configMap": {"name": "notebook-code"}}],
         "volume_mounts": [{"name": "notebook-code", "mountPath": "/etc/caas/notebook", "readOnly": True}],
     }
@@ -168,6 +173,7 @@ def test_size_image_and_place_are_those_of_the_choice(spawner: kube.PangeoKubeSp
     assert container["resources"]["limits"] == {"cpu": 8.0, "memory": 32_000_000_000}
     assert container["resources"]["requests"] == {"cpu": 0.4, "memory": 32_000_000_000}
     assert spec["nodeSelector"] == {"pool": "pangeo"}
+    assert spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"] == [PREFERRED]
     assert spec["imagePullSecrets"] == [{"name": "registry"}]
     assert [each["key"] for each in spec["tolerations"]] == ["dedicated"]
     environment = {each["name"]: each.get("value") for each in container["env"]}
@@ -421,6 +427,7 @@ def test_events_in_words() -> None:
     assert "pangeo" in kube.event_words({"reason": "Pulling", "message": "Pulling image x"}, "pangeo")
     assert kube.event_words({"reason": "New", "message": "as it is"}, "pangeo") == "as it is"
     assert kube.event_words({"reason": "Created"}, "pangeo") == ""
+    assert kube.event_words({"reason": "Killing", "message": "Stopping container"}, "pangeo") == ""
     unbound = {"reason": "FailedScheduling", "message": "pod has unbound immediate PersistentVolumeClaims"}
     assert kube.event_words(unbound, "pangeo") == "Making your home folder"
     assert "No machine has room" in kube.event_words({"reason": "FailedScheduling", "message": UNSCHEDULED}, "pangeo")

@@ -39,6 +39,11 @@ ENDED = ("Stopped", "Failed")
 COMPONENT = "app.kubernetes.io/component"
 
 
+def is_worth_a_line(record) -> bool:
+    """Not what is asked every second by machines and answered well."""
+    return not record.getMessage().startswith(("200 GET /traefik", "200 GET /health"))
+
+
 def username(cluster: dict) -> str:
     return cluster["spec"].get("username", "")
 
@@ -84,6 +89,7 @@ class KubernetesController(KubeController):
         self._offered = set()  # clusters whose scheduler Traefik is told of before they count as running
         self._told_at = {}  # when numbers of workers were told last, by key
         self._routed = {}  # of those: set when Traefik has asked
+        self.log.addFilter(is_worth_a_line)
         self.app.add_routes([web.get("/traefik", self.routes), web.get("/health", self.health)])
         await super().setup()
         self.task_pool.spawn(self.look_around())

@@ -88,6 +88,7 @@ class KubernetesBackend(CappedRequests, KubeBackend):
         self.owner = own_account()
         self._new = {}  # clusters that were asked for and are not in the informer yet, by name
         self._counts = {}  # what schedulers said last, by name
+        self.log.addFilter(lambda record: not record.getMessage().startswith("200 GET /api/health"))
         app.middlewares.append(add_warning)
         app.add_routes(admin.routes(self, self.settings["admin_token"]))
         await super().setup(app)

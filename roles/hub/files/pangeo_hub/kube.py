@@ -325,6 +325,7 @@ def event_words(event: Mapping[str, Any], environment: str) -> str:
         "TriggeredScaleUp": "No machine has room: another one is being started, which takes some minutes",
         "FailedScheduling": "Making your home folder" if UNBOUND in message else f"No machine has room yet ({message})",
         "NotTriggerScaleUp": "",
+        "Killing": "",  # of the server before this one
     }
     return plain.get(reason, message)
 
