@@ -36,6 +36,11 @@ print(urllib.request.urlopen(request, timeout=20).status)
 """
 
 
+def run_in(lab: Lab, pod: str, *command: str) -> str:
+    """What a command in a pod prints."""
+    return lab.bed.kubectl("-n", lab.namespace, "exec", pod, "--", *command, seconds=60)
+
+
 def workers(lab: Lab, cluster: str) -> list[dict]:
     labels = f"gateway.dask.org/cluster={cluster.split('.')[1]},app.kubernetes.io/component=dask-worker"
     return [pod for pod in lab.get("pod", labels) if pod["status"]["phase"] in ("Pending", "Running")]
@@ -59,7 +64,7 @@ def test_the_cap_holds_over_all_clusters(lab: Lab, kernel) -> None:
     assert "refused:" in said and "scheduler of a new cluster" in said, said
 
     scheduler = f"dask-scheduler-{cluster.split('.')[1]}"
-    assert lab.kubectl("exec", scheduler, "--", "python3", "-c", LIE).strip() == "200"
+    assert run_in(lab, scheduler, "python3", "-c", LIE).strip() == "200"
     eventually(lambda: len(workers(lab, cluster)) == 2, 60)
     for _ in range(10):
         assert len(workers(lab, cluster)) == 2
