@@ -129,9 +129,9 @@ class Bench:
             raise SystemExit(f"kubectl {words}: {done.stderr[-2000:]}")
         return done.stdout
 
-    def forget(self, space: str) -> None:
-        """Ends when everything in it is gone."""
-        self.kubectl("delete", "namespace", space, "--ignore-not-found", "--wait=true", "--timeout=300s")
+    def forget(self, *spaces: str) -> None:
+        """Ends when everything in them is gone."""
+        self.kubectl("delete", "namespace", *spaces, "--ignore-not-found", "--wait=true", "--timeout=300s")
 
     def form(self, name: str) -> Path:
         path = self.folder / f"{name}.yaml"
@@ -179,8 +179,7 @@ class Bench:
         """Nothing is there, and nobody remembers it."""
         state = self.folder / f"state-{name}"
         run(["rm", "-rf", "--", state])
-        for tool in spaces:
-            self.forget(f"bench-{name}-{tool}")
+        self.forget(*(f"bench-{name}-{tool}" for tool in spaces))
 
     def same_objects(self, name: str, objects: list[kube_objects.Object], rounds: int) -> tuple[dict[str, Used], ...]:
         """First install, and nothing to do."""
@@ -284,8 +283,8 @@ class Bench:
 
     def remove(self) -> None:
         self.remove_homes()
-        for name in ("set", *(f"n{count}" for count in SIZES)):
-            self.clean(name)
+        names = ("set", *(f"n{count}" for count in SIZES))
+        self.forget(*(f"bench-{name}-{tool}" for name in names for tool in ("caas", "helm", "kubectl")))
         if (self.folder / "state" / "clusters" / LAB).exists():
             run([CAAS, "destroy", LAB, "--yes", "--delete-data", "--quiet"])
         self.forget(LAB)
@@ -319,7 +318,7 @@ def main() -> None:
     parts: dict[str, Any] = {"set": bench.role_set, "sizes": bench.sizes, "homes": bench.homes, "users": bench.users}
     note(f"Kubernetes, best of {ROUNDS}; {load()}")
     try:
-        for name in os.environ.get("BENCH_KUBE", "set sizes homes users").split():
+        for name in os.environ.get("BENCH_KUBE", "set users homes sizes").split():
             parts[name]()
     finally:
         bench.remove()
