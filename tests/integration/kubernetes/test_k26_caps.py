@@ -20,6 +20,7 @@ except Exception as e:
     print("refused:", e)
 """
 ANOTHER = """
+cluster.scale(2)
 try:
     GatewayCluster()
 except Exception as e:
