@@ -245,7 +245,7 @@ class Bench:
         note(f"{HOMES} claims made and bound in {time.monotonic() - began:.0f} s")
 
         def data(gb: int) -> Path:
-            wanted = {"id": "bench/homes", "kind": "kube.claim", "spec": {"gb": gb}}
+            wanted = {"id": "bench0/homes", "kind": "kube.claim", "spec": {"gb": gb}}
             return kube_objects.role(self.folder / f"homes-{gb}", self.images, [wanted])
 
         state = "state-homes"
@@ -320,6 +320,9 @@ def main() -> None:
     try:
         for name in os.environ.get("BENCH_KUBE", "set users homes sizes").split():
             parts[name]()
+    except SystemExit as fault:
+        print(fault, file=sys.stderr)
+        raise
     finally:
         bench.remove()
         note(load())

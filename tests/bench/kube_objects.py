@@ -156,8 +156,9 @@ def role(folder: Path, images: Path, resources: Sequence[Object]) -> Path:
 def as_resources(objects: Iterable[Object], space: str) -> list[Object]:
     """What a role says of them; the namespace first, which for the other tools is there before."""
     home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}}
-    made: list[Object] = [{"id": "bench/namespace", "kind": "kube.object", "spec": {"object": home}}]
+    made: list[Object] = [{"id": "bench0/namespace", "kind": "kube.object", "spec": {"object": home}}]
     for i, one in enumerate(objects):
         spec = {"object": _literal(one), "wait": False}
-        made.append({"id": f"bench/{i:04}", "kind": "kube.object", "needs": ["bench/namespace"], "spec": spec})
+        name = f"bench{(i + 1) // ROLE_MAX}/{i:04}"  # the role that role() puts it in
+        made.append({"id": name, "kind": "kube.object", "needs": ["bench0/namespace"], "spec": spec})
     return made
