@@ -181,14 +181,16 @@ class Bench:
         run(["rm", "-rf", "--", state])
         self.forget(*(f"bench-{name}-{tool}" for tool in spaces))
 
-    def same_objects(self, name: str, objects: list[kube_objects.Object], rounds: int) -> tuple[dict[str, Used], ...]:
-        """First install, and nothing to do."""
+    def same_objects(
+        self, name: str, objects: list[kube_objects.Object], rounds: int, **more: Callable[[], Used]
+    ) -> tuple[dict[str, Used], ...]:
+        """First install, and nothing to do; more: what else is measured in turn with the latter."""
         tools, first = self.tools(name, objects), {}
         for _ in range(rounds):
             self.clean(name)
             self.kubectl("create", "namespace", f"bench-{name}-kubectl")
             first = {tool: used.best(first.get(tool)) for tool, used in in_turns(tools, 1).items()}
-        again = in_turns(tools, rounds)
+        again = in_turns(tools | more, rounds)
         self.clean(name)
         return first, again
 
@@ -196,8 +198,8 @@ class Bench:
         objects = kube_objects.without_pods(self.lab())
         size = len(json.dumps(objects)) // 1000
         note(f"{len(objects)} objects, {size} kB, at none of which a pod runs")
-        first, again = self.same_objects("set", objects, ROUNDS)
-        whole = in_turns({"caas": lambda: self.caas("apply", LAB)})["caas"]
+        first, again = self.same_objects("set", objects, ROUNDS, whole=lambda: self.caas("apply", LAB))
+        whole = again.pop("whole")
         compare("first install of the role set's objects", first, {"helm": "1/3"}, "target: 1/4")
         compare("nothing to do, the same objects", again, {"helm": "1/10", "kubectl": "1/4"}, "target: 1/4")
         again["caas"] = whole
@@ -262,7 +264,8 @@ class Bench:
 
     def remove_homes(self) -> None:
         self.forget("bench-homes")
-        self.kubectl("delete", "persistentvolumes", "-l", "caas-bench=bench-homes", "--ignore-not-found")
+        volumes = ["persistentvolumes", "-l", "caas-bench=bench-homes"]
+        self.kubectl("delete", *volumes, "--ignore-not-found", "--wait=false")
         self.kubectl("delete", "storageclass", CLASS, "--ignore-not-found")
 
     # ---- users ----
