@@ -185,6 +185,8 @@ int kube_wait_gone(struct kind_ctx *ctx, struct kube *kube, const struct kube_re
         struct gone gone = {&w, uid, false};
         for (;;) {
                 CLEANUP_ERR struct err *fault = NULL;
+                json_decref(w.live); /* each watch begins with what is there: it may have ended between two of them */
+                w.live = NULL;
                 int r = kube_watch(kube, &w.list, LOOK_MS, on_end, &gone, &fault);
                 if (gone.gone || r == -ERR_NOT_FOUND) /* of a kind that went together with its definition */
                         return 0;

@@ -129,9 +129,9 @@ class Bench:
             raise SystemExit(f"kubectl {words}: {done.stderr[-2000:]}")
         return done.stdout
 
-    def forget(self, space: str) -> None:
-        """Ends when everything in it is gone."""
-        self.kubectl("delete", "namespace", space, "--ignore-not-found", "--wait=true", "--timeout=300s")
+    def forget(self, *spaces: str) -> None:
+        """Ends when everything in them is gone."""
+        self.kubectl("delete", "namespace", *spaces, "--ignore-not-found", "--wait=true", "--timeout=300s")
 
     def form(self, name: str) -> Path:
         path = self.folder / f"{name}.yaml"
@@ -179,17 +179,18 @@ class Bench:
         """Nothing is there, and nobody remembers it."""
         state = self.folder / f"state-{name}"
         run(["rm", "-rf", "--", state])
-        for tool in spaces:
-            self.forget(f"bench-{name}-{tool}")
+        self.forget(*(f"bench-{name}-{tool}" for tool in spaces))
 
-    def same_objects(self, name: str, objects: list[kube_objects.Object], rounds: int) -> tuple[dict[str, Used], ...]:
-        """First install, and nothing to do."""
+    def same_objects(
+        self, name: str, objects: list[kube_objects.Object], rounds: int, **more: Callable[[], Used]
+    ) -> tuple[dict[str, Used], ...]:
+        """First install, and nothing to do; more: what else is measured in turn with the latter."""
         tools, first = self.tools(name, objects), {}
         for _ in range(rounds):
             self.clean(name)
             self.kubectl("create", "namespace", f"bench-{name}-kubectl")
             first = {tool: used.best(first.get(tool)) for tool, used in in_turns(tools, 1).items()}
-        again = in_turns(tools, rounds)
+        again = in_turns(tools | more, rounds)
         self.clean(name)
         return first, again
 
@@ -197,8 +198,8 @@ class Bench:
         objects = kube_objects.without_pods(self.lab())
         size = len(json.dumps(objects)) // 1000
         note(f"{len(objects)} objects, {size} kB, at none of which a pod runs")
-        first, again = self.same_objects("set", objects, ROUNDS)
-        whole = in_turns({"caas": lambda: self.caas("apply", LAB)})["caas"]
+        first, again = self.same_objects("set", objects, ROUNDS, whole=lambda: self.caas("apply", LAB))
+        whole = again.pop("whole")
         compare("first install of the role set's objects", first, {"helm": "1/3"}, "target: 1/4")
         compare("nothing to do, the same objects", again, {"helm": "1/10", "kubectl": "1/4"}, "target: 1/4")
         again["caas"] = whole
@@ -246,7 +247,7 @@ class Bench:
         note(f"{HOMES} claims made and bound in {time.monotonic() - began:.0f} s")
 
         def data(gb: int) -> Path:
-            wanted = {"id": "bench/homes", "kind": "kube.claim", "spec": {"gb": gb}}
+            wanted = {"id": "bench0/homes", "kind": "kube.claim", "spec": {"gb": gb}}
             return kube_objects.role(self.folder / f"homes-{gb}", self.images, [wanted])
 
         state = "state-homes"
@@ -263,7 +264,8 @@ class Bench:
 
     def remove_homes(self) -> None:
         self.forget("bench-homes")
-        self.kubectl("delete", "persistentvolumes", "-l", "caas-bench=bench-homes", "--ignore-not-found")
+        volumes = ["persistentvolumes", "-l", "caas-bench=bench-homes"]
+        self.kubectl("delete", *volumes, "--ignore-not-found", "--wait=false")
         self.kubectl("delete", "storageclass", CLASS, "--ignore-not-found")
 
     # ---- users ----
@@ -284,8 +286,8 @@ class Bench:
 
     def remove(self) -> None:
         self.remove_homes()
-        for name in ("set", *(f"n{count}" for count in SIZES)):
-            self.clean(name)
+        names = ("set", *(f"n{count}" for count in SIZES))
+        self.forget(*(f"bench-{name}-{tool}" for name in names for tool in ("caas", "helm", "kubectl")))
         if (self.folder / "state" / "clusters" / LAB).exists():
             run([CAAS, "destroy", LAB, "--yes", "--delete-data", "--quiet"])
         self.forget(LAB)
@@ -319,8 +321,11 @@ def main() -> None:
     parts: dict[str, Any] = {"set": bench.role_set, "sizes": bench.sizes, "homes": bench.homes, "users": bench.users}
     note(f"Kubernetes, best of {ROUNDS}; {load()}")
     try:
-        for name in os.environ.get("BENCH_KUBE", "set sizes homes users").split():
+        for name in os.environ.get("BENCH_KUBE", "set users homes sizes").split():
             parts[name]()
+    except SystemExit as fault:
+        print(fault, file=sys.stderr)
+        raise
     finally:
         bench.remove()
         note(load())

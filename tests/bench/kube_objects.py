@@ -8,6 +8,7 @@ from typing import Any
 Object = dict[str, Any]
 MANAGER = "caas"
 MARKS = ("app.kubernetes.io/managed-by", "caas.pangeo.io/cluster", "caas.pangeo.io/resource")
+ROLE_MAX = 1000  # resources; a file of a role is 1 MB at most
 # Kinds a role set is made of; the namespace is there for all, and a definition of kinds belongs to one owner at a time.
 KINDS = (
     "serviceaccounts,configmaps,secrets,services,persistentvolumeclaims,deployments,statefulsets,daemonsets,jobs,"
@@ -139,22 +140,25 @@ def _literal(tree: Any) -> Any:
 
 
 def role(folder: Path, images: Path, resources: Sequence[Object]) -> Path:
-    """For caas: a folder of data with one role."""
-    (folder / "roles" / "bench").mkdir(parents=True)
-    (folder / "roles" / "base").mkdir()
+    """For caas: a folder of data with roles of these resources."""
+    (folder / "roles" / "base").mkdir(parents=True)
     (folder / "templates").mkdir()
     (folder / "roles" / "base" / "images.yaml").write_bytes(images.read_bytes())
     (folder / "roles" / "base" / "role.yaml").write_text("name: base\ntargets: {kubernetes: []}\n")
-    tree = {"name": "bench", "targets": {"kubernetes": list(resources)}}
-    (folder / "roles" / "bench" / "role.yaml").write_text(json.dumps(tree))
+    for i in range(0, len(resources), ROLE_MAX):
+        name = f"bench{i // ROLE_MAX}"
+        tree = {"name": name, "targets": {"kubernetes": list(resources[i : i + ROLE_MAX])}}
+        (folder / "roles" / name).mkdir()
+        (folder / "roles" / name / "role.yaml").write_text(json.dumps(tree))
     return folder
 
 
 def as_resources(objects: Iterable[Object], space: str) -> list[Object]:
     """What a role says of them; the namespace first, which for the other tools is there before."""
     home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}}
-    made = [{"id": "bench/namespace", "kind": "kube.object", "spec": {"object": home}}]
+    made: list[Object] = [{"id": "bench0/namespace", "kind": "kube.object", "spec": {"object": home}}]
     for i, one in enumerate(objects):
         spec = {"object": _literal(one), "wait": False}
-        made.append({"id": f"bench/{i:04}", "kind": "kube.object", "needs": ["bench/namespace"], "spec": spec})
+        name = f"bench{(i + 1) // ROLE_MAX}/{i:04}"  # the role that role() puts it in
+        made.append({"id": name, "kind": "kube.object", "needs": ["bench0/namespace"], "spec": spec})
     return made

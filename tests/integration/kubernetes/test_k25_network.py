@@ -36,9 +36,14 @@ print("cluster", cluster.name, "link", cluster.dashboard_link)
 """
 
 
+def run_in(lab: Lab, pod: str, *command: str) -> str:
+    """What a command in a pod prints."""
+    return lab.bed.kubectl("-n", lab.namespace, "exec", pod, "--", *command, seconds=60)
+
+
 def look(lab: Lab, pod: str, *targets: str) -> list[str]:
     """From a pod, what of each "host:port"."""
-    out = lab.kubectl("exec", pod, "--", "python3", "-c", LOOK, *targets, seconds=60)
+    out = run_in(lab, pod, "python3", "-c", LOOK, *targets)
     return out.split()
 
 
@@ -138,7 +143,7 @@ def test_from_a_worker_and_to_a_cluster(
 def test_names_and_the_world_outside_are_open(lab: Lab, alice_pod: HubClient) -> None:
     pod = name(server(lab, "alice"))
     asked = "import socket; print(socket.gethostbyname('hub'))"
-    assert lab.kubectl("exec", pod, "--", "python3", "-c", asked).strip()
+    assert run_in(lab, pod, "python3", "-c", asked).strip()
     # There may be no way to it from here; but the policy lets it through, and does not hold it back.
     policy = next(p for p in lab.get("networkpolicy") if p["metadata"]["name"] == "singleuser")
     assert "0.0.0.0/0" in json.dumps(policy["spec"]["egress"])
@@ -160,7 +165,7 @@ def test_a_dashboard_is_its_owners(lab: Lab, alice_pod: HubClient, dora_pod: Hub
         f"try: urllib.request.urlopen('http://{address}:8787/status', timeout=5)\n"
         "except urllib.error.HTTPError as e: print(e.code)"
     )
-    assert lab.kubectl("exec", name(server(lab, "alice")), "--", "python3", "-c", code).strip() == "403"
+    assert run_in(lab, name(server(lab, "alice")), "python3", "-c", code).strip() == "403"
 
 
 def test_policies_end_with_their_cluster(lab: Lab, alice_pod: HubClient, dask: tuple[str, str]) -> None:

@@ -20,6 +20,7 @@ except Exception as e:
     print("refused:", e)
 """
 ANOTHER = """
+cluster.scale(2)
 try:
     GatewayCluster()
 except Exception as e:
@@ -34,6 +35,11 @@ says = {"count": 1000, "active_workers": [], "closing_workers": [], "closed_work
 request = urllib.request.Request(url, json.dumps(says).encode(), {"Authorization": "token " + token, "Content-Type": "application/json"})
 print(urllib.request.urlopen(request, timeout=20).status)
 """
+
+
+def run_in(lab: Lab, pod: str, *command: str) -> str:
+    """What a command in a pod prints."""
+    return lab.bed.kubectl("-n", lab.namespace, "exec", pod, "--", *command, seconds=60)
 
 
 def workers(lab: Lab, cluster: str) -> list[dict]:
@@ -59,7 +65,7 @@ def test_the_cap_holds_over_all_clusters(lab: Lab, kernel) -> None:
     assert "refused:" in said and "scheduler of a new cluster" in said, said
 
     scheduler = f"dask-scheduler-{cluster.split('.')[1]}"
-    assert lab.kubectl("exec", scheduler, "--", "python3", "-c", LIE).strip() == "200"
+    assert run_in(lab, scheduler, "python3", "-c", LIE).strip() == "200"
     eventually(lambda: len(workers(lab, cluster)) == 2, 60)
     for _ in range(10):
         assert len(workers(lab, cluster)) == 2

@@ -60,6 +60,23 @@ def test_many_new_clusters_at_once(bed):
     bed(scenario)
 
 
+def test_who_has_closed_a_cluster_may_make_the_next_one(bed):
+    async def scenario(b):
+        key = await b.new("alice")
+        await b.beat(key, 5)
+        await b.backend.stop_cluster(key)
+        await b.reconcile(key)
+        asked = asyncio.ensure_future(b.backend.start_cluster(User("alice"), {}))
+        await asyncio.sleep(0.1)
+        assert not asked.done() and len(b.world.clusters) == 1  # its pods are there still
+        for pod in list(b.world.pods.values()):
+            b.world.gone(pod)
+        await b.controller.settle()
+        assert await asked in b.world.clusters
+
+    bed(scenario)
+
+
 def test_a_cluster_that_could_not_be_made_holds_nothing(bed):
     async def scenario(b):
         async def fail(*args):

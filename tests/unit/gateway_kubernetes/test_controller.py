@@ -126,6 +126,23 @@ def test_a_scheduler_waits_for_room_too(bed):
     bed(scenario)
 
 
+def test_a_scheduler_does_not_wait_for_itself(bed):
+    """The cap is full with it, and the watch has not told of the status yet that names it."""
+
+    async def scenario(b):
+        keys = [await b.backend.start_cluster(User("alice"), {}) for _ in range(6)]
+        await b.reconcile()
+        assert cpus(b, "alice") == 6 and b.controller._short_of_room == {}
+        for key in keys:
+            b.world.clusters[key]["status"] = {}
+        await b.reconcile()
+        assert b.controller._short_of_room == {}
+        for key in keys:
+            assert b.world.clusters[key]["status"]["schedulerPod"] in b.world.pods
+
+    bed(scenario)
+
+
 @pytest.mark.parametrize("reason", ["stopped", "scheduler"])
 def test_a_cluster_has_ended_when_its_pods_have(bed, reason):
     async def scenario(b):

@@ -112,7 +112,6 @@ static char *replaced(const char *yaml, const char *old, const char *new_)
 static void made_and_then_nothing_to_do(void **state)
 {
         (void)state;
-        LIVE();
         assert_int_equal(go(basic, LIVE_APPLY, NULL), 5);
         json_auto_t *plan = NULL;
         int changes = go(basic, LIVE_PLAN, &plan);
@@ -128,7 +127,6 @@ static void made_and_then_nothing_to_do(void **state)
 static void the_servers_own_diff_is_shown(void **state)
 {
         (void)state;
-        LIVE();
         json_auto_t *plan = NULL, *plan2 = NULL;
         CLEANUP_FREE char *yaml = replaced(basic, "name: B, value: '2'", "name: B, value: '3'");
         assert_int_equal(go(yaml, LIVE_PLAN, &plan), 1);
@@ -155,9 +153,6 @@ static void the_servers_own_diff_is_shown(void **state)
 static void drift_is_shown_and_put_back(void **state)
 {
         (void)state;
-        LIVE();
-        if (!getenv("CAAS_KUBECTL"))
-                skip();
         live_by_hand("scale deployment web --replicas 3");
         json_auto_t *plan = NULL;
         assert_int_equal(go(basic, LIVE_PLAN, &plan), 1);
@@ -178,9 +173,6 @@ static void drift_is_shown_and_put_back(void **state)
 static void another_controller_is_named(void **state)
 {
         (void)state;
-        LIVE();
-        if (!getenv("CAAS_KUBECTL"))
-                skip();
         live_by_hand("patch configmap config --field-manager=argocd-controller --type=merge -p "
                      "'{\"data\":{\"a\":\"argo\"}}'");
         json_auto_t *plan = NULL;
@@ -203,7 +195,6 @@ static void another_controller_is_named(void **state)
 static void what_cannot_change_is_made_anew_or_refused(void **state)
 {
         (void)state;
-        LIVE();
         CLEANUP_FREE char *labels = replaced(basic, "matchLabels: {app: x}", "matchLabels: {app: y}");
         CLEANUP_FREE char *yaml =
                 replaced(labels, "metadata: {labels: {app: x}, ann", "metadata: {labels: {app: y}, ann");
@@ -239,7 +230,6 @@ static void what_cannot_change_is_made_anew_or_refused(void **state)
 static void somebody_elses_is_refused(void **state)
 {
         (void)state;
-        LIVE();
         json_auto_t *foreign = json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "v1", "kind", "ConfigMap",
                 "metadata", "name", "theirs", "namespace", live_namespace);
         assert_int_equal(kube_create(live_kube, foreign, NULL, NULL), 0);
@@ -256,7 +246,6 @@ static void somebody_elses_is_refused(void **state)
 static void a_lost_journal_is_rebuilt(void **state)
 {
         (void)state;
-        LIVE();
         json_auto_t *before = live_get("v1", "Secret", "secret");
         file_remove_tree(live_state, NULL);
         CLEANUP_FREE char *yaml = str_format("%s", basic);
@@ -282,7 +271,6 @@ static void a_lost_journal_is_rebuilt(void **state)
 static void removed_and_nothing_else(void **state)
 {
         (void)state;
-        LIVE();
         struct live o = {.mode = LIVE_DESTROY};
         struct err *err = NULL;
         if (live_run(&o, &err) < 0)
@@ -302,6 +290,7 @@ static void removed_and_nothing_else(void **state)
 
 int main(void)
 {
+        LIVE_OR_SKIP();
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(made_and_then_nothing_to_do),
                 cmocka_unit_test(the_servers_own_diff_is_shown),

@@ -50,8 +50,6 @@ static struct kind_ctx context(void)
 static int setup(void **state)
 {
         live_setup(state);
-        if (!live_kube)
-                return 0;
         json_auto_t *target = live_target();
         link_ = kube_link_new(target, NULL);
         json_auto_t *namespace = json_pack("{s:s, s:s, s:{s:s, s:{s:s}}}", "apiVersion", "v1", "kind", "Namespace",
@@ -136,9 +134,6 @@ static char *fails(const struct kind *kind, const char *spec)
 static void an_image_that_cannot_be_pulled(void **state)
 {
         (void)state;
-        LIVE();
-        if (!getenv("CAAS_KUBECTL"))
-                skip();
         struct kubelet kubelet = {.labels = "app=image",
                 .status = "{\"status\":{\"containerStatuses\":[{\"name\":\"main\",\"image\":\"registry.invalid/x:1\","
                           "\"imageID\":\"\",\"ready\":false,\"restartCount\":0,\"state\":{\"waiting\":{\"reason\":"
@@ -155,7 +150,6 @@ static void an_image_that_cannot_be_pulled(void **state)
 static void a_pod_that_no_node_takes(void **state)
 {
         (void)state;
-        LIVE();
         CLEANUP_FREE char *spec = deployment("nowhere", ", seconds: 40"), *text = fails(&kind_kube_object, spec);
         assert_non_null(strstr(text, "not ready within"));
         assert_non_null(strstr(text, "no node takes it"));
@@ -164,7 +158,6 @@ static void a_pod_that_no_node_takes(void **state)
 static void pods_that_are_refused(void **state)
 {
         (void)state;
-        LIVE();
         json_auto_t *quota =
                 parse("{apiVersion: v1, kind: ResourceQuota, metadata: {name: q}, spec: {hard: {pods: '0', "
                       "persistentvolumeclaims: '1000'}}}");
@@ -184,7 +177,6 @@ static void pods_that_are_refused(void **state)
 static void what_has_to_be_there(void **state)
 {
         (void)state;
-        LIVE();
         json_auto_t *spec =
                 parse("{version: '1.99', storage_class: none, ingress_class: nobody, quota: {pods: 3}, nodes: "
                       "false, rights: [{group: apps, resources: [deployments, deployments/scale], verbs: "
@@ -208,7 +200,6 @@ static void what_has_to_be_there(void **state)
 static void homes_grow(void **state)
 {
         (void)state;
-        LIVE();
         for (int i = 0; i < 20; i++) {
                 CLEANUP_FREE char *text = str_format("{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: "
                                                      "claim-u%d, namespace: %s, labels: {component: "
@@ -260,7 +251,6 @@ static void homes_grow(void **state)
 static void a_namespace_of_others_is_left_as_it_is(void **state)
 {
         (void)state;
-        LIVE();
         CLEANUP_FREE char *text =
                 str_format("{object: {apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {x: "
                            "ours}}}}",
@@ -299,7 +289,6 @@ static void a_namespace_of_others_is_left_as_it_is(void **state)
 static void a_definition_is_shared_if_it_fits(void **state)
 {
         (void)state;
-        LIVE();
         static const char yaml[] =
                 "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: "
                 "things%d.kinds.test},"
@@ -331,6 +320,7 @@ static void a_definition_is_shared_if_it_fits(void **state)
 
 int main(void)
 {
+        LIVE_OR_SKIP();
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(an_image_that_cannot_be_pulled),
                 cmocka_unit_test(a_pod_that_no_node_takes),

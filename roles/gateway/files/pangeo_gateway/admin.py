@@ -8,7 +8,7 @@ from aiohttp import web
 
 from .limits import worker_size
 
-STOP_SECONDS = 3.5  # within those that the hub waits for an answer
+STOP_SECONDS = 8  # within those that the hub waits for an answer
 
 
 def routes(backend, token: str):

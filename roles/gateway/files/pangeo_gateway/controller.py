@@ -312,9 +312,11 @@ class KubernetesController(KubeController):
     # The cap of a user
 
     async def handle_pending_cluster(self, cluster):
-        if not (cluster.get("status") or {}).get("schedulerPod"):
+        user, scheduler = username(cluster), f"dask-scheduler-{cluster['metadata']['name']}"
+        # What is known of a cluster's status may be older than its scheduler, which would then wait for itself.
+        if not (cluster.get("status") or {}).get("schedulerPod") and not self.occupancy.has(user, scheduler):
             config = FrozenAttrDict(cluster["spec"]["config"])
-            if self.occupancy.fits(username(cluster), scheduler_size(config)) < 1:
+            if self.occupancy.fits(user, scheduler_size(config)) < 1:
                 return self._wait_for_room(cluster), False
         return await super().handle_pending_cluster(cluster)
 

@@ -27,6 +27,7 @@ informer.use()
 
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 # a path
 ENDED = ("Stopped", "Failed")
+LEAVING_SECONDS = 10.0
 
 
 class Held(SimpleNamespace):
@@ -137,12 +138,19 @@ class KubernetesBackend(CappedRequests, KubeBackend):
         options, config = await self.process_cluster_options(user, cluster_options)
         obj = self.make_cluster_object(user.name, options, config)
         name = f"{config.namespace}.{obj['metadata']['name']}"
-        # From here to the new entry nothing waits, so no second request comes between check and entry.
-        try:
-            self.ledger.check_new(self.clusters_of(user.name), config)
-        except Refused as e:
-            raise PublicException(str(e)) from None
-        self._new[name] = held(name, obj, 0)
+        until = asyncio.get_running_loop().time() + LEAVING_SECONDS
+        while True:
+            mine = self.clusters_of(user.name)
+            # From here to the new entry nothing waits, so no second request comes between check and entry.
+            try:
+                self.ledger.check_new(mine, config)
+                self._new[name] = held(name, obj, 0)
+                break
+            except Refused as e:
+                # Who has just closed a cluster need not know that its pods take a moment to end.
+                if not any(c.alive and c.leaving for c in mine) or asyncio.get_running_loop().time() > until:
+                    raise PublicException(str(e)) from None
+            await asyncio.sleep(0.2)
         self.log.info("Creating cluster %s for user %s", name, user.name)
         try:
             await self.custom_client.create_namespaced_custom_object(

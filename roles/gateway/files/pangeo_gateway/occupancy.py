@@ -58,6 +58,10 @@ class Occupancy:
             if not self._pods[user]:
                 del self._pods[user]
 
+    def has(self, user: str, name: str) -> bool:
+        """Is that pod counted already, seen or only made?"""
+        return name in self._pods.get(user, {})
+
     def use(self, user: str) -> Size:
         total = self._asked[user] if user in self._asked else Size(0, 0)
         for each in self._pods.get(user, {}).values():
