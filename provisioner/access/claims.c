@@ -56,7 +56,7 @@ int claims_delete(struct kube_link *link, const char *user, const char *prefix, 
         const char *namespace = kube_link_namespace(link);
         struct kube_list list = {
                 .api_version = "v1", .kind = "PersistentVolumeClaim", .namespace = namespace, .labels = HOMES};
-        struct kube *kube;
+        struct kube *kube = NULL;
         int r = kube_link_open(link, &kube, err);
         if (r == 0)
                 r = kube_list(kube, &list, look, &search, NULL, err);

@@ -88,7 +88,7 @@ static void sweep_homes(const struct home_store *store)
 
 static int remove_claim(const struct health *health, struct err **err)
 {
-        struct kube_link *link;
+        struct kube_link *link = NULL;
         int r = reach_link(health->options->journal, health->options->cluster, &link, err);
         return r < 0 ? r : claims_delete(link, health->user, MEMBERSHIP_TEMPORARY, LEFT_BEHIND_S, err);
 }

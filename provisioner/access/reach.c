@@ -77,7 +77,7 @@ int reach_forward(struct journal *journal, const char *cluster, json_t *access, 
         const json_t *forward = json_object_get(access, "forward");
         const char *service = json_string_value(json_object_get(forward, "service"));
         const char *namespace = json_string_value(json_object_get(forward, "namespace"));
-        struct kube_link *link;
+        struct kube_link *link = NULL;
         int port;
         if (!service)
                 return 0;

@@ -81,7 +81,7 @@ int remains_delete(const char *cluster, const json_t *target, struct cancel *can
                 .clock = clock_system(),
                 .delete_data = true,
                 .progress = progress};
-        struct kube *kube;
+        struct kube *kube = NULL;
         size_t i;
         json_t *object;
         int r = kube_link_open(link, &kube, err);

@@ -75,7 +75,7 @@ struct far {
 
 static int far_open(struct far *far, struct journal *journal, const char *cluster, struct err **err)
 {
-        struct kube *kube;
+        struct kube *kube = NULL;
         CLEANUP_FREE char *version = NULL;
         if (far->link)
                 return 0;

@@ -325,7 +325,7 @@ static int check_same_kubernetes(const struct session *session, struct err **err
         const char *before = json_string_value(json_object_get(outputs, "cluster"));
         struct kube_link *link = kube_link_new(json_object_get(session->form, "kubernetes"), session->options.cancel);
         struct kube_ref ref = {"v1", "Namespace", NULL, "kube-system"};
-        struct kube *kube;
+        struct kube *kube = NULL;
         int r = 0;
         /* What cannot be looked at is not known to be another one; the plan says why it cannot. */
         if (before && *before && kube_link_open(link, &kube, NULL) == 0 && kube_get(kube, &ref, &object, NULL) == 0 &&

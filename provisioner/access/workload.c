@@ -40,7 +40,7 @@ const char *workload_name(const struct journal_resource *r)
 
 int workload_read(struct kube_link *link, const char *kind, const char *name, json_t **ret, struct err **err)
 {
-        struct kube *kube;
+        struct kube *kube = NULL;
         struct kube_ref ref = {"apps/v1", kind, kube_link_namespace(link), name};
         int r = kube_link_open(link, &kube, err);
         return r < 0 ? r : kube_get(kube, &ref, ret, err);

@@ -111,7 +111,7 @@ static int show(struct cli *cli, const char *cluster, const json_t *services, lo
 static int show_pods(struct cli *cli, struct journal *journal, const char *cluster, const json_t *services, long lines,
         struct err **err)
 {
-        struct kube_link *link;
+        struct kube_link *link = NULL;
         struct printer printer = {.cli = cli, .names = json_array_size(services) > 1};
         size_t i;
         json_t *service;

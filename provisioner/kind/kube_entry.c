@@ -91,7 +91,7 @@ static bool is_there(const struct entry *entry)
 static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, struct err **err)
 {
         struct entry entry;
-        struct kube *kube;
+        struct kube *kube = NULL;
         json_auto_t *object = NULL;
         entry_of(ctx, r->spec, &entry);
         struct kube_ref ref = ref_of(&entry);
@@ -299,7 +299,7 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
 {
         (void)recorded, (void)state;
         struct entry entry;
-        struct kube *kube;
+        struct kube *kube = NULL;
         entry_of(ctx, r->spec, &entry);
         int result = kube_of(ctx, &kube, err);
         if (result == 0)
