@@ -113,7 +113,9 @@ int engine_observe(struct engine *engine, struct err **err)
         engine->known = mem_zero_array(engine->count, sizeof *engine->known);
         for (size_t i = 0; i < engine->count; i++) {
                 struct item *item = &engine->item[i];
-                bool away = item->err && (item->err->code == ERR_UNREACHABLE || item->err->code == ERR_TIMEOUT);
+                /* Who may not even look is told by the preflight about all rights that are missing, at once. */
+                bool away = item->err && (item->err->code == ERR_UNREACHABLE || item->err->code == ERR_TIMEOUT ||
+                                                 (item->err->code == ERR_DENIED && !item->recorded));
                 if (item->err && !away) {
                         int code = -(int)item->err->code;
                         if (err)

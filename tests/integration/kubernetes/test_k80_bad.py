@@ -119,7 +119,7 @@ def test_pod_security_that_allows_too_little_or_is_not_ours(bad: Lab) -> None:
     bad.kubectl("create", "deployment", "hub", "--image=nothing", "--replicas=0")
     said = refused(bad, "hub", "not")
     assert "eployment" in said
-    (hub,) = bad.get("deployment")
+    (hub,) = [item for item in bad.get("deployment") if item["metadata"]["name"] == "hub"]
     assert hub["spec"]["template"]["spec"]["containers"][0]["image"] == "nothing"
 
 
