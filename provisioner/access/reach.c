@@ -78,7 +78,7 @@ int reach_forward(struct journal *journal, const char *cluster, json_t *access, 
         const char *service = json_string_value(json_object_get(forward, "service"));
         const char *namespace = json_string_value(json_object_get(forward, "namespace"));
         struct kube_link *link = NULL;
-        int port;
+        int port = 0;
         if (!service)
                 return 0;
         int r = reach_link(journal, cluster, &link, err);
