@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import ssl
 import subprocess
@@ -188,7 +189,7 @@ def test_one_that_cannot_work_is_refused_before_the_first_change(
         authority.give(cluster, *(("localhost", -1) if fault == "expired" else ("elsewhere.example.org", 30)))
     hub = (cluster.folder / "hub" / "hub.json").read_bytes()
     try:
-        cluster.form.write_text(form.replace("cpus: 1", "cpus: 0.9", 1))
+        cluster.form.write_text(re.sub(r"cpus: [0-9.]+", "cpus: 0.9", form, count=1))
         refused = cluster.caas.run("apply", str(cluster.form), "--yes", status=1).stderr
         assert said in refused and str(cluster.form.with_name("given.pem")) in refused, refused
         assert (cluster.folder / "hub" / "hub.json").read_bytes() == hub
