@@ -195,6 +195,11 @@ static char *systemd_log_tail(const struct service_host *host, const char *name,
         CLEANUP_FREE char *unit = systemd_unit_name(host->cluster, name);
         CLEANUP_FREE char *own = str_format("_SYSTEMD_UNIT=%s", unit);
         CLEANUP_FREE char *about = str_format("--unit=%s", unit);
+        /* What was said just before the end may be on its way to the journal yet. */
+        const char *sync[] = {"journalctl", "--sync", NULL};
+        struct proc_spec spec = {.argv = sync, .timeout_ms = 10000, .cancel = host->cancel, .new_session = true};
+        CLEANUP_PROC struct proc_result synced = {0};
+        proc_run(&spec, &synced, NULL);
         CLEANUP_FREE char *text = journal_tail(host, own, lines, since_wall_ms);
         /* one that wrote nothing, or was never entered: what systemd says of it */
         return *text ? STEAL(text) : journal_tail(host, about, lines, since_wall_ms);

@@ -129,6 +129,11 @@ class Health:
 
     def reach(self) -> str:
         answer = self.client.request("GET", "/hub/health", seconds=15)
+        # A proxy that has just begun knows no routes until the hub, which looks every second, has given them back.
+        patience = time.monotonic() + 15
+        while answer.status in (404, 502, 503) and time.monotonic() < patience:
+            time.sleep(1)
+            answer = self.client.request("GET", "/hub/health", seconds=15)
         if answer.status != 200:
             raise Failed(f"{self.client.base}/hub/health answers {answer.status}: is the hub running? See `caas logs`.")
         return f"{self.client.base} answers, and its certificate is good"
