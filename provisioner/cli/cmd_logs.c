@@ -98,7 +98,7 @@ static int show(struct cli *cli, const char *cluster, const json_t *services, lo
         }
         int r = logs_tail(sources, count, (size_t)lines, print_line, &printer, err);
         if (r == 0 && args_has(&cli->args, "follow")) {
-                cli->cancel = signals_install();
+                cli->cancel = signals_install_at_once(); /* what is under way has no end to wait for */
                 signals_silent(true);
                 logs_follow(sources, count, cli->cancel, print_line, &printer);
         }
@@ -121,7 +121,7 @@ static int show_pods(struct cli *cli, struct journal *journal, const char *clust
         }
         bool follow = args_has(&cli->args, "follow");
         if (follow) {
-                cli->cancel = signals_install();
+                cli->cancel = signals_install_at_once(); /* what is under way has no end to wait for */
                 signals_silent(true);
                 reach_use_cancel(cli->cancel);
         }
