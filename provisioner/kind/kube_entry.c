@@ -10,6 +10,7 @@
 #include "form/net.h"
 #include "kind/kind.h"
 #include "kind/kube_server.h"
+#include "kind/nothing.h"
 #include "kind/spec.h"
 
 #define SECONDS  300
@@ -110,14 +111,6 @@ static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_
         if (is_there(&entry))
                 *ret_state =
                         json_pack("{s:s, s:I}", "address", entry.address, "node_port", (json_int_t)entry.node_port);
-        return 0;
-}
-
-static int compare(const struct resource *r, const struct recorded *recorded, const json_t *state,
-        struct change *ret_change, struct err **err)
-{
-        (void)err;
-        change_default(r, recorded, recorded ? state : NULL, ret_change);
         return 0;
 }
 
@@ -307,13 +300,6 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         return result < 0 ? result : name_it(&entry, ret_outputs, err);
 }
 
-static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
-        struct err **err)
-{
-        (void)ctx, (void)r, (void)recorded, (void)ret_kept, (void)err;
-        return 0;
-}
-
 static int adopt(
         struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs, struct err **err)
 {
@@ -332,8 +318,8 @@ const struct kind kind_kube_entry = {
         .name = "kube.entry",
         .check = check,
         .observe = observe,
-        .compare = compare,
+        .compare = nothing_compare,
         .apply = apply,
-        .remove = remove_it,
+        .remove = nothing_remove,
         .adopt = adopt,
 };

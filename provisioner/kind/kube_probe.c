@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "client/http/http.h"
 #include "kind/kube_server.h"
+#include "kind/nothing.h"
 #include "kind/spec.h"
 
 #define SECONDS    60
@@ -45,21 +46,6 @@ static int check(const json_t *spec, struct err **err)
         if (r == 0 && path[0] != '/' && !spec_is_open(json_object_get(spec, "path")))
                 return err_set(err, ERR_INVALID, "\"path\" must begin with a slash, not %.60s", path);
         return r;
-}
-
-static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, struct err **err)
-{
-        (void)ctx, (void)r, (void)err;
-        *ret_state = json_object();
-        return 0;
-}
-
-static int compare(const struct resource *r, const struct recorded *recorded, const json_t *state,
-        struct change *ret_change, struct err **err)
-{
-        (void)err;
-        change_default(r, recorded, recorded ? state : NULL, ret_change);
-        return 0;
 }
 
 /* ---- one question ---- */
@@ -164,27 +150,20 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         return result;
 }
 
-static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
-        struct err **err)
-{
-        (void)ctx, (void)r, (void)recorded, (void)ret_kept, (void)err;
-        return 0;
-}
-
 static int adopt(
         struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs, struct err **err)
 {
         (void)ret_outputs;
-        return observe(ctx, r, ret_state, err);
+        return nothing_observe(ctx, r, ret_state, err);
 }
 
 extern const struct kind kind_kube_probe;
 const struct kind kind_kube_probe = {
         .name = "kube.probe",
         .check = check,
-        .observe = observe,
-        .compare = compare,
+        .observe = nothing_observe,
+        .compare = nothing_compare,
         .apply = apply,
-        .remove = remove_it,
+        .remove = nothing_remove,
         .adopt = adopt,
 };

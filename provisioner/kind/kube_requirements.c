@@ -9,6 +9,7 @@
 #include "kind/kube_amount.h"
 #include "kind/kube_manifest.h"
 #include "kind/kube_server.h"
+#include "kind/nothing.h"
 #include "kind/spec.h"
 #include "tree/tree.h"
 
@@ -31,21 +32,6 @@ static const struct spec_field fields[] = {
 static int check(const json_t *spec, struct err **err)
 {
         return spec_check(spec, fields, err);
-}
-
-static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, struct err **err)
-{
-        (void)ctx, (void)r, (void)err;
-        *ret_state = json_object();
-        return 0;
-}
-
-static int compare(const struct resource *r, const struct recorded *recorded, const json_t *state,
-        struct change *ret_change, struct err **err)
-{
-        (void)err;
-        change_default(r, recorded, recorded ? state : NULL, ret_change);
-        return 0;
 }
 
 /* ---- findings, a line each ---- */
@@ -359,28 +345,21 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         return 0;
 }
 
-static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
-        struct err **err)
-{
-        (void)ctx, (void)r, (void)recorded, (void)ret_kept, (void)err;
-        return 0;
-}
-
 static int adopt(
         struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs, struct err **err)
 {
         *ret_outputs = identity(ctx);
-        return observe(ctx, r, ret_state, err);
+        return nothing_observe(ctx, r, ret_state, err);
 }
 
 extern const struct kind kind_kube_requirements;
 const struct kind kind_kube_requirements = {
         .name = "kube.requirements",
         .check = check,
-        .observe = observe,
-        .compare = compare,
+        .observe = nothing_observe,
+        .compare = nothing_compare,
         .preflight = preflight,
         .apply = apply,
-        .remove = remove_it,
+        .remove = nothing_remove,
         .adopt = adopt,
 };
