@@ -41,27 +41,33 @@ static int teardown(void **state)
         return r;
 }
 
+/* The blocks that mean the same on every target. pem: a file that is there. */
+static void add_tls_and_identity(struct buf *text, const char *mode, bool freeipa, bool ca, const char *pem)
+{
+        buf_format(text, "tls:\n  mode: %s\n", mode);
+        if (str_is(mode, "files"))
+                buf_format(text, "  certificate: %s\n  key: %s\n", pem, pem);
+        if (str_is(mode, "acme"))
+                buf_str(text, "  email: hostmaster@example.org\n");
+        if (str_is(mode, "acme") && ca)
+                buf_format(text, "  acme_server: https://ca.example.org/acme/directory\n  acme_ca: %s\n", pem);
+        if (freeipa)
+                buf_format(text,
+                        "identity:\n  provider: freeipa\n  server: ldaps://ipa.example.org\n  suffix: "
+                        "dc=example,dc=org\n"
+                        "  bind_dn: uid=caas,dc=example,dc=org\n  bind_password_file: %s\n",
+                        pem);
+        if (freeipa && ca)
+                buf_format(text, "  ca: %s\n", pem);
+}
+
 /* As a user writes it, through the form's own checker. pem: a file that is there. */
 static json_t *form_of(const char *mode, bool freeipa, bool ca, bool environment, const char *pem)
 {
         CLEANUP_BUF struct buf text = BUF_INIT(1 << 16);
         buf_str(&text, "cluster: demo\nexternal_ip: 192.0.2.1\ndomain: pangeo.example.org\nnotebook: {cpus: 1, ram: 2, "
                        "storage: 1}\n");
-        buf_format(&text, "tls:\n  mode: %s\n", mode);
-        if (str_is(mode, "files"))
-                buf_format(&text, "  certificate: %s\n  key: %s\n", pem, pem);
-        if (str_is(mode, "acme"))
-                buf_str(&text, "  email: hostmaster@example.org\n");
-        if (str_is(mode, "acme") && ca)
-                buf_format(&text, "  acme_server: https://ca.example.org/acme/directory\n  acme_ca: %s\n", pem);
-        if (freeipa)
-                buf_format(&text,
-                        "identity:\n  provider: freeipa\n  server: ldaps://ipa.example.org\n  suffix: "
-                        "dc=example,dc=org\n"
-                        "  bind_dn: uid=caas,dc=example,dc=org\n  bind_password_file: %s\n",
-                        pem);
-        if (freeipa && ca)
-                buf_format(&text, "  ca: %s\n", pem);
+        add_tls_and_identity(&text, mode, freeipa, ca, pem);
         if (environment)
                 buf_format(&text, "environments:\n  - {name: climate, description: Ours, lock: %s}\n", pem);
         struct form_facts facts = {.address = "192.0.2.1"};
@@ -156,21 +162,7 @@ static json_t *kubernetes_form(const char *entry, const char *mode, int choice, 
         buf_str(&text, "cluster: demo\ntarget: kubernetes\nnotebook: {cpus: 1, ram: 2, storage: 1}\n");
         if (!str_is(entry, "loadbalancer") || more)
                 buf_str(&text, "domain: pangeo.example.org\n");
-        buf_format(&text, "tls:\n  mode: %s\n", mode);
-        if (str_is(mode, "files"))
-                buf_format(&text, "  certificate: %s\n  key: %s\n", pem, pem);
-        if (str_is(mode, "acme"))
-                buf_str(&text, "  email: hostmaster@example.org\n");
-        if (str_is(mode, "acme") && ca)
-                buf_format(&text, "  acme_server: https://ca.example.org/acme/directory\n  acme_ca: %s\n", pem);
-        if (freeipa)
-                buf_format(&text,
-                        "identity:\n  provider: freeipa\n  server: ldaps://ipa.example.org\n  suffix: "
-                        "dc=example,dc=org\n"
-                        "  bind_dn: uid=caas,dc=example,dc=org\n  bind_password_file: %s\n",
-                        pem);
-        if (freeipa && ca)
-                buf_format(&text, "  ca: %s\n", pem);
+        add_tls_and_identity(&text, mode, freeipa, ca, pem);
         if (more)
                 buf_str(&text, "environments:\n  - {name: climate, description: Ours, image: example.org/climate}\n");
         buf_format(&text, "kubernetes:\n  entry: %s\n", entry);
