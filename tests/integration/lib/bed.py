@@ -183,6 +183,9 @@ def lab(caas: "Caas", bed: Bed) -> Iterator[Lab]:
         made.add_user(user)
     made.add_user("bob", member=False)
     yield made
+    # Here, because its Kubernetes is gone before the other clusters' turn comes. The last test has destroyed it, if it was run.
+    if made.name in {item["name"] for item in caas.json("list")}:
+        caas.run("destroy", made.name, "--yes", "--delete-data")
 
 
 @pytest.fixture(scope="session")
