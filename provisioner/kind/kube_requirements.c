@@ -231,6 +231,8 @@ static int each_quota(void *data, const json_t *quota)
         struct look *look = data;
         const json_t *needs = json_object_get(look->spec, "quota"), *hard = tree_get(quota, "status.hard"),
                      *used = tree_get(quota, "status.used");
+        if (!hard) /* just made: its controller has not counted yet, and the limit holds all the same */
+                hard = tree_get(quota, "spec.hard");
         for (size_t i = 0; i < sizeof known / sizeof *known; i++)
                 for (const char *const *name = known[i].names; *name; name++) {
                         double need = kube_amount(json_object_get(needs, known[i].key));
