@@ -2,14 +2,15 @@
 # Everything, one after another; ends with "N passed, N failed".
 set -u
 . tests/lib/common.sh
-TALLY=$(mktemp) && trap 'rm -f "$TALLY"' EXIT
+TALLY=$(mktemp) && said=$(mktemp) && trap 'rm -f "$TALLY" "$said"' EXIT
 export TALLY
 began=$SECONDS
 stage() {
         local name=$1 from=$SECONDS
         shift
         note "$name"
-        "$@" || echo "^ $name failed"
+        "$@" 2>&1 | tee -a "$said"
+        [ "${PIPESTATUS[0]}" -eq 0 ] || echo "FAILED: stage $name" | tee -a "$said"
         echo "($name: $((SECONDS - from)) s)"
 }
 # A stage that breaks before it counts anything is a failure, too.
@@ -37,5 +38,6 @@ stage "fuzz" counted make --no-print-directory -j2 fuzz
 stage "test bed" counted make --no-print-directory testbed-check
 stage "integration" counted make --no-print-directory -j2 integration
 echo
+grep -a '^FAILED' "$said" # once more, together: the stages are long
 echo "took $(((SECONDS - began) / 60)) min $(((SECONDS - began) % 60)) s"
 awk '{p += $1; f += $2} END {printf "%d passed, %d failed\n", p, f; exit f > 0}' "$TALLY"

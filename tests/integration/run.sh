@@ -10,5 +10,5 @@ fi
 tools=$(tools_venv) || exit 1
 export CAAS_CACHE=${CAAS_CACHE:-$CACHE/downloads}
 report=$(mktemp) && trap 'rm -f "$report"' EXIT
-"$tools/bin/python" -B -m pytest -p no:cacheprovider --tb=short -rs -q --junit-xml="$report" tests/integration "$@"
+"$tools/bin/python" -B -m pytest -p no:cacheprovider --tb=short -rfEs -q --junit-xml="$report" tests/integration "$@"
 "$tools/bin/python" -B tests/lib/junit.py "$report" tests/integration/expected-skips

@@ -18,7 +18,7 @@ if [ "$venv" != "$tools" ]; then
         export PYTHONPATH
 fi
 report=$(mktemp) && trap 'rm -f "$report"' EXIT
-PYTHONDONTWRITEBYTECODE=1 timeout 600 "$python" -m pytest -p no:cacheprovider --tb=short -q --junit-xml="$report" \
+PYTHONDONTWRITEBYTECODE=1 timeout 600 "$python" -m pytest -p no:cacheprovider --tb=short -rfE -q --junit-xml="$report" \
         "tests/unit/$role" "$@"
 "$python" -B tests/lib/junit.py "$report" /dev/null | sed "s/^integration:/$role:/"
 exit "${PIPESTATUS[0]}"

@@ -4,14 +4,15 @@ set -u
 passed=0 failed=0 skipped=0
 log=$(mktemp) && trap 'rm -f "$log"' EXIT
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0} CMOCKA_MESSAGE_OUTPUT=STDOUT
+failed_cases() { sed -n 's/^\[  FAILED  \] \([A-Za-z_][A-Za-z_0-9: ]*\)$/\1/p' "$log" | sort -u; } # cmocka says each twice
 for program in "$@"; do
         timeout 600 "$program" >"$log" 2>&1
         status=$?
-        p=$(grep -c '^\[       OK \]' "$log") f=$(grep -c '^\[  FAILED  \] [A-Za-z_]*:*[^0-9]*$' "$log") s=$(grep -c '^\[  SKIPPED \] [a-z]' "$log")
+        p=$(grep -c '^\[       OK \]' "$log") f=$(failed_cases | wc -l) s=$(grep -c '^\[  SKIPPED \] [a-z]' "$log")
         if [ "$status" -ne 0 ]; then
                 [ "$f" -gt 0 ] || f=1
                 sed 's/^/    /' "$log" | tail -n 60
-                echo "FAILED: $program (status $status)"
+                echo "FAILED: $program (status $status): $(failed_cases | paste -sd' ')"
         else
                 f=0
                 echo "ok: $program ($p)"
