@@ -15,6 +15,7 @@
 #include "tree/digest.h"
 #include "tree/path.h"
 #include "tree/subst.h"
+#include "tree/tree.h"
 
 #define TEXT_MAX  (4 * 1024 * 1024)
 #define COPY_MAX  (64 * 1024 * 1024)
@@ -226,6 +227,26 @@ static int take_several(
         return 0;
 }
 
+/* ---- yaml ---- */
+
+/* A tree that stands once for several entries, its placeholders filled as if it stood in each. */
+static int take_yaml(
+        struct scope *scope, const struct role_text *role, const char *name, json_t **ret, struct err **err)
+{
+        CLEANUP_FREE char *path = file_join(role->folder, name);
+        int r = check_within(role->folder, name, path, err);
+        if (r < 0)
+                return r;
+        struct tree *tree;
+        r = tree_load(path, &tree, err);
+        if (r < 0)
+                return r;
+        const struct role_text file = {.path = path, .tree = tree};
+        r = spec_subst(scope, &file, tree_root(tree), "", true, ret, err);
+        tree_free(tree);
+        return r;
+}
+
 /* ---- files of the machine ---- */
 
 static int check_absolute(const char *key, const char *path, struct err **err)
@@ -280,6 +301,7 @@ static const struct loading {
         {"sources", "files", false, take_sources},
         {"copy", "copy_digest", true, take_digest},
         {"file", NULL, false, take_file},
+        {"yaml", NULL, false, take_yaml},
 };
 #define LOADING_COUNT (sizeof loadings / sizeof loadings[0])
 
