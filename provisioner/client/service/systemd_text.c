@@ -58,11 +58,17 @@ static void add_words(struct buf *text, const char *key, const char *const *word
         buf_str(text, "\n");
 }
 
-/* A user other than root gets what it needs and no way to more. Root services make mounts and users' processes. */
+/* A user other than root gets what it needs and no way to more. Root services make mounts, which everybody has to see,
+ * and users' processes: no name space of their own, no list of devices; but nothing of the kernel itself. */
 static void add_user(struct buf *text, const struct service *service)
 {
-        if (!service->user || str_is(service->user, "root"))
+        buf_str(text, "RestrictRealtime=yes\nLockPersonality=yes\n");
+        if (!service->user || str_is(service->user, "root")) {
+                buf_str(text,
+                        "CapabilityBoundingSet=~CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_TIME CAP_SYS_BOOT CAP_SYSLOG "
+                        "CAP_WAKE_ALARM CAP_MAC_ADMIN CAP_MAC_OVERRIDE CAP_AUDIT_CONTROL CAP_BPF CAP_PERFMON\n");
                 return;
+        }
         add_plain(text, "User", service->user);
         add_plain(text, "Group", service->group ? service->group : service->user);
         add_words(text, "AmbientCapabilities", service->capabilities);

@@ -142,6 +142,16 @@ def test_every_service_is_a_unit(lab: Lab) -> None:
     }
 
 
+def test_services_of_root_cannot_reach_into_the_kernel(lab: Lab) -> None:
+    for name in ("hub", "gateway"):
+        pid = lab.show(f"caas-lab-{name}", "MainPID")["MainPID"]
+        status = dict(line.split(":", 1) for line in lab.run("cat", f"/proc/{pid}/status").splitlines())
+        assert status["Uid"].split()[0] == "0" and status["Seccomp"].strip() == "2"
+        for number in (16, 17, 22, 25, 34):  # modules, raw I/O, reboot, clock, kernel's log
+            assert not int(status["CapBnd"], 16) >> number & 1, number
+        assert int(status["CapBnd"], 16) >> 21 & 1  # mounts
+
+
 def test_the_health_test_is_well(lab: Lab) -> None:
     said = lab.caas("test", "lab", seconds=300).splitlines()
     assert len(said) >= 8 and all(line.startswith("ok ") for line in said), said

@@ -49,6 +49,11 @@ static void unit_of_root(void **state)
                                   "Environment=\"A=1 2\"\n"
                                   "Environment=\"B=\\\"q\\\" 50%% $C\"\n"
                                   "EnvironmentFile=/d/service/hub/secrets\n"
+                                  "RestrictRealtime=yes\n"
+                                  "LockPersonality=yes\n"
+                                  "CapabilityBoundingSet=~CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_TIME CAP_SYS_BOOT "
+                                  "CAP_SYSLOG CAP_WAKE_ALARM CAP_MAC_ADMIN CAP_MAC_OVERRIDE CAP_AUDIT_CONTROL CAP_BPF "
+                                  "CAP_PERFMON\n"
                                   "KillMode=process\n"
                                   "TimeoutStopSec=7\n"
                                   "Restart=always\n"
@@ -69,7 +74,8 @@ static void unit_of_a_user(void **state)
                 .name = "caddy", .command = command, .user = "caddy", .capabilities = capabilities, .stop_group = true};
         CLEANUP_FREE char *text = NULL;
         assert_int_equal(systemd_unit_text("demo", &s, NULL, &text, NULL), 0);
-        static const char *const lines[] = {"\nUser=caddy\nGroup=caddy\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n"
+        static const char *const lines[] = {"\nRestrictRealtime=yes\nLockPersonality=yes\nUser=caddy\nGroup="
+                                            "caddy\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n"
                                             "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\nNoNewPrivileges=yes\n",
                 "\nKillMode=mixed\nTimeoutStopSec=10\n"};
         for (size_t i = 0; i < 2; i++)
