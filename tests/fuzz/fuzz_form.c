@@ -19,16 +19,25 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Texts that were left out and what is derived are no part of a form. */
+/* What was left out ("", the port 0 of a node) and what is derived are no part of a form. */
 static json_t *prune(const json_t *value)
 {
+        json_t *result, *item;
+        const char *key;
+        size_t i;
+        if (json_is_array(value)) {
+                result = json_array();
+                json_array_foreach (value, i, item)
+                        json_array_append_new(result, prune(item));
+                return result;
+        }
         if (!json_is_object(value))
                 return json_incref((json_t *)value);
-        json_t *result = json_object();
-        const char *key;
-        json_t *item;
+        result = json_object();
         json_object_foreach ((json_t *)value, key, item) {
-                if (!str_is(json_string_value(item), "") && !str_starts(key, "largest_"))
+                bool left_out = str_is(json_string_value(item), "") ||
+                                (str_is(key, "node_port") && json_integer_value(item) == 0);
+                if (!left_out && !str_starts(key, "largest_"))
                         json_object_set_new(result, key, prune(item));
         }
         return result;
@@ -67,8 +76,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 MUST(strpbrk(diags.item[i].message, "\n\r\x1b") == NULL);
         }
         if (form) {
+                const char *target = json_string_value(tree_get(form, "target"));
                 for (size_t i = 0; i < form_table_count; i++)
-                        MUST(form_in_items(&form_table[i]) || tree_get(form, form_table[i].path));
+                        MUST(form_in_items(&form_table[i]) ||
+                                form_of_other_target(&form_table[i], target) == !tree_get(form, form_table[i].path));
                 again(form);
                 form_resolve_paths(form, "/folder");
         }
