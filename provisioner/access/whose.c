@@ -40,6 +40,18 @@ static int read_uid(struct kube *kube, char **ret, struct err **err)
         return 0;
 }
 
+/* Without an API server nothing can be done, and to wait for it once is enough. What else is wrong the plan says. */
+static int reach(struct kube_link *link, struct err **err)
+{
+        CLEANUP_ERR struct err *fault = NULL;
+        int r = kube_link_ping(link, &fault);
+        if (r != -ERR_UNREACHABLE && r != -ERR_TIMEOUT && r != -ERR_CANCELLED)
+                return 0;
+        if (err)
+                *err = STEAL(fault);
+        return r;
+}
+
 int whose_kubernetes(const struct whose *whose, struct err **err)
 {
         CLEANUP_FREE char *before = NULL, *now = NULL;
@@ -51,7 +63,8 @@ int whose_kubernetes(const struct whose *whose, struct err **err)
         if (!*before)
                 return 0;
         struct kube_link *link = link_of(whose);
-        if (kube_link_open(link, &kube, NULL) == 0 && read_uid(kube, &now, NULL) == 0 && !str_is(before, now))
+        r = reach(link, err);
+        if (r == 0 && kube_link_open(link, &kube, NULL) == 0 && read_uid(kube, &now, NULL) == 0 && !str_is(before, now))
                 r = err_set(err, ERR_REFUSED,
                         "%s (context %s of %s) is not the Kubernetes cluster that %s was made in: correct "
                         "kubernetes.kubeconfig and kubernetes.context, or $KUBECONFIG; nothing was touched",
@@ -83,13 +96,12 @@ int whose_name(const struct whose *whose, struct err **err)
 {
         CLEANUP_FREE char *found = NULL;
         struct kube *kube = NULL;
-        int r = 0;
         if (!on_kubernetes(whose))
                 return 0;
         struct kube_link *link = link_of(whose);
         const char *own = kube_link_namespace(link);
-        /* Why it cannot be looked at, the plan says. */
-        if (kube_link_open(link, &kube, NULL) == 0 && find(whose, kube, NULL, &found, NULL) == -ERR_DENIED)
+        int r = reach(link, err);
+        if (r == 0 && kube_link_open(link, &kube, NULL) == 0 && find(whose, kube, NULL, &found, NULL) == -ERR_DENIED)
                 find(whose, kube, own, &found, NULL);
         if (found && str_is(found, own))
                 r = err_set(err, ERR_REFUSED,

@@ -17,7 +17,8 @@ struct whose {
 };
 
 /* -ERR_REFUSED: it is another Kubernetes cluster than that of the last apply, where nothing of ours is: everything
- * would be made anew there, or taken for removed. What cannot be looked at is not known to be another one. */
+ * would be made anew there, or taken for removed. What cannot be looked at is not known to be another one; but an API
+ * server that is away is said at once (-ERR_UNREACHABLE), here and below. */
 int whose_kubernetes(const struct whose *whose, struct err **err);
 
 /* Before a first apply. -ERR_REFUSED: a cluster of this name is there, which this state folder has not made: it would

@@ -109,7 +109,14 @@ def test_a_storage_class_that_is_not_there(bad: Lab) -> None:
 def test_a_quota_that_is_too_small(bad: Lab) -> None:
     bad.bed.kubectl("create", "namespace", NAMESPACE)
     bad.kubectl("create", "quota", "small", "--hard=requests.memory=500Mi,limits.memory=600Mi")
-    refused(bad, "quota")
+    refused(
+        bad,
+        f"the quota small of namespace {NAMESPACE} leaves",
+        "bytes of memory",
+        "requests.memory",
+        "limits.memory",
+        "the form needs",
+    )
     assert not bad.names("deployment")
 
 
