@@ -88,7 +88,7 @@ int remains_delete(const char *cluster, const json_t *target, struct cancel *can
         if (r == 0)
                 r = delete_homes(kube, kube_link_namespace(link), cluster, err);
         if (r == 0)
-                r = kube_inventory_ours(kube, cluster, collect, &found, err);
+                r = kube_inventory_ours(kube, cluster, kube_link_namespace(link), collect, &found, err);
         for (int turn = 0; turn <= 2; turn++)
                 json_array_foreach (found.objects, i, object) {
                         CLEANUP_FREE char *left = NULL;

@@ -7,12 +7,12 @@
 #include "access/facts.h"
 #include "access/kube_values.h"
 #include "access/remains.h"
+#include "access/whose.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/engine.h"
 #include "form/form.h"
-#include "kind/kube_server.h"
 #include "kind/table.h"
 #include "role/role.h"
 
@@ -314,34 +314,26 @@ int session_open_cluster(const struct session_options *options, const char *clus
 
 /* ---- planning and running ---- */
 
-/* The kubeconfig of today may lead to another Kubernetes cluster than that of the last apply, where nothing of ours is:
- * everything would be made anew there, or taken for removed. */
-static int check_same_kubernetes(const struct session *session, struct err **err)
+static struct whose whose_of(const struct session *session)
 {
-        json_auto_t *outputs = NULL, *object = NULL;
-        if (!session->stored || !str_is(target_of(session), "kubernetes") ||
-                journal_outputs(session->journal, session->cluster, "base/requirements", &outputs, NULL) < 0)
-                return 0;
-        const char *before = json_string_value(json_object_get(outputs, "cluster"));
-        struct kube_link *link = kube_link_new(json_object_get(session->form, "kubernetes"), session->options.cancel);
-        struct kube_ref ref = {"v1", "Namespace", NULL, "kube-system"};
-        struct kube *kube = NULL;
-        int r = 0;
-        /* What cannot be looked at is not known to be another one; the plan says why it cannot. */
-        if (before && *before && kube_link_open(link, &kube, NULL) == 0 && kube_get(kube, &ref, &object, NULL) == 0 &&
-                !str_is(json_string_value(tree_get(object, "metadata.uid")), before))
-                r = err_set(err, ERR_REFUSED,
-                        "%s (context %s of %s) is not the Kubernetes cluster that %s was made in: correct "
-                        "kubernetes.kubeconfig and kubernetes.context, or $KUBECONFIG; nothing was touched",
-                        kube_server(kube), kube_context(kube), kube_file(kube), session->cluster);
-        kube_link_free(link);
+        return (struct whose){session->journal, session->cluster, session->form, session->options.cancel};
+}
+
+/* Whether it is ours that would be changed. One that is not in the journal yet, or no more, has left nothing that runs.
+ */
+static int check_whose(const struct session *session, bool destroy, struct err **err)
+{
+        struct whose whose = whose_of(session);
+        int r = session->stored ? whose_kubernetes(&whose, err) : 0;
+        if (r == 0 && !destroy && (!session->stored || is_set(session->stored, "destroyed")))
+                r = whose_name(&whose, err);
         return r;
 }
 
 int session_plan(struct session *session, bool destroy, const struct plan **ret, struct err **err)
 {
         if (!session->planned) {
-                int r = check_same_kubernetes(session, err);
+                int r = check_whose(session, destroy, err);
                 if (r == 0 && !session->engine)
                         r = make_engine(session, destroy, err);
                 if (r == 0)
@@ -402,4 +394,27 @@ int session_run(struct session *session, const char *command, struct err **err)
         if (r == 0 && session->destroy)
                 r = journal_forget_cluster(session->journal, session->cluster, !session->options.delete_data, err);
         return r;
+}
+
+/* ---- forgetting ---- */
+
+int session_gone(const struct session *session, char **ret_why, struct err **err)
+{
+        struct whose whose = whose_of(session);
+        return whose_gone(&whose, ret_why, err);
+}
+
+int session_forget(struct session *session, struct err **err)
+{
+        const struct session_options *o = &session->options;
+        CLEANUP_FREE char *dir = str_format("%s/clusters/%s", o->state_dir, session->cluster);
+        int64_t run = 0, now = o->clock->wall_ms(o->clock);
+        int r = journal_runs_close_dead(session->journal, session->cluster, now, err);
+        if (r == 0)
+                r = journal_run_begin(session->journal, session->cluster, "forget", now, &run, err);
+        if (r == 0)
+                r = file_remove_tree(dir, err);
+        if (r == 0)
+                r = journal_forget_cluster(session->journal, session->cluster, false, err);
+        return r < 0 ? r : journal_run_end(session->journal, run, "done", NULL, o->clock->wall_ms(o->clock), err);
 }

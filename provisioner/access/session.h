@@ -73,4 +73,9 @@ int session_run(struct session *session, const char *command, struct err **err);
 /* Rebuilds a lost journal for the form's cluster from what is there. As engine_adopt. Not after session_plan. */
 int session_adopt(struct session *session, struct adopted *ret, struct err **err);
 
+/* For a cluster whose Kubernetes is gone for good. session_gone: -ERR_REFUSED while it is there (access/whose.h).
+ * session_forget removes its records, secrets and folder here, and asks nobody. */
+int session_gone(const struct session *session, char **ret_why, struct err **err);
+int session_forget(struct session *session, struct err **err);
+
 #endif

@@ -197,7 +197,8 @@ static int adopt_strange(struct adoption *a, struct err **err)
         struct kube *kube;
         int result = kube_link_open(a->engine->ctx.kube, &kube, err);
         if (result == 0)
-                result = kube_inventory_ours(kube, a->engine->o.cluster, on_object, a, err);
+                result = kube_inventory_ours(
+                        kube, a->engine->o.cluster, kube_link_namespace(a->engine->ctx.kube), on_object, a, err);
         const char *id;
         json_t *entry;
         json_object_foreach (a->strange, id, entry) {

@@ -93,17 +93,22 @@ static int custom(struct kube *kube, const char *namespace, const char *labels,
         return r;
 }
 
-int kube_inventory_ours(struct kube *kube, const char *cluster, int (*each)(void *data, const json_t *object),
-        void *data, struct err **err)
+int kube_inventory_ours(struct kube *kube, const char *cluster, const char *namespace,
+        int (*each)(void *data, const json_t *object), void *data, struct err **err)
 {
         CLEANUP_FREE char *labels =
                 str_format("%s=%s,%s=%s", KUBE_LABEL_MANAGER, KUBE_MANAGED_BY, KUBE_LABEL_CLUSTER, cluster);
+        CLEANUP_FREE char *own = str_format("metadata.name=%s", namespace);
         int r = 0;
         for (size_t i = 0; i < sizeof known / sizeof *known && r == 0; i++) {
-                struct kube_list list = {.api_version = known[i].api_version, .kind = known[i].kind, .labels = labels};
+                struct kube_list list = {.api_version = known[i].api_version,
+                        .kind = known[i].kind,
+                        .namespace = known[i].namespaced ? namespace : NULL,
+                        .labels = labels,
+                        .fields = str_is(known[i].kind, "Namespace") ? own : NULL};
                 r = list_kind(kube, &list, each, data, err);
         }
-        return r < 0 ? r : custom(kube, NULL, labels, each, data, err);
+        return r < 0 ? r : custom(kube, namespace, labels, each, data, err);
 }
 
 int kube_inventory_namespace(struct kube *kube, const char *namespace, int (*each)(void *data, const json_t *object),

@@ -7,10 +7,11 @@
 #include "base/err.h"
 #include "client/kube/kube.h"
 
-/* Every object that carries the marks of a cluster, of the kinds that our roles make and of custom ones, in all
- * namespaces. Kinds that we may not list are left out. */
-int kube_inventory_ours(struct kube *kube, const char *cluster, int (*each)(void *data, const json_t *object),
-        void *data, struct err **err);
+/* Every object that carries the marks of a cluster, of the kinds that our roles make and of custom ones: in its
+ * namespace (another one may hold a cluster of the same name, of another state folder), the namespace itself, and what
+ * belongs to none. Kinds that we may not list are left out. */
+int kube_inventory_ours(struct kube *kube, const char *cluster, const char *namespace,
+        int (*each)(void *data, const json_t *object), void *data, struct err **err);
 
 /* Every object in a namespace that somebody made. */
 int kube_inventory_namespace(struct kube *kube, const char *namespace, int (*each)(void *data, const json_t *object),

@@ -86,11 +86,13 @@ static int look_for_uses(struct kind_ctx *ctx, struct kube *kube, const json_t *
                         *err = STEAL(fault);
                 return r;
         }
-        if (!where) { /* another cluster of ours may need it soon */
-                selector = str_format("%s=%s,%s,%s!=%s", KUBE_LABEL_MANAGER, KUBE_MANAGED_BY, KUBE_LABEL_CLUSTER,
-                        KUBE_LABEL_CLUSTER, ctx->cluster);
-                list = (struct kube_list){
-                        .api_version = "apps/v1", .kind = "Deployment", .labels = selector, .page = 1};
+        if (!where) { /* another cluster of ours may need it soon, and may have the same name in its own namespace */
+                selector = str_format("%s=%s,%s", KUBE_LABEL_MANAGER, KUBE_MANAGED_BY, KUBE_LABEL_CLUSTER);
+                list = (struct kube_list){.api_version = "apps/v1",
+                        .kind = "Deployment",
+                        .labels = selector,
+                        .fields = fields,
+                        .page = 1};
                 r = kube_list(kube, &list, each_use, &where, NULL, err);
                 if (r < 0)
                         return r;

@@ -46,10 +46,11 @@ class Caas:
         self.folder = folder
         self.state = folder / "state"
         self.environment = {**os.environ, "CAAS_STATE": str(self.state)}
+        self.program: list[str | Path] = [PROGRAM]
 
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [PROGRAM, *words],
+            [*self.program, *words],
             env=self.environment,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -64,7 +65,7 @@ class Caas:
         self, *words: str, status: int = 0, given: str | None = None, seconds: float = 900
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [PROGRAM, *words],
+            [*self.program, *words],
             env=self.environment,
             text=True,
             input=given or "",

@@ -17,6 +17,7 @@ tools=$(tools_venv) || { echo "cannot install the lint tools"; exit 1; }
 mapfile -t c_files < <(git ls-files '*.c' '*.h')
 mapfile -t shell_files < <(git ls-files '*.sh' .ci/run ':!tests/cases')
 mapfile -t python_files < <(git ls-files '*.py' ':!tests/cases')
+mapfile -t go_files < <(git ls-files '*.go')
 tidy() {
         # only what changed since it was clean the last time: the key is the file, its headers' sum and the checks
         local headers todo=() file key
@@ -34,6 +35,12 @@ check "layers: includes only downwards" bash tests/lint/layers.sh
 check "banned functions, unfinished work, long files" bash tests/lint/banned.sh
 check "format (clang-format)" "$tools/bin/clang-format" --dry-run --Werror "${c_files[@]}"
 check "shellcheck" shellcheck -x "${shell_files[@]}"
+if gofmt=$(command -v gofmt || { [ -x /usr/local/go/bin/gofmt ] && echo /usr/local/go/bin/gofmt; }); then
+        # shellcheck disable=SC2016 # the inner shell expands
+        check "gofmt" bash -c 'found=$("$@") && [ -z "$found" ] || { echo "gofmt -w is wanted for:" $found; exit 1; }' _ "$gofmt" -l "${go_files[@]}"
+else
+        echo "skip: gofmt: there is no Go here (the test bed's programs are vetted when they are built)"
+fi
 check "ruff" "$tools/bin/ruff" check --no-cache "${python_files[@]}"
 check "ruff format" "$tools/bin/ruff" format --no-cache --check "${python_files[@]}"
 [ -n "${LINT_QUICK:-}" ] || check "clang-tidy" tidy

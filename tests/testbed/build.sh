@@ -6,7 +6,9 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 GO_VERSION=1.26.8
 bin=$(bin_folder)
+used() { touch -c "$bin/../complete"; for part in $PARTS; do touch -c "$CACHE/part-$part-$(part_digest "$part")/complete"; done; }
 if [ -e "$bin/../complete" ]; then
+        used
         echo "$bin"
         exit 0
 fi
@@ -80,6 +82,8 @@ for part in $PARTS; do
 done
 rm -f "$bin/complete"
 touch "$bin/../complete"
+used
+prune
 [ -n "${TESTBED_KEEP_GO:-}" ] || { chmod -R u+w "$CACHE/go" 2>/dev/null && rm -rf "$CACHE/go"; } || true
 [ -z "$missing" ] || say "built in $((SECONDS - began)) s"
 echo "$bin"

@@ -5,8 +5,10 @@ Ends with "N passed, N failed"."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -412,8 +414,35 @@ def ingress():
     check("another host does not", code("other.example.org") == "404")
 
 
+def pruning():
+    """What nobody has used for two weeks goes from the cache, and nothing else; two checkouts of the same files share it."""
+    with tempfile.TemporaryDirectory() as cache:
+        for name, days in (("part-old-1", 20), ("part-new-1", 3), ("tools-old", 15), ("0123456789abcdef", 30)):
+            mark = os.path.join(cache, "testbed", name, "complete")
+            os.makedirs(os.path.dirname(mark))
+            with open(mark, "w", encoding="ascii"):
+                os.utime(mark, (time.time() - days * 86400,) * 2)
+        os.makedirs(os.path.join(cache, "testbed", "go-1"))
+        env = dict(os.environ, CAAS_TEST_CACHE=cache)
+        subprocess.run(["bash", "-euc", f". {HERE}/lib.sh; prune"], env=env, check=True, timeout=60)
+        left = sorted(os.listdir(os.path.join(cache, "testbed")))
+        check("the cache is pruned", left == ["go-1", "part-new-1"], left)
+        copy = os.path.join(cache, "elsewhere")
+        shutil.copytree(HERE, copy)
+        sums = {
+            subprocess.run(
+                ["bash", "-euc", f'. {here}/lib.sh; digest "$TESTBED/images/users.sh" "$TESTBED/images/pause.c"'],
+                stdout=subprocess.PIPE,
+                check=True,
+            ).stdout
+            for here in (HERE, copy)
+        }
+        check("another checkout has the same keys", len(sums) == 1, sums)
+
+
 def main():
     before, numbers = machine(), {}
+    pruning()
     try:
         seconds, _ = script("up.sh", "--name", A)
         check(f"a cluster comes up ({seconds:.1f} s)", True)

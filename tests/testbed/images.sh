@@ -73,6 +73,7 @@ tools() {
         if [ ! -e "$venv/complete" ]; then
                 rm -rf "$venv" && /usr/bin/python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --no-cache-dir --require-hashes -r "$TESTBED/images/tools.txt" >&2 && touch "$venv/complete"
         fi
+        touch -c "$venv/complete"
         echo "$venv"
 }
 venv() { # folder lock out
@@ -220,6 +221,10 @@ shared() {
         done
 }
 
+# Roots, the one that was used last first. Beside a new one only that one stays: another checkout may be at work with it.
+roots() { find "$IMAGES" -mindepth 2 -maxdepth 2 -path '*/root-????????????????/complete' -printf '%T@ %h\n' | sort -rn | cut -d' ' -f2; }
+old_roots() { roots | tail -n +2; }
+
 # A root of containerd that has all images, made once. What is unpacked is never written to by the clusters that use it, only
 # copied up.
 template() {
@@ -229,19 +234,21 @@ template() {
                 local began=$SECONDS previous
                 rm -rf "$IMAGES"/root-*.part
                 # What has not changed need not be unpacked again.
-                previous=$(find "$IMAGES" -maxdepth 1 -name 'root-????????????????' | head -n 1)
+                previous=$(roots | head -n 1)
                 if [ -n "$previous" ]; then linked "$previous" "$root.part" && rm -f "$root.part/complete"; else mkdir -p "$root.part"; fi
                 mkimage <<<"$specs" | unshare --mount --pid --fork --kill-child --mount-proc bash -eu "$TESTBED/images/unpack.sh" "$BIN" "$root.part" "$(grep -o '^{"name": "[^"]*' <<<"$specs" | cut -d'"' -f4)" >"$IMAGES/unpack.log" 2>&1 ||
                         { tail -n 20 "$IMAGES/unpack.log" >&2; die "the images could not be unpacked"; }
-                for previous in "$IMAGES"/root-????????????????; do
+                old_roots | while read -r previous; do
                         grep -qsxF "$previous" "$STATES"/caas-testbed-*/var/lib/containerd/images || rm -rf "$previous"
                 done
                 find "$IMAGES" -maxdepth 1 \( -name 'layer-*' -o -name 'sums-*' \) -mtime +14 -delete
+                prune
                 shared "$root.part"
                 touch "$root.part/complete"
                 mv "$root.part" "$root"
                 say "images unpacked: $(du -sm "$root" | cut -f1) MB, $((SECONDS - began)) s"
         fi
+        touch -c "$root/complete"
         echo "$root"
 }
 

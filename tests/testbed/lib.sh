@@ -13,8 +13,15 @@ export LC_ALL=C.UTF-8
 die() { echo "testbed: $*" >&2; exit 1; }
 say() { echo "testbed: $*" >&2; }
 
-# A hash of files' names (as given) and contents.
-digest() { sha256sum "$@" | sha256sum | cut -c1-16; }
+# A hash of files' names and contents, wherever they lie: what one checkout has made, another one uses.
+digest() { local f; for f; do echo "${f##*/} $(sha256sum <"$f")"; done | sha256sum | cut -c1-16; }
+
+# Of what is kept by a hash, what nobody has used for two weeks goes: programs and their parts, tools. "complete" has the time.
+prune() {
+        find "$CACHE" -mindepth 2 -maxdepth 2 -name complete -mtime +14 -printf '%h\n' | while read -r folder; do
+                grep -qsF "$folder/" "$STATES"/caas-testbed-*/run/env || rm -rf "$folder"
+        done
+}
 
 set_name() {
         [[ $1 =~ ^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$ ]] || die "a cluster's name is 1 to 20 of a-z, 0-9 and -: $1"

@@ -106,10 +106,29 @@ def test_a_storage_class_that_is_not_there(bad: Lab) -> None:
     untouched(bad)
 
 
+def test_a_storage_class_whose_volumes_cannot_grow(bad: Lab) -> None:
+    (standard, *_) = json.loads(bad.bed.kubectl("get", "storageclass", "-o", "json"))["items"]
+    stiff = {key: standard[key] for key in ("apiVersion", "kind", "provisioner")} | {"metadata": {"name": "stiff"}}
+    bad.bed.kubectl("create", "-f", "-", given=json.dumps(stiff))
+    try:
+        bad.write_form(extra="  storage_class: stiff\n")
+        refused(bad, "StorageClass stiff cannot expand volumes", "allowVolumeExpansion")
+        untouched(bad)
+    finally:
+        bad.bed.kubectl("delete", "storageclass", "stiff")
+
+
 def test_a_quota_that_is_too_small(bad: Lab) -> None:
     bad.bed.kubectl("create", "namespace", NAMESPACE)
     bad.kubectl("create", "quota", "small", "--hard=requests.memory=500Mi,limits.memory=600Mi")
-    refused(bad, "quota")
+    refused(
+        bad,
+        f"the quota small of namespace {NAMESPACE} leaves",
+        "bytes of memory",
+        "requests.memory",
+        "limits.memory",
+        "the form needs",
+    )
     assert not bad.names("deployment")
 
 

@@ -1,5 +1,6 @@
 """Nothing is left but claims; and they are taken up again. A lost journal is rebuilt from what is there."""
 
+import json
 import shutil
 
 from bed import HOMES, PASSWORD, Bed, Lab
@@ -50,3 +51,33 @@ def test_destroy_with_the_data(lab: Lab, bed: Bed) -> None:
     assert not lab.folder.exists()
     assert not bed.names("pvc", lab.namespace, HOMES)
     assert lab.name not in {item["name"] for item in lab.caas.json("list")}
+
+
+def test_a_definition_of_another_version_and_another_owner_is_refused(lab: Lab, bed: Bed) -> None:
+    """Only now, as the first cluster has brought its own."""
+    name, labels = "daskclusters.gateway.dask.org", {"app.kubernetes.io/managed-by": "Helm"}
+    notes = {"meta.helm.sh/release-name": "dhub"}
+    names = {"plural": "daskclusters", "singular": "daskcluster", "kind": "DaskCluster", "listKind": "DaskClusterList"}
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    theirs = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": name, "labels": labels, "annotations": notes},
+        "spec": {
+            "group": "gateway.dask.org",
+            "scope": "Namespaced",
+            "names": names,
+            "versions": [{"name": "v2", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+    bed.kubectl("wait", "--for=delete", f"crd/{name}", "--timeout=60s", status=None)
+    bed.kubectl("create", "-f", "-", given=json.dumps(theirs))
+    try:
+        done = lab.apply(status=1)
+        said = done.stdout + done.stderr
+        assert name in said and "the Helm release dhub" in said, said
+        assert not bed.kubectl("get", "namespace", lab.namespace, "--ignore-not-found").strip()
+        versions = bed.kubectl("get", "crd", name, "-o", "jsonpath={.spec.versions[*].name}")
+        assert versions == "v2"
+    finally:
+        bed.kubectl("delete", "crd", name)

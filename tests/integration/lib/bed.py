@@ -75,6 +75,13 @@ class Bed:
     def names(self, kind: str, namespace: str, labels: str = "") -> set[str]:
         return {item["metadata"]["name"] for item in self.get(kind, namespace, labels)}
 
+    def inside(self, *command: str) -> str:
+        """What a command in the cluster's own namespaces prints (ctr, for one)."""
+        if self.name is None:
+            pytest.skip("only the test bed's own cluster can be looked into")
+        run = ["bash", TESTBED / "run.sh", "--name", self.name, *command]
+        return subprocess.run(run, check=True, timeout=60, capture_output=True, text=True).stdout
+
     def fault(self, action: str, component: str) -> None:
         """Makes a component of the cluster go away, or come back: `stop`, `start` …"""
         if not self.own or self.name is None:

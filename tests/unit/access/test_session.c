@@ -193,6 +193,70 @@ static void test_destroy_with_data_after_destroy(void **state)
         assert_string_equal(err->message, "there is no cluster 'lab', and no other");
 }
 
+/* As an apply would have left a cluster on a Kubernetes that is away by now: nobody listens at that address. */
+static void record_on_kubernetes(struct place *p)
+{
+        CLEANUP_FREE char *config = file_join(p->root, "kubeconfig"), *home = NULL;
+        struct journal *journal = NULL;
+        int64_t run;
+        char *none[] = {NULL};
+        write_text(config, "apiVersion: v1\nkind: Config\ncurrent-context: x\nclusters:\n  - {name: c, cluster: "
+                           "{server: 'https://127.0.0.1:9'}}\nusers: [{name: u, user: {token: t}}]\ncontexts:\n  - "
+                           "{name: x, context: {cluster: c, user: u}}\n");
+        json_auto_t *form = json_pack("{s:s, s:s, s:{s:s, s:s}}", "cluster", "lab", "target", "kubernetes",
+                "kubernetes", "kubeconfig", config, "namespace", "lab");
+        json_auto_t *spec = json_object(), *outputs = json_pack("{s:s}", "cluster", "the-uid-of-then");
+        const struct resource r = {(char *)"base/requirements", (char *)"kube.requirements", spec, none};
+        assert_int_equal(journal_open(p->state, true, &journal, NULL), 0);
+        assert_int_equal(journal_put_cluster(journal, "lab", "kubernetes", form, 1, NULL), 0);
+        assert_int_equal(journal_run_begin(journal, "lab", "apply", 1, &run, NULL), 0);
+        assert_int_equal(journal_step_intent(journal, run, "lab", &r, "create", 1, NULL), 0);
+        assert_int_equal(journal_step_applied(journal, run, "lab", &r, "d", spec, outputs, 1, NULL), 0);
+        assert_int_equal(journal_run_end(journal, run, "done", NULL, 2, NULL), 0);
+        assert_int_equal(journal_put_secret(journal, "lab", "hub/cookie", "s3cret", NULL), 0);
+        assert_int_equal(journal_mark_applied(journal, "lab", "test", 2, NULL), 0);
+        journal_close(journal);
+        home = str_format("%s/clusters/lab/ca", p->state);
+        assert_int_equal(file_make_dirs(home, 0700, NULL), 0);
+}
+
+static void test_a_cluster_whose_kubernetes_is_gone(void **state)
+{
+        struct place *p = *state;
+        CLEANUP_SESSION struct session *session = NULL;
+        CLEANUP_ERR struct err *err = NULL, *none = NULL;
+        CLEANUP_FREE char *why = NULL, *dir = str_format("%s/clusters/lab", p->state);
+        record_on_kubernetes(p);
+        assert_int_equal(session_open_cluster(&p->options, "lab", SESSION_CHANGE, &session, NULL), 0);
+        if (session_gone(session, &why, &err) < 0)
+                fail_msg("%s", err->message);
+        assert_non_null(strstr(why, "127.0.0.1:9"));
+        assert_int_equal(session_forget(session, NULL), 0);
+        assert_false(file_exists(dir));
+        json_auto_t *runs = NULL;
+        char *secret = NULL;
+        struct journal *journal = session_journal(session);
+        assert_int_equal(journal_secret(journal, "lab", "hub/cookie", &secret, NULL), -ERR_NOT_FOUND);
+        assert_int_equal(journal_history(journal, "lab", 0, &runs, NULL), 0);
+        assert_string_equal(json_string_value(json_object_get(json_array_get(runs, 0), "command")), "forget");
+        assert_string_equal(json_string_value(json_object_get(json_array_get(runs, 0), "outcome")), "done");
+        session = session_close(session);
+        assert_int_equal(session_open_cluster(&p->options, "lab", SESSION_CHANGE, &session, &none), -ERR_NOT_FOUND);
+}
+
+static void test_what_is_on_this_machine_is_not_forgotten(void **state)
+{
+        struct place *p = *state;
+        CLEANUP_SESSION struct session *session = NULL;
+        CLEANUP_ERR struct err *err = NULL;
+        CLEANUP_FREE char *why = NULL;
+        write_form(p, "1", "");
+        applied(p);
+        assert_int_equal(session_open_cluster(&p->options, "lab", SESSION_CHANGE, &session, NULL), 0);
+        assert_int_equal(session_gone(session, &why, &err), -ERR_INVALID);
+        assert_non_null(strstr(err->message, "without --forget"));
+}
+
 static int open_result(struct place *p, enum session_mode mode, char **ret_finding, struct err **err)
 {
         CLEANUP_SESSION struct session *session = NULL;
@@ -289,6 +353,8 @@ int main(void)
                 T(test_plan_leaves_nothing),
                 T(test_life),
                 T(test_destroy_with_data_after_destroy),
+                T(test_a_cluster_whose_kubernetes_is_gone),
+                T(test_what_is_on_this_machine_is_not_forgotten),
                 T(test_refused_forms_change_nothing),
                 T(test_lock),
                 T(test_access_resolves_secrets),

@@ -81,6 +81,7 @@ static void test_statuses(void **state)
         expect("help aply", 64, "", "did you mean 'apply'?");
         expect("aply x", 64, "", "caas: there is no command 'aply'; did you mean 'apply'?\n");
         expect("--json aply", 64, "{\"error\":{\"code\":\"USAGE\"", "did you mean");
+        expect("destroy lab --forget --delete-data", 64, "", "give it without --delete-data");
         expect("completion powershell", 64, "", "one of: bash, man");
         expect("schema", 0, "\"$schema\"", "");
         expect("list", 0, "no clusters in ", "");

@@ -15,6 +15,7 @@ extern const struct kind kind_kube_entry;
 
 static const char *service_status = "{}", *service_ports = "[]"; /* what the server has */
 static bool service_there = true;
+static int still_pending; /* so often the balancer has no address yet */
 
 static bool services(struct peer *peer, const char *request, int n)
 {
@@ -23,7 +24,8 @@ static bool services(struct peer *peer, const char *request, int n)
                 "{\"apiVersion\": \"v1\", \"kind\": \"Service\", \"metadata\": {\"name\": \"proxy-public\", "
                 "\"namespace\": \"lab\", \"uid\": \"u\", \"resourceVersion\": \"5\"}, \"spec\": {\"ports\": %s}, "
                 "\"status\": {\"loadBalancer\": %s}}",
-                service_ports, service_status);
+                service_ports, still_pending > 0 ? "{}" : service_status);
+        still_pending--;
         if (str_starts(request, "GET /api/v1/namespaces/lab/services/proxy-public"))
                 return service_there ? ok(peer, object)
                                      : refuse_with(peer, "404 Not Found", "", "NotFound", "not found");
@@ -123,6 +125,16 @@ static void test_an_address_that_does_not_come(void **state)
         service_there = true;
 }
 
+static void test_an_address_is_waited_for(void **state)
+{
+        (void)state;
+        service_status = "{\"ingress\": [{\"ip\": \"127.0.0.1\"}]}";
+        still_pending = 3;
+        expect("{'entry': 'loadbalancer', 'service': 'proxy-public', 'domain': 'localhost', 'seconds': 60}", "address",
+                "127.0.0.1");
+        assert_true(still_pending < 0);
+}
+
 static void test_an_address_other_than_the_one_asked_for(void **state)
 {
         (void)state;
@@ -162,6 +174,7 @@ int main(void)
                 cmocka_unit_test(test_a_name_is_made_of_the_address),
                 cmocka_unit_test(test_a_given_name_has_to_lead_there),
                 cmocka_unit_test(test_an_address_that_does_not_come),
+                cmocka_unit_test(test_an_address_is_waited_for),
                 cmocka_unit_test(test_an_address_other_than_the_one_asked_for),
                 cmocka_unit_test(test_a_node_port),
                 cmocka_unit_test(test_specs_that_cannot_be),

@@ -1,19 +1,19 @@
 /* Against a real API server: pods that will not start, namespaces, definitions of others, claims of homes, what has to
  * be there before. What a kubelet would report is written into the pods' status by the test, so no node is needed; time
- * runs twenty times as fast for the code under test. */
+ * runs up to twenty times as fast for the code under test. */
 #include "kube_live.h"
 #include "tree/digest.h"
 
 #include <pthread.h>
 
-#define SPEED 20
+static int speed = 20;
 
-extern const struct kind kind_kube_object, kind_kube_claim, kind_kube_requirements;
+extern const struct kind kind_kube_object, kind_kube_claim, kind_kube_requirements, kind_kube_probe;
 
 static int64_t fast_monotonic(struct clock *clock)
 {
         (void)clock;
-        return clock_system()->monotonic_ms(clock_system()) * SPEED;
+        return clock_system()->monotonic_ms(clock_system()) * speed;
 }
 static int64_t real_wall(struct clock *clock)
 {
@@ -23,7 +23,7 @@ static int64_t real_wall(struct clock *clock)
 static int short_sleep(struct clock *clock, int64_t ms, struct cancel *cancel)
 {
         (void)clock;
-        return clock_system()->sleep_ms(clock_system(), ms / SPEED + 1, cancel);
+        return clock_system()->sleep_ms(clock_system(), ms / speed + 1, cancel);
 }
 static struct clock fast = {fast_monotonic, real_wall, short_sleep};
 
@@ -138,10 +138,12 @@ static void an_image_that_cannot_be_pulled(void **state)
                 .status = "{\"status\":{\"containerStatuses\":[{\"name\":\"main\",\"image\":\"registry.invalid/x:1\","
                           "\"imageID\":\"\",\"ready\":false,\"restartCount\":0,\"state\":{\"waiting\":{\"reason\":"
                           "\"ImagePullBackOff\",\"message\":\"no such host\"}}}]}}"};
+        speed = 5; /* what the kubelet says has to come before patience with a pod that no node takes is over */
         pthread_create(&kubelet.thread, NULL, kubelet_run, &kubelet);
         CLEANUP_FREE char *spec = deployment("image", ""), *text = fails(&kind_kube_object, spec);
         kubelet.stop = true;
         pthread_join(kubelet.thread, NULL);
+        speed = 20;
         assert_non_null(strstr(text, "deployment image"));
         assert_non_null(strstr(text, "the image cannot be pulled (ImagePullBackOff, image registry.invalid/x:1)"));
         assert_non_null(strstr(text, "no such host"));
@@ -318,6 +320,41 @@ static void a_definition_is_shared_if_it_fits(void **state)
         kube_delete(live_kube, &ref, "Background", NULL, NULL);
 }
 
+static int first_name(void *data, const json_t *object)
+{
+        *(char **)data = str_copy(json_string_value(tree_get(object, "metadata.name")));
+        return 1;
+}
+
+/* Against the cluster's own names: its server takes connections over TCP, and none on another port. */
+static void a_port_is_asked_for(void **state)
+{
+        (void)state;
+        CLEANUP_FREE char *pod = NULL;
+        struct kube_list list = {.api_version = "v1",
+                .kind = "Pod",
+                .namespace = "kube-system",
+                .labels = "k8s-app=kube-dns",
+                .fields = "status.phase=Running"};
+        kube_list(live_kube, &list, first_name, &pod, NULL, NULL);
+        if (!pod) { /* no node, no pods */
+                printf("skip: no pod runs here that could be asked\n");
+                return;
+        }
+        json_auto_t *spec = parse("{service: kube-dns, namespace: kube-system, port: 53, tcp: true, seconds: 200}");
+        json_auto_t *outputs = NULL;
+        const struct resource r = {(char *)"t/probe", (char *)"kube.probe", spec, NULL};
+        struct kind_ctx ctx = context();
+        CLEANUP_ERR struct err *err = NULL;
+        assert_int_equal(kind_kube_probe.check(spec, &err), 0);
+        if (kind_kube_probe.apply(&ctx, &r, NULL, NULL, &outputs, &err) < 0)
+                fail_msg("%s", err->message);
+        CLEANUP_FREE char *nobody =
+                str_format("{service: pod/%s, namespace: kube-system, port: 9, tcp: true, seconds: 20}", pod);
+        CLEANUP_FREE char *text = fails(&kind_kube_probe, nobody);
+        assert_non_null(strstr(text, "does not answer as it should"));
+}
+
 int main(void)
 {
         LIVE_OR_SKIP();
@@ -329,6 +366,7 @@ int main(void)
                 cmocka_unit_test(what_has_to_be_there),
                 cmocka_unit_test(a_namespace_of_others_is_left_as_it_is),
                 cmocka_unit_test(a_definition_is_shared_if_it_fits),
+                cmocka_unit_test(a_port_is_asked_for),
         };
         return cmocka_run_group_tests(tests, setup, teardown);
 }
