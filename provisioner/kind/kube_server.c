@@ -23,7 +23,8 @@ struct kube_link {
         struct kube_snapshot *snapshot; /* while looking; NULL = ask each time */
         json_t *spaces;                 /* by name: was the namespace missing at the last look? */
         json_t *written;                /* by name: objects that were just written; with the mutex held */
-        pthread_mutex_t forward_mutex;  /* of what follows; opening one takes a while */
+        struct kube_shared shared;
+        pthread_mutex_t forward_mutex; /* of what follows; opening one takes a while */
         struct forward *forward;
         size_t count, capacity;
 };
@@ -36,13 +37,30 @@ struct kube_link *kube_link_new(const json_t *target, struct cancel *cancel)
         link->written = json_object();
         pthread_mutex_init(&link->mutex, NULL);
         pthread_mutex_init(&link->forward_mutex, NULL);
+        pthread_mutex_init(&link->shared.mutex, NULL);
         return link;
+}
+
+static void end_sharing(struct kube_shared *shared)
+{
+        shared->directory = directory_close(shared->directory);
+        free(shared->uri);
+        shared->uri = NULL;
+        json_decref(shared->server);
+        shared->server = NULL;
+        shared->away = false;
+}
+
+struct kube_shared *kube_link_shared(struct kube_link *link)
+{
+        return link && link->snapshot ? &link->shared : NULL;
 }
 
 struct kube_link *kube_link_free(struct kube_link *link)
 {
         if (!link)
                 return NULL;
+        end_sharing(&link->shared); /* before the forward that it goes through */
         for (size_t i = 0; i < link->count; i++) {
                 kube_forward_close(link->forward[i].open);
                 free(link->forward[i].name);
@@ -54,6 +72,7 @@ struct kube_link *kube_link_free(struct kube_link *link)
         kube_close(link->kube);
         json_decref(link->target);
         pthread_mutex_destroy(&link->mutex);
+        pthread_mutex_destroy(&link->shared.mutex);
         pthread_mutex_destroy(&link->forward_mutex);
         free(link);
         return NULL;
@@ -99,6 +118,7 @@ void kube_link_look_end(struct kube_link *link)
 {
         if (!link)
                 return;
+        end_sharing(&link->shared);
         json_decref(link->spaces);
         link->spaces = link->snapshot ? kube_snapshot_spaces(link->snapshot) : NULL;
         link->snapshot = kube_snapshot_free(link->snapshot);
