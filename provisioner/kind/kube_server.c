@@ -21,6 +21,8 @@ struct kube_link {
         pthread_mutex_t mutex; /* of kube */
         struct kube *kube;
         struct kube_snapshot *snapshot; /* while looking; NULL = ask each time */
+        struct kube_snapshot *fresh;    /* afterwards: of namespaces that were missing then; NULL = there are none */
+        json_t *seen;                   /* by name: looked for in it; with the mutex held */
         json_t *spaces;                 /* by name: was the namespace missing at the last look? */
         json_t *written;                /* by name: objects that were just written; with the mutex held */
         struct kube_shared shared;
@@ -35,6 +37,7 @@ struct kube_link *kube_link_new(const json_t *target, struct cancel *cancel)
         link->target = json_deep_copy(target);
         link->cancel = cancel;
         link->written = json_object();
+        link->seen = json_object();
         pthread_mutex_init(&link->mutex, NULL);
         pthread_mutex_init(&link->forward_mutex, NULL);
         pthread_mutex_init(&link->shared.mutex, NULL);
@@ -67,7 +70,9 @@ struct kube_link *kube_link_free(struct kube_link *link)
         }
         free(link->forward);
         kube_snapshot_free(link->snapshot);
+        kube_snapshot_free(link->fresh);
         json_decref(link->spaces);
+        json_decref(link->seen);
         kind_forget(link->written);
         kube_close(link->kube);
         json_decref(link->target);
@@ -122,6 +127,9 @@ void kube_link_look_end(struct kube_link *link)
         json_decref(link->spaces);
         link->spaces = link->snapshot ? kube_snapshot_spaces(link->snapshot) : NULL;
         link->snapshot = kube_snapshot_free(link->snapshot);
+        kube_snapshot_free(link->fresh);
+        link->fresh = kube_snapshot_new(NULL);
+        json_object_clear(link->seen);
 }
 
 bool kube_link_lacks(const struct kube_link *link, const char *namespace)
@@ -140,6 +148,20 @@ void kube_link_wrote(struct kube_link *link, const struct kube_ref *ref, json_t 
         pthread_mutex_lock(&link->mutex);
         json_object_set(link->written, name, live);
         pthread_mutex_unlock(&link->mutex);
+}
+
+/* In a namespace that this run makes: before an object is made, one list of its kind says whether it is there. Once
+ * each: whoever looks again asks. */
+static bool first_look(struct kube_link *link, const struct kube_ref *ref)
+{
+        if (!link->fresh || !kube_link_lacks(link, ref->namespace))
+                return false;
+        CLEANUP_FREE char *name = written_name(ref);
+        pthread_mutex_lock(&link->mutex);
+        bool first = !json_object_get(link->seen, name);
+        json_object_set_new(link->seen, name, json_true());
+        pthread_mutex_unlock(&link->mutex);
+        return first;
 }
 
 /* Once: whoever looks again asks. */
@@ -163,7 +185,10 @@ int kube_link_get(struct kube_link *link, const struct kube_ref *ref, json_t **r
                 return r;
         if (take_written(link, ref, ret))
                 return 0;
-        return link->snapshot ? kube_snapshot_get(link->snapshot, kube, ref, ret, err) : kube_get(kube, ref, ret, err);
+        if (link->snapshot)
+                return kube_snapshot_get(link->snapshot, kube, ref, ret, err);
+        return first_look(link, ref) ? kube_snapshot_get(link->fresh, kube, ref, ret, err)
+                                     : kube_get(kube, ref, ret, err);
 }
 
 static int forward(

@@ -10,6 +10,8 @@
 
 struct kube_snapshot;
 
+/* cluster NULL: of everybody's objects in a namespace that has just been made, where nearly nothing is: what is not in
+ * a list of the last moments is not there. */
 struct kube_snapshot *kube_snapshot_new(const char *cluster);
 struct kube_snapshot *kube_snapshot_free(struct kube_snapshot *snapshot); /* wipes; accepts NULL, returns NULL */
 
