@@ -111,12 +111,15 @@ int kube_link_ping(struct kube_link *link, struct err **err)
         return kube ? kube_knows(kube, "v1", "Namespace", NULL, err) : r;
 }
 
-int kube_link_look(struct kube_link *link, const char *cluster, struct err **err)
+int kube_link_look(struct kube_link *link, const char *cluster, bool first, struct err **err)
 {
         int r = kube_link_ping(link, err);
-        if (r == 0 && link && !link->snapshot)
-                link->snapshot = kube_snapshot_new(cluster);
-        return r;
+        if (r < 0 || !link || link->snapshot)
+                return r;
+        link->snapshot = kube_snapshot_new(cluster);
+        if (first)
+                kube_snapshot_lacks(link->snapshot, link->kube, kube_link_namespace(link));
+        return 0;
 }
 
 void kube_link_look_end(struct kube_link *link)

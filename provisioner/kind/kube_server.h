@@ -27,8 +27,8 @@ const char *kube_link_namespace(const struct kube_link *link);
 
 /* Between these two, kube_link_get answers from lists that are read once; the engine plans in between. From one thread.
  * The first also asks the server something that is needed anyway: one that cannot be reached, or does not know us, is
- * said once and soon. 0 for link NULL. */
-int kube_link_look(struct kube_link *link, const char *cluster, struct err **err);
+ * said once and soon. first: nothing was made yet, so that its namespace may well be missing. 0 for link NULL. */
+int kube_link_look(struct kube_link *link, const char *cluster, bool first, struct err **err);
 void kube_link_look_end(struct kube_link *link);
 
 /* Meanwhile, who looks into a directory does it over one connection, each in turn: where it is inside the cluster, a

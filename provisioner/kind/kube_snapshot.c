@@ -98,8 +98,7 @@ static struct group *find(struct kube_snapshot *snapshot, const char *name, bool
         return group;
 }
 
-/* In a namespace that is not there nothing has to be asked for. Asked once; may we not know, it counts as there. */
-static bool lacks(struct kube_snapshot *snapshot, struct kube *kube, const char *space)
+bool kube_snapshot_lacks(struct kube_snapshot *snapshot, struct kube *kube, const char *space)
 {
         pthread_mutex_lock(&snapshot->space_mutex);
         const json_t *known = json_object_get(snapshot->spaces, space);
@@ -111,6 +110,14 @@ static bool lacks(struct kube_snapshot *snapshot, struct kube *kube, const char 
                 known = json_object_get(snapshot->spaces, space);
         }
         bool missing = json_is_true(known);
+        pthread_mutex_unlock(&snapshot->space_mutex);
+        return missing;
+}
+
+static bool is_missing(struct kube_snapshot *snapshot, const char *space)
+{
+        pthread_mutex_lock(&snapshot->space_mutex);
+        bool missing = space && json_is_true(json_object_get(snapshot->spaces, space));
         pthread_mutex_unlock(&snapshot->space_mutex);
         return missing;
 }
@@ -160,6 +167,8 @@ static bool is_old(const struct kube_snapshot *snapshot, const struct group *gro
 int kube_snapshot_get(
         struct kube_snapshot *snapshot, struct kube *kube, const struct kube_ref *ref, json_t **ret, struct err **err)
 {
+        if (is_missing(snapshot, ref->namespace))
+                return err_set(err, ERR_NOT_FOUND, "there is no namespace %s", ref->namespace);
         CLEANUP_FREE char *name =
                 str_format("%s %s %s", ref->api_version, ref->kind, ref->namespace ? ref->namespace : "");
         bool ours;
@@ -181,7 +190,7 @@ int kube_snapshot_get(
         pthread_mutex_unlock(&snapshot->mutex);
         if (found || r < 0)
                 return r;
-        if (snapshot->labels && ref->namespace && lacks(snapshot, kube, ref->namespace))
+        if (snapshot->labels && ref->namespace && kube_snapshot_lacks(snapshot, kube, ref->namespace))
                 return err_set(err, ERR_NOT_FOUND, "there is no namespace %s", ref->namespace);
         return kube_get(kube, ref, ret, err);
 }

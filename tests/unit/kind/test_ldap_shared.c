@@ -25,7 +25,7 @@ static bool know_namespaces(struct peer *peer, const char *request)
 static void begin_look(void)
 {
         struct err *err = NULL;
-        if (kube_link_look(fixture.ctx.kube, "t", &err) < 0)
+        if (kube_link_look(fixture.ctx.kube, "t", false, &err) < 0)
                 fixture_die("look", err);
 }
 
