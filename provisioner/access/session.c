@@ -243,7 +243,9 @@ static int make_engine(struct session *session, bool destroy, struct err **err)
                 .delete_data = o->delete_data,
                 .force_conflicts = o->force_conflicts,
         };
-        return engine_new(&engine, &session->engine, err);
+        int r = engine_new(&engine, &session->engine, err);
+        resources_clear(&session->desired); /* it has copies */
+        return r;
 }
 
 /* The address that was found at the first apply stays the default, whatever the machine says today: it is a fixed
@@ -323,27 +325,26 @@ static int check_same_kubernetes(const struct session *session, struct err **err
                 journal_outputs(session->journal, session->cluster, "base/requirements", &outputs, NULL) < 0)
                 return 0;
         const char *before = json_string_value(json_object_get(outputs, "cluster"));
-        struct kube_link *link = kube_link_new(json_object_get(session->form, "kubernetes"), session->options.cancel);
         struct kube_ref ref = {"v1", "Namespace", NULL, "kube-system"};
         struct kube *kube = NULL;
         int r = 0;
         /* What cannot be looked at is not known to be another one; the plan says why it cannot. */
-        if (before && *before && kube_link_open(link, &kube, NULL) == 0 && kube_get(kube, &ref, &object, NULL) == 0 &&
+        if (before && *before && kube_link_open(engine_kube(session->engine), &kube, NULL) == 0 &&
+                kube_get(kube, &ref, &object, NULL) == 0 &&
                 !str_is(json_string_value(tree_get(object, "metadata.uid")), before))
                 r = err_set(err, ERR_REFUSED,
                         "%s (context %s of %s) is not the Kubernetes cluster that %s was made in: correct "
                         "kubernetes.kubeconfig and kubernetes.context, or $KUBECONFIG; nothing was touched",
                         kube_server(kube), kube_context(kube), kube_file(kube), session->cluster);
-        kube_link_free(link);
         return r;
 }
 
 int session_plan(struct session *session, bool destroy, const struct plan **ret, struct err **err)
 {
         if (!session->planned) {
-                int r = check_same_kubernetes(session, err);
-                if (r == 0 && !session->engine)
-                        r = make_engine(session, destroy, err);
+                int r = session->engine ? 0 : make_engine(session, destroy, err);
+                if (r == 0)
+                        r = check_same_kubernetes(session, err);
                 if (r == 0)
                         r = destroy ? engine_plan_destroy(session->engine, &session->plan, err)
                                     : engine_plan(session->engine, &session->plan, err);

@@ -159,6 +159,11 @@ static int preview(struct engine *engine, struct plan *plan, struct err **err)
         return r;
 }
 
+struct kube_link *engine_kube(const struct engine *engine)
+{
+        return engine->ctx.kube;
+}
+
 int engine_plan(struct engine *engine, struct plan *ret, struct err **err)
 {
         engine_event(engine, &(struct event){.type = EVENT_PHASE, .text = "observing"});
