@@ -25,10 +25,9 @@ static bool list(struct peer *peer)
         for (int i = 0; i < USERS; i++) {
                 char name[20];
                 snprintf(name, sizeof name, "user%05d", i);
-                json_t *running =
-                        i == 7 ? json_pack("{s:s, s:b, s:n, s:s}", "started", "2026-11-21T10:00:00.1Z", "ready", 1,
-                                         "pending", "last_activity", "2026-11-21T11:00:00Z")
-                               : json_null();
+                json_t *running = i == 7 ? json_pack("{s:s, s:b, s:n, s:s}", "started", "2026-11-21T10:00:00.1Z",
+                                                   "ready", 1, "pending", "last_activity", "2026-11-21T11:00:00Z")
+                                         : json_null();
                 json_object_set_new(users, name,
                         json_pack("{s:b, s:s, s:o}", "admin", i == 0, "last_activity", "2026-11-21T11:00:00.123456Z",
                                 "server", running));
