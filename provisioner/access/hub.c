@@ -8,9 +8,6 @@
 #include "base/str.h"
 #include "client/http/http.h"
 
-#define PAGE         200
-#define PAGES_MAX    1000
-#define PAGINATION   "Accept: application/jupyterhub-pagination+json"
 #define REVOKE_MS    30000
 #define STOP_POLL_MS 300
 
@@ -40,10 +37,8 @@ static int hub_begin(struct hub *hub, const json_t *access, struct cancel *cance
 static int ask(struct hub *hub, const char *method, const char *path, int timeout_ms, json_t **ret, struct err **err)
 {
         CLEANUP_FREE char *url = str_format("%s/%s", hub->api, path);
-        const char *const headers[] = {PAGINATION, NULL};
         struct http_request request = {.method = method,
                 .url = url,
-                .headers = headers,
                 .token = hub->token,
                 .timeout_ms = timeout_ms,
                 .max_bytes = 16UL * 1024 * 1024};
@@ -58,60 +53,24 @@ static char *user_path(const char *before, const char *user, const char *after)
         return str_format("%s%s%s", before, name, after);
 }
 
-static json_t *text_or_null(const json_t *object, const char *key)
-{
-        const char *text = json_string_value(json_object_get(object, key));
-        return text ? json_string(text) : json_null();
-}
-
-/* The hub's word on one user, in ours. Named servers are not offered, so there is one, or none. */
-static void add_user(json_t *users, const json_t *model)
-{
-        const char *name = json_string_value(json_object_get(model, "name"));
-        if (!name)
-                return;
-        const json_t *server = json_object_get(json_object_get(model, "servers"), "");
-        json_t *running = json_null();
-        if (json_is_object(server)) {
-                running = json_object();
-                json_object_set_new(running, "started", text_or_null(server, "started"));
-                json_object_set_new(running, "last_activity", text_or_null(server, "last_activity"));
-                json_object_set_new(running, "ready", json_boolean(json_is_true(json_object_get(server, "ready"))));
-                json_object_set_new(running, "pending", text_or_null(server, "pending"));
-        }
-        json_t *user = json_object();
-        json_object_set_new(user, "admin", json_boolean(json_is_true(json_object_get(model, "admin"))));
-        json_object_set_new(user, "last_activity", text_or_null(model, "last_activity"));
-        json_object_set_new(user, "server", running);
-        json_object_set_new(users, name, user);
-}
-
+/* The hub's code (roles/hub) answers with what we show, and of everybody at once. */
 int hub_users(const json_t *access, struct cancel *cancel, json_t **ret, struct err **err)
 {
         CLEANUP_HUB struct hub hub = {0};
-        json_auto_t *users = json_object();
+        json_auto_t *users = NULL;
         int r = hub_begin(&hub, access, cancel, err);
-        json_int_t offset = 0;
-        for (int page = 0; r == 0 && page < PAGES_MAX; page++) {
-                CLEANUP_FREE char *path = str_format("users?limit=%d&offset=%lld", PAGE, (long long)offset);
-                json_auto_t *answer = NULL;
-                r = ask(&hub, "GET", path, 0, &answer, err);
-                if (r < 0)
-                        return r;
-                const json_t *items = json_is_array(answer) ? answer : json_object_get(answer, "items");
-                size_t i;
-                json_t *model;
-                json_array_foreach (items, i, model)
-                        add_user(users, model);
-                const json_t *next = json_object_get(json_object_get(answer, "_pagination"), "next");
-                json_int_t following = json_integer_value(json_object_get(next, "offset"));
-                if (following <= offset)
-                        break;
-                offset = following;
-        }
+        if (r == 0)
+                r = ask(&hub, "GET", "caas/users", 0, &users, err);
         if (r < 0)
                 return r;
-        *ret = json_incref(users);
+        const char *name;
+        const json_t *user;
+        json_object_foreach (users, name, user)
+                if (!json_is_object(user))
+                        return err_set(err, ERR_FAILED, "the hub: what it says of %.100s is no user", name);
+        if (!json_is_object(users))
+                return err_set(err, ERR_FAILED, "the hub: its answer is no list of users");
+        *ret = STEAL(users);
         return 0;
 }
 

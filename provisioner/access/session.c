@@ -243,7 +243,9 @@ static int make_engine(struct session *session, bool destroy, struct err **err)
                 .delete_data = o->delete_data,
                 .force_conflicts = o->force_conflicts,
         };
-        return engine_new(&engine, &session->engine, err);
+        int r = engine_new(&engine, &session->engine, err);
+        resources_clear(&session->desired); /* it has copies */
+        return r;
 }
 
 /* The address that was found at the first apply stays the default, whatever the machine says today: it is a fixed
@@ -316,7 +318,11 @@ int session_open_cluster(const struct session_options *options, const char *clus
 
 static struct whose whose_of(const struct session *session)
 {
-        return (struct whose){session->journal, session->cluster, session->form, session->options.cancel};
+        return (struct whose){.journal = session->journal,
+                .cluster = session->cluster,
+                .form = session->form,
+                .link = session->engine ? engine_kube(session->engine) : NULL,
+                .cancel = session->options.cancel};
 }
 
 /* Whether it is ours that would be changed. One that is not in the journal yet, or no more, has left nothing that runs.
@@ -333,9 +339,9 @@ static int check_whose(const struct session *session, bool destroy, struct err *
 int session_plan(struct session *session, bool destroy, const struct plan **ret, struct err **err)
 {
         if (!session->planned) {
-                int r = check_whose(session, destroy, err);
-                if (r == 0 && !session->engine)
-                        r = make_engine(session, destroy, err);
+                int r = session->engine ? 0 : make_engine(session, destroy, err);
+                if (r == 0)
+                        r = check_whose(session, destroy, err);
                 if (r == 0)
                         r = destroy ? engine_plan_destroy(session->engine, &session->plan, err)
                                     : engine_plan(session->engine, &session->plan, err);

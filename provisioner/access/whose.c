@@ -15,7 +15,13 @@ static bool on_kubernetes(const struct whose *whose)
 
 static struct kube_link *link_of(const struct whose *whose)
 {
-        return kube_link_new(json_object_get(whose->form, "kubernetes"), whose->cancel);
+        return whose->link ? whose->link : kube_link_new(json_object_get(whose->form, "kubernetes"), whose->cancel);
+}
+
+static void leave(const struct whose *whose, struct kube_link *link)
+{
+        if (link != whose->link)
+                kube_link_free(link);
 }
 
 /* The uid by which the Kubernetes cluster of the last apply is known; "" = it is not. The caller frees. */
@@ -69,7 +75,7 @@ int whose_kubernetes(const struct whose *whose, struct err **err)
                         "%s (context %s of %s) is not the Kubernetes cluster that %s was made in: correct "
                         "kubernetes.kubeconfig and kubernetes.context, or $KUBECONFIG; nothing was touched",
                         kube_server(kube), kube_context(kube), kube_file(kube), whose->cluster);
-        kube_link_free(link);
+        leave(whose, link);
         return r;
 }
 
@@ -113,7 +119,7 @@ int whose_name(const struct whose *whose, struct err **err)
                         "a cluster %s is in namespace %s of %s already, and this state folder has not made it: choose "
                         "another name; nothing was touched",
                         whose->cluster, found, kube_server(kube));
-        kube_link_free(link);
+        leave(whose, link);
         return r;
 }
 
@@ -156,6 +162,6 @@ int whose_gone(const struct whose *whose, char **ret_why, struct err **err)
                         whose->cluster);
         struct kube_link *link = link_of(whose);
         int r = look_for_it(whose, link, ret_why, err);
-        kube_link_free(link);
+        leave(whose, link);
         return r;
 }

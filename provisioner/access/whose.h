@@ -7,13 +7,15 @@
 #include "base/cancel.h"
 #include "base/err.h"
 #include "journal/journal.h"
+#include "kind/kube_server.h"
 
 /* One cluster's form, complete. On another target than Kubernetes there is nothing to ask: 0. */
 struct whose {
         struct journal *journal;
         const char *cluster;
         const json_t *form;
-        struct cancel *cancel; /* may be NULL */
+        struct kube_link *link; /* borrowed: the connections of a run; NULL = its own */
+        struct cancel *cancel;  /* may be NULL */
 };
 
 /* -ERR_REFUSED: it is another Kubernetes cluster than that of the last apply, where nothing of ours is: everything

@@ -159,10 +159,15 @@ static int preview(struct engine *engine, struct plan *plan, struct err **err)
         return r;
 }
 
+struct kube_link *engine_kube(const struct engine *engine)
+{
+        return engine->ctx.kube;
+}
+
 int engine_plan(struct engine *engine, struct plan *ret, struct err **err)
 {
         engine_event(engine, &(struct event){.type = EVENT_PHASE, .text = "observing"});
-        int r = kube_link_look(engine->ctx.kube, engine->o.cluster, err);
+        int r = kube_link_look(engine->ctx.kube, engine->o.cluster, engine->recorded.count == 0, err);
         if (r == 0 && !engine->known)
                 r = engine_observe(engine, err);
         struct plan plan = {0};

@@ -37,6 +37,9 @@ struct engine;
 int engine_new(const struct engine_options *options, struct engine **ret, struct err **err);
 struct engine *engine_free(struct engine *engine);
 
+/* The Kubernetes cluster that it acts on, whose connections a caller may use before and after a run; NULL = none. */
+struct kube_link *engine_kube(const struct engine *engine);
+
 /* Looks at everything and says what would change. Writes nothing. *ret borrows from the engine. */
 int engine_plan(struct engine *engine, struct plan *ret, struct err **err);
 int engine_plan_destroy(struct engine *engine, struct plan *ret, struct err **err);

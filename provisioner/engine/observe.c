@@ -88,10 +88,24 @@ static int list_items(struct engine *engine, struct err **err)
         return result;
 }
 
+struct looks {
+        struct engine *engine;
+        size_t *order; /* numbers of items: what takes longest first */
+};
+
+static void put_in_order(const struct engine *engine, size_t *order)
+{
+        for (int far = 1; far >= 0; far--)
+                for (size_t i = 0; i < engine->count; i++)
+                        if (engine->item[i].kind->far == far)
+                                *order++ = i;
+}
+
 static void look_at(void *data, size_t i)
 {
-        struct engine *engine = data;
-        struct item *item = &engine->item[i];
+        const struct looks *looks = data;
+        struct engine *engine = looks->engine;
+        struct item *item = &engine->item[looks->order[i]];
         if (!item->look_spec || cancel_level(engine->o.cancel) > 0)
                 return;
         const struct resource r = {.id = (char *)item->id, .kind = (char *)item->kind->name, .spec = item->look_spec};
@@ -106,7 +120,9 @@ int engine_observe(struct engine *engine, struct err **err)
         int r = list_items(engine, err);
         if (r < 0)
                 return r;
-        pool_each(engine->o.threads, engine->count, look_at, engine);
+        CLEANUP_FREE size_t *order = mem_zero_array(engine->count, sizeof *order);
+        put_in_order(engine, order);
+        pool_each(engine->o.threads, engine->count, look_at, &(struct looks){engine, order});
         r = cancel_check(engine->o.cancel, 1, err);
         if (r < 0)
                 return r;

@@ -68,6 +68,7 @@ static int begin_locked(struct journal *journal, enum db_access access, struct e
                         return killed(err);
                 }
         }
+        journal->writing = access == DB_WRITE;
         sqlite3_stmt *stmt;
         int r = access == DB_WRITE ? db_query(journal, "BEGIN IMMEDIATE", &stmt, err)
                                    : db_query(journal, "BEGIN", &stmt, err);
@@ -99,6 +100,8 @@ static int end_locked(struct journal *journal, int result, struct err **err)
                         sqlite3_exec(journal->db, "ROLLBACK", NULL, NULL, NULL);
                 return r;
         }
+        if (journal->writing)
+                sync_committed(&journal->sync);
         if (journal->fault_after && journal->fault_at > 0 && journal->writes >= journal->fault_at) {
                 journal->dead = true;
                 return killed(err);
@@ -109,8 +112,10 @@ static int end_locked(struct journal *journal, int result, struct err **err)
 int db_end(struct journal *journal, int result, struct err **err)
 {
         int r = end_locked(journal, result, err);
+        int64_t commit = journal->writing ? atomic_load(&journal->sync.committed) : 0;
         pthread_mutex_unlock(&journal->mutex);
-        return r;
+        int synced = r < 0 ? r : sync_wait(journal, commit, err); /* others commit meanwhile, and share the next one */
+        return synced < 0 ? synced : r;
 }
 
 int db_query(struct journal *journal, const char *sql, sqlite3_stmt **ret, struct err **err)

@@ -1,7 +1,7 @@
-/* The journal: one SQLite file (WAL, synchronous=FULL) that remembers clusters, runs, steps, resources and sealed
+/* The journal: one SQLite file (WAL, each commit synced) that remembers clusters, runs, steps, resources and sealed
  * secrets. docs/JOURNAL.md has the tables and the state diagram. A struct journal is used by one thread at a time or
  * guarded by its own mutex: every function here is thread-safe. Two processes may have it open; each call is one
- * transaction. */
+ * transaction, which is on the disk when it returns. Threads whose calls come together share a sync. */
 #ifndef CAAS_JOURNAL_JOURNAL_H
 #define CAAS_JOURNAL_JOURNAL_H
 

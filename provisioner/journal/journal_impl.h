@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,14 +25,27 @@ struct journal_statement {
         sqlite3_stmt *stmt;
 };
 
+/* How far the write-ahead log is on the disk. */
+struct journal_sync {
+        _Atomic int64_t committed; /* write transactions that are in the log */
+        pthread_mutex_t mutex;     /* of what follows */
+        pthread_cond_t changed;
+        int64_t on_disk; /* as many of them are there */
+        int fault;       /* errno of the sync that failed; there is no other after it */
+        bool busy;       /* a thread is at it: the log is its own meanwhile */
+        int log;         /* -1 until the first */
+};
+
 struct journal {
         pthread_mutex_t mutex; /* held from db_begin to db_end */
+        struct journal_sync sync;
         sqlite3 *db;
         char *state_dir, *path;
         struct journal_statement *statement;
         size_t statement_count, statement_capacity;
         unsigned char key[SEAL_KEY_SIZE];
         bool key_loaded;
+        bool writing;           /* the transaction that is open is one */
         int64_t writes;         /* write transactions begun so far */
         int64_t fault_at;       /* the write transaction that a test wants to fail; 0 = none */
         bool fault_after, dead; /* after the commit instead of before it; it happened: nothing works any more */
@@ -49,7 +63,8 @@ int migrate(sqlite3 *db, const char *path, struct err **err);
 /* ---- db.c: transactions and statements. Only between db_begin and db_end may the others be called. ---- */
 enum db_access { DB_READ, DB_WRITE };
 int db_begin(struct journal *journal, enum db_access access, struct err **err);
-/* Commits when result is 0 or more, otherwise rolls back. Returns result or why the commit failed. */
+/* Commits when result is 0 or more, otherwise rolls back. Returns result, when it is on the disk, or why the commit
+ * failed. */
 int db_end(struct journal *journal, int result, struct err **err);
 
 /* The statement for sql, ready for its parameters. sql must be a string literal. */
@@ -71,6 +86,14 @@ json_t *db_int_or_null(sqlite3_stmt *stmt, int column);
 
 /* The message of an SQLite failure: one line with the file's path and what to do. */
 int db_error(sqlite3 *db, const char *path, struct err **err);
+
+/* ---- sync.c ---- */
+void sync_begin(struct journal_sync *sync);
+void sync_end(struct journal_sync *sync);
+/* One more write transaction is in the log. With the journal's mutex held. */
+void sync_committed(struct journal_sync *sync);
+/* Returns when the first `commit` of them are on the disk. Without that mutex. */
+int sync_wait(struct journal *journal, int64_t commit, struct err **err);
 
 /* ---- seal.c ---- */
 struct sealed {

@@ -13,8 +13,8 @@
 
 #define BUSY_MS 10000 /* a transaction takes milliseconds; who waits this long waits for a hung disk */
 
-/* FULL: a commit is on the disk when it returns, so an intent is known after a power cut. */
-static const char pragmas[] = "PRAGMA synchronous = FULL;"
+/* NORMAL: SQLite syncs what keeps the file whole, and sync.c each commit. */
+static const char pragmas[] = "PRAGMA synchronous = NORMAL;"
                               "PRAGMA foreign_keys = ON;"
                               "PRAGMA trusted_schema = OFF;"
                               "PRAGMA temp_store = MEMORY;";
@@ -66,6 +66,7 @@ int journal_open(const char *state_dir, bool create, struct journal **ret, struc
                 return r;
         __attribute__((cleanup(journal_cleanup))) struct journal *journal = mem_zero(sizeof *journal);
         pthread_mutex_init(&journal->mutex, NULL);
+        sync_begin(&journal->sync);
         journal->state_dir = str_copy(state_dir);
         journal->path = file_join(state_dir, JOURNAL_FILE);
         r = connect_database(journal, err);
@@ -83,6 +84,7 @@ struct journal *journal_close(struct journal *journal)
                 sqlite3_finalize(journal->statement[i].stmt);
         free(journal->statement);
         sqlite3_close(journal->db);
+        sync_end(&journal->sync);
         explicit_bzero(journal->key, sizeof journal->key);
         pthread_mutex_destroy(&journal->mutex);
         free(journal->state_dir);

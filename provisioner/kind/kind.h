@@ -44,6 +44,7 @@ struct kind {
         const char *name; /* "host.service", "ldap.group" … */
         const char *lock; /* resources with the same lock never run at once ("apt"), or NULL */
         int retries;      /* how often apply is tried again after UNREACHABLE, TIMEOUT or BUSY; 0 = not */
+        bool far; /* looking takes longer than elsewhere: it is begun first, so that the rest goes on beside it */
 
         /* Is spec of the right form? Pure. Called with markers in it. NULL = anything goes. */
         int (*check)(const json_t *spec, struct err **err);

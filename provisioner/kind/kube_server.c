@@ -21,9 +21,12 @@ struct kube_link {
         pthread_mutex_t mutex; /* of kube */
         struct kube *kube;
         struct kube_snapshot *snapshot; /* while looking; NULL = ask each time */
+        struct kube_snapshot *fresh;    /* afterwards: of namespaces that were missing then; NULL = there are none */
+        json_t *seen;                   /* by name: looked for in it; with the mutex held */
         json_t *spaces;                 /* by name: was the namespace missing at the last look? */
         json_t *written;                /* by name: objects that were just written; with the mutex held */
-        pthread_mutex_t forward_mutex;  /* of what follows; opening one takes a while */
+        struct kube_shared shared;
+        pthread_mutex_t forward_mutex; /* of what follows; opening one takes a while */
         struct forward *forward;
         size_t count, capacity;
 };
@@ -34,26 +37,47 @@ struct kube_link *kube_link_new(const json_t *target, struct cancel *cancel)
         link->target = json_deep_copy(target);
         link->cancel = cancel;
         link->written = json_object();
+        link->seen = json_object();
         pthread_mutex_init(&link->mutex, NULL);
         pthread_mutex_init(&link->forward_mutex, NULL);
+        pthread_mutex_init(&link->shared.mutex, NULL);
         return link;
+}
+
+static void end_sharing(struct kube_shared *shared)
+{
+        shared->directory = directory_close(shared->directory);
+        free(shared->uri);
+        shared->uri = NULL;
+        json_decref(shared->server);
+        shared->server = NULL;
+        shared->away = false;
+}
+
+struct kube_shared *kube_link_shared(struct kube_link *link)
+{
+        return link && link->snapshot ? &link->shared : NULL;
 }
 
 struct kube_link *kube_link_free(struct kube_link *link)
 {
         if (!link)
                 return NULL;
+        end_sharing(&link->shared); /* before the forward that it goes through */
         for (size_t i = 0; i < link->count; i++) {
                 kube_forward_close(link->forward[i].open);
                 free(link->forward[i].name);
         }
         free(link->forward);
         kube_snapshot_free(link->snapshot);
+        kube_snapshot_free(link->fresh);
         json_decref(link->spaces);
+        json_decref(link->seen);
         kind_forget(link->written);
         kube_close(link->kube);
         json_decref(link->target);
         pthread_mutex_destroy(&link->mutex);
+        pthread_mutex_destroy(&link->shared.mutex);
         pthread_mutex_destroy(&link->forward_mutex);
         free(link);
         return NULL;
@@ -87,21 +111,28 @@ int kube_link_ping(struct kube_link *link, struct err **err)
         return kube ? kube_knows(kube, "v1", "Namespace", NULL, err) : r;
 }
 
-int kube_link_look(struct kube_link *link, const char *cluster, struct err **err)
+int kube_link_look(struct kube_link *link, const char *cluster, bool first, struct err **err)
 {
         int r = kube_link_ping(link, err);
-        if (r == 0 && link && !link->snapshot)
-                link->snapshot = kube_snapshot_new(cluster);
-        return r;
+        if (r < 0 || !link || link->snapshot)
+                return r;
+        link->snapshot = kube_snapshot_new(cluster);
+        if (first)
+                kube_snapshot_lacks(link->snapshot, link->kube, kube_link_namespace(link));
+        return 0;
 }
 
 void kube_link_look_end(struct kube_link *link)
 {
         if (!link)
                 return;
+        end_sharing(&link->shared);
         json_decref(link->spaces);
         link->spaces = link->snapshot ? kube_snapshot_spaces(link->snapshot) : NULL;
         link->snapshot = kube_snapshot_free(link->snapshot);
+        kube_snapshot_free(link->fresh);
+        link->fresh = kube_snapshot_new(NULL);
+        json_object_clear(link->seen);
 }
 
 bool kube_link_lacks(const struct kube_link *link, const char *namespace)
@@ -120,6 +151,20 @@ void kube_link_wrote(struct kube_link *link, const struct kube_ref *ref, json_t 
         pthread_mutex_lock(&link->mutex);
         json_object_set(link->written, name, live);
         pthread_mutex_unlock(&link->mutex);
+}
+
+/* In a namespace that this run makes: before an object is made, one list of its kind says whether it is there. Once
+ * each: whoever looks again asks. */
+static bool first_look(struct kube_link *link, const struct kube_ref *ref)
+{
+        if (!link->fresh || !kube_link_lacks(link, ref->namespace))
+                return false;
+        CLEANUP_FREE char *name = written_name(ref);
+        pthread_mutex_lock(&link->mutex);
+        bool first = !json_object_get(link->seen, name);
+        json_object_set_new(link->seen, name, json_true());
+        pthread_mutex_unlock(&link->mutex);
+        return first;
 }
 
 /* Once: whoever looks again asks. */
@@ -143,7 +188,10 @@ int kube_link_get(struct kube_link *link, const struct kube_ref *ref, json_t **r
                 return r;
         if (take_written(link, ref, ret))
                 return 0;
-        return link->snapshot ? kube_snapshot_get(link->snapshot, kube, ref, ret, err) : kube_get(kube, ref, ret, err);
+        if (link->snapshot)
+                return kube_snapshot_get(link->snapshot, kube, ref, ret, err);
+        return first_look(link, ref) ? kube_snapshot_get(link->fresh, kube, ref, ret, err)
+                                     : kube_get(kube, ref, ret, err);
 }
 
 static int forward(

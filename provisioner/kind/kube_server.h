@@ -4,10 +4,12 @@
 #define CAAS_KIND_KUBE_SERVER_H
 
 #include <jansson.h>
+#include <pthread.h>
 
 #include "base/cancel.h"
 #include "base/err.h"
 #include "client/kube/kube.h"
+#include "client/ldap/directory.h"
 #include "kind/kind.h"
 
 struct kube_link;
@@ -25,9 +27,21 @@ const char *kube_link_namespace(const struct kube_link *link);
 
 /* Between these two, kube_link_get answers from lists that are read once; the engine plans in between. From one thread.
  * The first also asks the server something that is needed anyway: one that cannot be reached, or does not know us, is
- * said once and soon. 0 for link NULL. */
-int kube_link_look(struct kube_link *link, const char *cluster, struct err **err);
+ * said once and soon. first: nothing was made yet, so that its namespace may well be missing. 0 for link NULL. */
+int kube_link_look(struct kube_link *link, const char *cluster, bool first, struct err **err);
 void kube_link_look_end(struct kube_link *link);
+
+/* Meanwhile, who looks into a directory does it over one connection, each in turn: where it is inside the cluster, a
+ * further one goes through API server and kubelet and costs more than what is asked over it. */
+struct kube_shared {
+        pthread_mutex_t mutex;       /* held by whoever uses it */
+        struct directory *directory; /* or NULL */
+        char *uri;                   /* that it leads to */
+        json_t *server;              /* as whom, and what it trusts: the "server" of a spec, its secrets as markers */
+        bool away;                   /* it did not answer: nobody waits for it again */
+};
+/* NULL outside of these two, and for link NULL. Borrowed. */
+struct kube_shared *kube_link_shared(struct kube_link *link);
 
 /* Was the namespace not there when that was? Then whatever would be in it need not be tried out. */
 bool kube_link_lacks(const struct kube_link *link, const char *namespace);

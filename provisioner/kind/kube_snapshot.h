@@ -4,12 +4,15 @@
 #define CAAS_KIND_KUBE_SNAPSHOT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 #include "client/kube/kube.h"
 
 struct kube_snapshot;
 
+/* cluster NULL: of everybody's objects in a namespace that has just been made, where nearly nothing is: what is not in
+ * a list of the last moments is not there. */
 struct kube_snapshot *kube_snapshot_new(const char *cluster);
 struct kube_snapshot *kube_snapshot_free(struct kube_snapshot *snapshot); /* wipes; accepts NULL, returns NULL */
 
@@ -17,6 +20,10 @@ struct kube_snapshot *kube_snapshot_free(struct kube_snapshot *snapshot); /* wip
  * their namespace is missing. Thread-safe. */
 int kube_snapshot_get(
         struct kube_snapshot *snapshot, struct kube *kube, const struct kube_ref *ref, json_t **ret, struct err **err);
+
+/* Is the namespace missing? Then nothing in it is asked for from now on. Asked once; may we not know, it counts as
+ * there. Thread-safe. */
+bool kube_snapshot_lacks(struct kube_snapshot *snapshot, struct kube *kube, const char *space);
 
 /* Namespaces that were asked for: {name: is it missing}. New reference. */
 json_t *kube_snapshot_spaces(struct kube_snapshot *snapshot);

@@ -151,9 +151,13 @@ static int look(struct directory *directory, const json_t *spec, json_t *wrong, 
 static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, struct err **err)
 {
         (void)err;
-        CLEANUP_DIRECTORY struct directory *directory = NULL;
+        struct directory *directory = NULL;
         json_auto_t *wrong = json_object();
-        if (ldap_server_open(ctx, r->spec, &directory, NULL) < 0 || look(directory, r->spec, wrong, NULL) < 0) {
+        int result = ldap_server_look(ctx, r->spec, &directory, NULL);
+        if (result == 0)
+                result = look(directory, r->spec, wrong, NULL);
+        ldap_server_end(ctx, directory, result < 0);
+        if (result < 0) {
                 *ret_state = ldap_server_unreachable();
                 return 0;
         }
@@ -258,6 +262,7 @@ extern const struct kind kind_ldap_entry;
 const struct kind kind_ldap_entry = {
         .name = "ldap.entry",
         .retries = 5,
+        .far = true,
         .check = check,
         .observe = observe,
         .compare = ldap_server_compare,

@@ -38,10 +38,14 @@ static int find(struct directory *directory, const json_t *spec, json_t **ret, s
 
 static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, struct err **err)
 {
-        CLEANUP_DIRECTORY struct directory *directory = NULL;
+        struct directory *directory = NULL;
         json_auto_t *group = NULL;
         CLEANUP_ERR struct err *own = NULL;
-        if (ldap_server_open(ctx, r->spec, &directory, &own) < 0 || find(directory, r->spec, &group, &own) < 0) {
+        int result = ldap_server_look(ctx, r->spec, &directory, &own);
+        if (result == 0)
+                result = find(directory, r->spec, &group, &own);
+        ldap_server_end(ctx, directory, result < 0);
+        if (result < 0) {
                 if (own && own->code == ERR_CANCELLED)
                         return err_set(err, ERR_CANCELLED, "%s", own->message);
                 *ret_state = ldap_server_unreachable();
@@ -230,6 +234,7 @@ extern const struct kind kind_ldap_group;
 const struct kind kind_ldap_group = {
         .name = "ldap.group",
         .retries = 5,
+        .far = true,
         .check = check,
         .observe = observe,
         .compare = ldap_server_compare,

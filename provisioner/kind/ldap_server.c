@@ -50,24 +50,98 @@ int ldap_server_uri(struct kind_ctx *ctx, const json_t *server, char **ret_uri, 
         return 0;
 }
 
-int ldap_server_open(struct kind_ctx *ctx, const json_t *spec, struct directory **ret, struct err **err)
+/* With *directory set: as somebody else over that one. */
+static int open_or_sign_in(
+        struct kind_ctx *ctx, const json_t *server, const char *uri, struct directory **directory, struct err **err)
 {
-        json_t *server = NULL;
-        int r = kind_resolve(ctx, json_object_get(spec, "server"), &server, err);
+        json_t *known = NULL;
+        int r = kind_resolve(ctx, server, &known, err);
         if (r < 0)
                 return r;
-        CLEANUP_FREE char *uri = NULL;
-        r = ldap_server_uri(ctx, server, &uri, err);
         struct directory_options options = {
                 .uri = uri,
-                .ca = spec_text(server, "ca", ""),
-                .bind_dn = spec_text(server, "bind_dn", ""),
-                .password = spec_text(server, "password", ""),
+                .ca = spec_text(known, "ca", ""),
+                .bind_dn = spec_text(known, "bind_dn", ""),
+                .password = spec_text(known, "password", ""),
         };
-        if (r == 0)
-                r = directory_open(&options, ret, err);
-        kind_forget(server);
+        r = *directory ? directory_sign_in(*directory, &options, err) : directory_open(&options, directory, err);
+        kind_forget(known);
         return r;
+}
+
+int ldap_server_open(struct kind_ctx *ctx, const json_t *spec, struct directory **ret, struct err **err)
+{
+        const json_t *server = json_object_get(spec, "server");
+        CLEANUP_FREE char *uri = NULL;
+        struct directory *directory = NULL;
+        int r = ldap_server_uri(ctx, server, &uri, err);
+        if (r == 0)
+                r = open_or_sign_in(ctx, server, uri, &directory, err);
+        if (r == 0)
+                *ret = directory;
+        return r;
+}
+
+/* ---- shared while it is looked ---- */
+
+static bool same_place(const struct kube_shared *shared, const char *uri, const json_t *server)
+{
+        return shared->directory && str_is(shared->uri, uri) &&
+               str_is(spec_text(shared->server, "ca", ""), spec_text(server, "ca", ""));
+}
+
+/* With its mutex held. What it leads to afterwards is for this server's account, or nothing. */
+static int connect_shared(struct kind_ctx *ctx, struct kube_shared *shared, const json_t *server, struct err **err)
+{
+        CLEANUP_FREE char *uri = NULL;
+        int r = ldap_server_uri(ctx, server, &uri, err);
+        if (r < 0)
+                return r;
+        if (!same_place(shared, uri, server))
+                shared->directory = directory_close(shared->directory);
+        if (shared->directory && json_equal(shared->server, server))
+                return 0;
+        r = open_or_sign_in(ctx, server, uri, &shared->directory, err);
+        if (r < 0) {
+                shared->directory = directory_close(shared->directory);
+                return r;
+        }
+        free(shared->uri);
+        shared->uri = STEAL(uri);
+        json_decref(shared->server);
+        shared->server = json_deep_copy(server);
+        return 0;
+}
+
+int ldap_server_look(struct kind_ctx *ctx, const json_t *spec, struct directory **ret, struct err **err)
+{
+        struct kube_shared *shared = kube_link_shared(ctx->kube);
+        if (!shared)
+                return ldap_server_open(ctx, spec, ret, err);
+        pthread_mutex_lock(&shared->mutex); /* until ldap_server_end */
+        int r = shared->away ? err_set(err, ERR_UNREACHABLE, "the directory did not answer")
+                             : connect_shared(ctx, shared, json_object_get(spec, "server"), err);
+        if (r == 0) {
+                *ret = shared->directory;
+                return 0;
+        }
+        shared->away = shared->away || r == -ERR_UNREACHABLE || r == -ERR_TIMEOUT;
+        pthread_mutex_unlock(&shared->mutex);
+        return r;
+}
+
+void ldap_server_end(struct kind_ctx *ctx, struct directory *directory, bool broken)
+{
+        struct kube_shared *shared = kube_link_shared(ctx->kube);
+        if (!directory)
+                return;
+        if (!shared) {
+                directory_close(directory);
+                return;
+        }
+        if (broken)
+                shared->directory = directory_close(shared->directory);
+        pthread_mutex_unlock(&shared->mutex);
 }
 
 bool ldap_server_is_ours(const json_t *spec)

@@ -18,6 +18,12 @@ int ldap_server_uri(struct kind_ctx *ctx, const json_t *server, char **ret_uri, 
 /* Opens a connection; server's secrets are resolved on the way and forgotten again. */
 int ldap_server_open(struct kind_ctx *ctx, const json_t *spec, struct directory **ret, struct err **err);
 
+/* To look: as ldap_server_open, but while a Kubernetes cluster is planned there is one connection for all, which one
+ * resource after the other uses. Give it back with ldap_server_end, NULL as well. */
+int ldap_server_look(struct kind_ctx *ctx, const json_t *spec, struct directory **ret, struct err **err);
+/* broken: an answer did not come; nobody should go on with it. */
+void ldap_server_end(struct kind_ctx *ctx, struct directory *directory, bool broken);
+
 /* Is it a directory that this cluster runs itself? Then it may be down before an apply, and that is no reason to stop.
  */
 bool ldap_server_is_ours(const json_t *spec);

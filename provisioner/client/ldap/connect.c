@@ -229,6 +229,16 @@ int directory_open(const struct directory_options *o, struct directory **ret, st
         return 0;
 }
 
+int directory_sign_in(struct directory *directory, const struct directory_options *o, struct err **err)
+{
+        int r = bind_as(directory->ld, o, err);
+        if (r < 0)
+                return r;
+        free(directory->bind_dn);
+        directory->bind_dn = str_copy(o->bind_dn);
+        return 0;
+}
+
 struct directory *directory_close(struct directory *directory)
 {
         if (!directory)

@@ -28,6 +28,10 @@ struct directory_options {
 int directory_open(const struct directory_options *options, struct directory **ret, struct err **err);
 struct directory *directory_close(struct directory *directory); /* accepts NULL, returns NULL */
 
+/* Signs in as somebody else over the connection that is there: bind_dn and password of options count. After an error
+ * nobody is signed in: close it. */
+int directory_sign_in(struct directory *directory, const struct directory_options *options, struct err **err);
+
 static inline void directory_cleanup(struct directory **directory)
 {
         directory_close(*directory);

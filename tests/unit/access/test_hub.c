@@ -1,4 +1,4 @@
-/* The hub's interface, against a hub that pages, forgets and fails. */
+/* The hub's interface, against a hub that forgets and fails. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,42 +12,41 @@
 #include "access/gateway.h"
 #include "access/hub.h"
 
-#define USERS 450
+#define USERS 10000
 
 static struct server *server;
 static json_t *access_;
 static atomic_int stop_polls;
 static char last[300]; /* method and path of the last request */
 
-static bool page(struct peer *peer, int limit, int offset)
+static bool list(struct peer *peer)
 {
-        json_auto_t *items = json_array();
-        for (int i = offset; i < offset + limit && i < USERS; i++) {
+        json_auto_t *users = json_object();
+        for (int i = 0; i < USERS; i++) {
                 char name[20];
-                snprintf(name, sizeof name, "user%03d", i);
-                json_t *servers =
-                        i == 7 ? json_pack("{s:{s:s, s:b, s:n, s:s}}", "", "started", "2026-11-21T10:00:00.1Z", "ready",
-                                         1, "pending", "last_activity", "2026-11-21T11:00:00Z")
-                               : json_object();
-                json_array_append_new(items, json_pack("{s:s, s:b, s:n, s:o}", "name", name, "admin", i == 0,
-                                                     "last_activity", "servers", servers));
+                snprintf(name, sizeof name, "user%05d", i);
+                json_t *running = i == 7 ? json_pack("{s:s, s:b, s:n, s:s}", "started", "2026-11-21T10:00:00.1Z",
+                                                   "ready", 1, "pending", "last_activity", "2026-11-21T11:00:00Z")
+                                         : json_null();
+                json_object_set_new(users, name,
+                        json_pack("{s:b, s:s, s:o}", "admin", i == 0, "last_activity", "2026-11-21T11:00:00.123456Z",
+                                "server", running));
         }
-        bool more = offset + limit < USERS;
-        json_auto_t *answer_ = json_pack("{s:O, s:{s:o}}", "items", items, "_pagination", "next",
-                more ? json_pack("{s:i, s:i}", "offset", offset + limit, "limit", limit) : json_null());
-        CLEANUP_FREE char *text = json_dumps(answer_, JSON_COMPACT);
+        CLEANUP_FREE char *text = json_dumps(users, JSON_COMPACT);
         return answer(peer, "200 OK", "", text);
 }
 
 static bool hub(struct peer *peer, const char *request)
 {
-        int limit, offset;
         snprintf(last, sizeof last, "%.*s", (int)strcspn(request, "\r"), request);
         if (!strstr(request, "Authorization: token s3cret\r\n"))
                 return answer(peer, "403 Forbidden", "", "{\"message\": \"who are you\"}");
-        if (sscanf(request, "GET /hub/api/users?limit=%d&offset=%d", &limit, &offset) == 2)
-                return strstr(request, "jupyterhub-pagination") ? page(peer, limit, offset)
-                                                                : answer(peer, "200 OK", "", "[]");
+        if (str_starts(request, "GET /hub/api/caas/users "))
+                return list(peer);
+        if (str_starts(request, "GET /hub/odd/caas/users "))
+                return answer(peer, "200 OK", "", "{\"alice\": 1}");
+        if (str_starts(request, "GET /hub/none/caas/users "))
+                return answer(peer, "200 OK", "", "[]");
         if (str_starts(request, "POST /hub/api/caas/revoke/alice "))
                 return answer(
                         peer, "200 OK", "", "{\"complete\": true, \"servers\": 1, \"tokens\": 2, \"errors\": []}");
@@ -83,17 +82,31 @@ static int teardown(void **state)
         return 0;
 }
 
-static void test_users_of_all_pages(void **state)
+static void test_users(void **state)
 {
         (void)state;
         json_auto_t *users = NULL;
         assert_int_equal(hub_users(access_, NULL, &users, NULL), 0);
         assert_int_equal(json_object_size(users), USERS);
-        const json_t *seven = json_object_get(users, "user007"), *with = json_object_get(seven, "server");
+        const json_t *seven = json_object_get(users, "user00007"), *with = json_object_get(seven, "server");
         assert_string_equal(json_string_value(json_object_get(with, "started")), "2026-11-21T10:00:00.1Z");
         assert_true(json_is_true(json_object_get(with, "ready")));
-        assert_true(json_is_null(json_object_get(json_object_get(users, "user008"), "server")));
-        assert_true(json_is_true(json_object_get(json_object_get(users, "user000"), "admin")));
+        assert_true(json_is_null(json_object_get(json_object_get(users, "user00008"), "server")));
+        assert_true(json_is_true(json_object_get(json_object_get(users, "user00000"), "admin")));
+}
+
+static void test_odd_users(void **state)
+{
+        (void)state;
+        static const char *const paths[] = {"odd", "none"}, *const words[] = {"alice is no user", "no list of users"};
+        for (size_t i = 0; i < 2; i++) {
+                CLEANUP_FREE char *api = str_format("http://127.0.0.1:%d/hub/%s", server->port, paths[i]);
+                json_auto_t *access = json_pack("{s:s, s:s}", "api", api, "token", "s3cret"), *users = NULL;
+                CLEANUP_ERR struct err *err = NULL;
+                assert_int_equal(hub_users(access, NULL, &users, &err), -ERR_FAILED);
+                assert_non_null(strstr(err->message, words[i]));
+                assert_null(users);
+        }
 }
 
 static void test_wrong_token(void **state)
@@ -150,7 +163,8 @@ static void test_gateway(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_users_of_all_pages),
+                cmocka_unit_test(test_users),
+                cmocka_unit_test(test_odd_users),
                 cmocka_unit_test(test_wrong_token),
                 cmocka_unit_test(test_revoke),
                 cmocka_unit_test(test_stop_waits),

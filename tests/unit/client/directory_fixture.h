@@ -314,7 +314,7 @@ __attribute__((unused)) static struct directory_options fixture_options(const ch
                 .operation_ms = 5000};
 }
 
-static struct directory *fixture_root(void)
+__attribute__((unused)) static struct directory *fixture_root(void)
 {
         struct directory_options options = fixture_options("cn=Directory Manager", "root-secret-0123456789");
         struct directory *directory = NULL;

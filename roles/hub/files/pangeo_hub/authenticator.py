@@ -161,9 +161,13 @@ class PangeoAuthenticator(Authenticator):
         return self.to_model(account)
 
     def get_handlers(self, app: Any) -> Iterable[tuple[str, type]]:
-        from .handlers import LoginHandler, RevokeHandler
+        from .handlers import LoginHandler, RevokeHandler, UsersHandler
         from .membership import Membership
 
         self.membership = Membership(app=app, authenticator=self)
         self.membership.start()
-        return [(r"/login", LoginHandler), (r"/api/caas/revoke/([^/]+)", RevokeHandler)]
+        return [
+            (r"/login", LoginHandler),
+            (r"/api/caas/users", UsersHandler),
+            (r"/api/caas/revoke/([^/]+)", RevokeHandler),
+        ]
