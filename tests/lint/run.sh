@@ -39,7 +39,7 @@ if gofmt=$(command -v gofmt || { [ -x /usr/local/go/bin/gofmt ] && echo /usr/loc
         # shellcheck disable=SC2016 # the inner shell expands
         check "gofmt" bash -c 'found=$("$@") && [ -z "$found" ] || { echo "gofmt -w is wanted for:" $found; exit 1; }' _ "$gofmt" -l "${go_files[@]}"
 else
-        echo "skip: gofmt: there is no Go here (the test bed's programs are vetted when they are built)"
+        echo "skip: gofmt: there is no Go here"
 fi
 check "ruff" "$tools/bin/ruff" check --no-cache "${python_files[@]}"
 check "ruff format" "$tools/bin/ruff" format --no-cache --check "${python_files[@]}"

@@ -7,8 +7,6 @@ version() { sed -n "s|^\t$1 v\([^ ]*\).*|\1|p" go.mod | head -n 1; }
 build() { # name package flags…
         local name=$1 package=$2 began=$SECONDS
         shift 2
-        # What is of this project's own making; the rest is upstream's.
-        [ "$package" != . ] || go vet . >&2
         go build -trimpath -buildvcs=false "$@" -o "$OUT/$name" "$package" 2> >(grep -v '^go: downloading' >&2)
         echo "testbed: $name: $(du -m "$OUT/$name" | cut -f1) MB, $((SECONDS - began)) s" >&2
 }
