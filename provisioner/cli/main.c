@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/help.h"
+#include "cli/signals.h"
 
 /* Secrets are in memory: nothing of it goes to a core file, and nobody else's debugger looks at it. (The leak checker
  * of the sanitizers is such a debugger.) */
@@ -50,6 +51,7 @@ static int run(struct cli *cli, int argc, char **argv, struct err **err)
 int main(int argc, char **argv)
 {
         harden();
+        signals_pipe();
         mallopt(M_ARENA_MAX, 1); /* threads wait for others, not for memory: heaps of their own are a megabyte more */
         struct cli cli = {.out = stdout, .notes = stderr};
         CLEANUP_ERR struct err *err = NULL;

@@ -1,6 +1,7 @@
 #include "cli/signals.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -33,10 +34,24 @@ static void on_signal(int number)
         errno = saved;
 }
 
-/* Unlike SIG_IGN a handler is not inherited by the programs we start. */
+/* A server that went away is an error of that connection and ends nothing. Who reads our output and went away (`|
+ * head`) ends what only reads; what changes something goes on. Unlike SIG_IGN a handler is not inherited by programs we
+ * start. */
 static void on_pipe(int number)
 {
-        (void)number;
+        int before = errno;
+        struct pollfd out = {.fd = STDOUT_FILENO};
+        if ((!flag || at_once) && poll(&out, 1, 0) > 0 && out.revents & POLLERR) {
+                signal(number, SIG_DFL);
+                raise(number);
+        }
+        errno = before;
+}
+
+void signals_pipe(void)
+{
+        struct sigaction action = {.sa_handler = on_pipe, .sa_flags = SA_RESTART};
+        sigaction(SIGPIPE, &action, NULL);
 }
 
 struct cancel *signals_install(void)
@@ -49,8 +64,6 @@ struct cancel *signals_install(void)
                 if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
                         sigaction(numbers[i], &action, NULL);
         }
-        struct sigaction pipe_action = {.sa_handler = on_pipe, .sa_flags = SA_RESTART};
-        sigaction(SIGPIPE, &pipe_action, NULL);
         return flag;
 }
 

@@ -1,10 +1,14 @@
 /* The program as people and scripts see it: exit statuses, where things are printed, bad input. */
+#include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -13,6 +17,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "cli/signals.h"
 
 static char root[40];
 static char *program, *state_env;
@@ -66,6 +71,28 @@ static void put(const char *name, const char *text)
 {
         CLEANUP_FREE char *path = file_join(root, name);
         assert_int_equal(file_write_atomic(path, text, strlen(text), 0600, (uid_t)-1, (gid_t)-1, NULL), 0);
+}
+
+/* A server that closes its connection sends the same signal as a reader that closes the pipe. */
+static void test_broken_pipes(void **state)
+{
+        (void)state;
+        CLEANUP_FREE char *command =
+                str_format("set -o pipefail; { sleep 0.2; exec %s help; } | true; echo $?", program);
+        const char *const argv[] = {"/bin/bash", "-c", command, NULL}, *const env[] = {state_env, NULL};
+        struct proc_spec spec = {.argv = argv, .env = env, .timeout_ms = 60000, .output_max = 1 << 20};
+        CLEANUP_PROC struct proc_result result = {0};
+        assert_int_equal(proc_run(&spec, &result, NULL), 0);
+        assert_string_equal(result.output, "141\n");
+
+        signals_pipe();
+        int pair[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        close(pair[1]);
+        assert_int_equal(write(pair[0], "x", 1), -1); /* and this test goes on */
+        assert_int_equal(errno, EPIPE);
+        close(pair[0]);
+        signal(SIGPIPE, SIG_DFL);
 }
 
 static void test_statuses(void **state)
@@ -171,6 +198,7 @@ int main(void)
                 T(test_new_passes_check),
                 T(test_check),
                 T(test_output_that_cannot_be_written),
+                T(test_broken_pipes),
                 T(test_colours),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

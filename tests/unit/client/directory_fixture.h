@@ -225,14 +225,31 @@ static void fixture_file(json_t *spec)
         json_object_del(spec, "source");
 }
 
+/* `entries: {yaml: FILE}`, as it stands for all targets. */
+static void fixture_yaml(json_t *spec)
+{
+        const char *name = json_string_value(json_object_get(json_object_get(spec, "entries"), "yaml"));
+        if (!name)
+                return;
+        CLEANUP_FREE char *path = str_format("roles/identity/%s", name);
+        struct err *err = NULL;
+        struct tree *tree = NULL;
+        if (tree_load(path, &tree, &err) < 0)
+                fixture_die(path, err);
+        json_object_set(spec, "entries", tree_root(tree));
+        tree_free(tree);
+}
+
 static void fixture_resource(struct fixture *f, const json_t *resource)
 {
         if (!fixture_wanted(f, resource))
                 return;
         struct err *err = NULL;
         json_t *spec = NULL;
+        json_auto_t *text = json_deep_copy(json_object_get(resource, "spec"));
         const char *id = json_string_value(json_object_get(resource, "id"));
-        if (subst_tree(json_object_get(resource, "spec"), fixture_lookup, f, false, &spec, &err) < 0)
+        fixture_yaml(text);
+        if (subst_tree(text, fixture_lookup, f, false, &spec, &err) < 0)
                 fixture_die(id, err);
         fixture_file(spec);
         fixture_apply(f, id, json_string_value(json_object_get(resource, "kind")), spec);
