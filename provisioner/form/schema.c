@@ -51,6 +51,9 @@ static void type_schema(json_t *s, const struct form_field *field)
 {
         json_t *part;
         switch (field->type) {
+        case FORM_SWITCH:
+                set(s, "type", json_string("boolean"));
+                return;
         case FORM_NUMBER:
         case FORM_WHOLE:
                 set(s, "type", json_string(field->type == FORM_WHOLE ? "integer" : "number"));
@@ -189,10 +192,12 @@ static void mode_rules(json_t *object, const char *prefix)
                         set(none, form_leaf(field), json_false());
                 }
                 const char *leaf = first->when + strlen(prefix);
-                /* Not given counts as another mode, unless the default depends on what a schema does not know. */
-                bool known = form_table[form_find(first->when)].standard != NULL;
-                json_t *other = known ? json_pack("{s:o}", "not", given_mode(leaf, first->when_value, true))
-                                      : given_mode(leaf, first->when_value, false);
+                /* Not given counts as the default, unless that depends on what a schema does not know. */
+                const char *standard = form_table[form_find(first->when)].standard;
+                CLEANUP_FREE char *value = str_format("\"%s\"", first->when_value);
+                json_t *other = standard && !str_is(standard, value)
+                                        ? json_pack("{s:o}", "not", given_mode(leaf, first->when_value, true))
+                                        : given_mode(leaf, first->when_value, false);
                 json_array_append_new(
                         rules, json_pack("{s:o, s:{s:o}}", "if", given_mode(leaf, first->when_value, true), "then",
                                        "required", required));
