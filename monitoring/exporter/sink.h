@@ -10,8 +10,8 @@ struct sample_sink;
 
 /* One sample. labels is name, value, …, NULL; NULL = none. A label with the value NULL is left out. Values are copied,
  * may hold anything (what is no UTF-8 becomes "?") and are escaped here. The family has to be one of the source's.
- * Order does not matter: samples of a family are kept together. The same labels twice in one family would make
- * Prometheus refuse the whole scrape: that never happens. */
+ * Order does not matter: samples of a family are kept together. The same labels must not come twice in a family:
+ * Prometheus would take the first and drop the others. */
 void sink_add(struct sample_sink *sink, const struct family *family, double value, const char *const labels[]);
 
 /* One entry of /targets (Prometheus' http_sd): job is "dask_scheduler" or "dask_worker", address "host:port"; labels as

@@ -3,7 +3,7 @@
 #
 # The stack itself (389 Directory Server, Caddy, runit …) is not listed here: `caas apply` installs that by itself.
 set -eu
-build="gcc libc6-dev make libjansson-dev libyaml-dev libcurl4-openssl-dev libldap-dev libssl-dev libsqlite3-dev ca-certificates"
+build="gcc libc6-dev make libjansson-dev libyaml-dev libcurl4-openssl-dev libldap-dev libssl-dev libsqlite3-dev libmicrohttpd-dev ca-certificates"
 # Python's venv module and the name of the fuzzer's library follow the release.
 clang=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
 test="clang clang-tidy libclang-rt-${clang:-14}-dev shellcheck libcmocka-dev mmdebstrap python3-venv git procps iproute2 chromium chromium-driver fonts-dejavu-core"

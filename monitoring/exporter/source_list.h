@@ -1,0 +1,13 @@
+/* The sources by name. */
+#ifndef CAAS_EXPORTER_SOURCE_LIST_H
+#define CAAS_EXPORTER_SOURCE_LIST_H
+
+#include "exporter/source.h"
+
+extern const struct source source_cgroup;      /* control groups: who uses how much */
+extern const struct source source_home;        /* sizes of homes */
+extern const struct source source_part;        /* which parts of the cluster answer */
+extern const struct source source_certificate; /* when certificates end */
+extern const struct source source_run;         /* the journal: runs and what they found */
+
+#endif

@@ -1,0 +1,13 @@
+/* Every source, in the order in which a scrape shows them. */
+#include "exporter/source.h"
+
+#include "exporter/source_list.h"
+
+const struct source *const SOURCES[] = {
+        &source_cgroup,
+        &source_home,
+        &source_part,
+        &source_certificate,
+        &source_run,
+        NULL,
+};
