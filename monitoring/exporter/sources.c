@@ -9,5 +9,10 @@ const struct source *const SOURCES[] = {
         &source_part,
         &source_certificate,
         &source_run,
+        &source_hub,
+        &source_gateway,
+        &source_dask,
+        &source_directory,
+        &source_pod,
         NULL,
 };
