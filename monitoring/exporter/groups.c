@@ -145,7 +145,7 @@ static int64_t began(long pid)
                 fclose(file);
         text[n] = '\0';
         char *at = strrchr(text, ')'); /* the name before it may hold anything */
-        for (int i = 0; at && i <= START_AT + 1; i++)
+        for (int i = 0; at && i <= START_AT; i++)
                 at = strchr(at + 1, ' ');
         long ticks = sysconf(_SC_CLK_TCK);
         struct timespec up, now;
