@@ -19,6 +19,7 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
       c.column('Cores held', 'max by (user, dask_cluster) (caas_dask_cluster_cores%s)' % is, 'short', 1),
       c.column('Memory held', 'max by (user, dask_cluster) (caas_dask_cluster_memory_bytes%s)' % is, 'bytes'),
       c.column('Up for', 'max by (user, dask_cluster) (time() - caas_dask_cluster_started_timestamp_seconds%s)' % is, 's', 0),
+      c.column('Scheduler answers', 'max by (user, dask_cluster) (caas_dask_scheduler_up%s)' % is, 'short', null, [['red'], ['green', 1]], c.yes_or_no),
     ], sort='Idle for'),
   ]),
   c.row('Who holds what?', [
@@ -42,5 +43,13 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
     ),
     c.lines('Tasks by state', 'As the schedulers say.', [c.over('sum by (state) (dask_scheduler_tasks%s)' % is, '{{state}}')], stacked=true),
     c.lines('Workers by state', 'As the schedulers say; saturated ones have more to do than they can.', [c.over('sum by (state) (dask_scheduler_workers%s)' % is, '{{state}}')], stacked=true),
+    c.lines('Workers wanted', 'What the schedulers could use for what there is to do, and what they have.', [
+      c.over('sum(dask_scheduler_desired_workers%s)' % is, 'wanted'),
+      c.over('sum(caas_dask_cluster_workers%s)' % is, 'there'),
+    ]),
+    c.lines('Where the time goes', 'Seconds of workers, each second: computing, and moving data between workers.', [
+      c.over('sum(rate(dask_scheduler_tasks_compute_seconds_total%s[$__rate_interval]))' % is, 'computing'),
+      c.over('sum(rate(dask_scheduler_tasks_transfer_seconds_total%s[$__rate_interval]))' % is, 'moving data'),
+    ]),
   ]),
 ], variables=[c.user], annotations=[c.killed])

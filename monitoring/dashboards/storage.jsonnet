@@ -9,9 +9,9 @@ c.dashboard('storage', 'CaaS / Storage', 'When is the disk full, and who fills i
     c.stat('Full in', 'If it goes on as in the last day. A year or more: it is not filling.', [c.now('clamp_max(%s / clamp_min(-deriv(%s[1d]), 1), 31536000)' % [free, free])], unit='s', steps=[['red'], ['orange', 3 * 86400], ['green', 14 * 86400]]),
     c.stat('Free', 'Of the disk that holds the homes.', [c.over(free)], unit='bytes', graph=true),
     c.stat('Taken by homes', 'What the images of the homes really take: they are sparse files.', [c.over(taken)], unit='bytes', graph=true),
-    c.stat('Promised', 'All homes that are open, were each filled to its size.', [c.now('sum(caas_home_size_bytes%s)' % is)], unit='bytes'),
+    c.stat('Promised', 'All homes, were each filled to its size.', [c.now('sum(caas_home_size_bytes%s)' % is)], unit='bytes'),
     c.stat('Promised, of what there is', 'Above 100 %, the disk can be full before the homes are.', [c.now('sum(caas_home_size_bytes%s) / sum(%s + %s)' % [is, taken, free])], unit='percentunit', steps=[['green'], ['orange', 1], ['red', 2]], decimals=0),
-    c.stat('Homes open', 'Homes of users who have, or had lately, a server. A closed home is not measured.', [c.now('count(caas_home_used_bytes%s) or vector(0)' % is)]),
+    c.stat('Homes', 'Of everybody who ever had a server.', [c.now('count(caas_home_used_bytes%s) or vector(0)' % is)]),
     c.lines('Disk of the homes', 'The dashed future: free space a week from now, if it goes on as in the last day.', [
       c.over(free, 'free'),
       c.over(taken, 'taken by homes'),

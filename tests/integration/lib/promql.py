@@ -7,6 +7,7 @@ nothing where something has to be.
 import json
 import math
 import re
+import ssl
 import sys
 import time
 import urllib.error
@@ -167,8 +168,9 @@ def fill(expr: str, variables: dict[str, str]) -> str:
 class Asked:
     """A Prometheus; what it refuses is said as a text."""
 
-    def __init__(self, address: str, now: float | None, seconds: float) -> None:
+    def __init__(self, address: str, now: float | None, seconds: float, context: ssl.SSLContext | None) -> None:
         self.address = address.rstrip("/")
+        self.context = context
         self.now = now or time.time()
         self.seconds = seconds
 
@@ -176,7 +178,7 @@ class Asked:
         """(data, "") or (None, what is wrong)."""
         address = f"{self.address}/api/v1/{path}?{urllib.parse.urlencode(fields)}"
         try:
-            with urllib.request.urlopen(address, timeout=30) as answer:
+            with urllib.request.urlopen(address, timeout=30, context=self.context) as answer:
                 said = json.load(answer)
         except urllib.error.HTTPError as error:
             text = error.read().decode(errors="replace")
@@ -258,10 +260,12 @@ def check(
     now: float | None = None,
     seconds: float = 900,
     folder: Path = ROOT / "monitoring",
+    context: ssl.SSLContext | None = None,
 ) -> list[str]:
-    """What is wrong, a line each; [] if nothing is. `variables`: at least `cluster`. `absent`: a pattern of selectors of
-    which there may be none (NO_DASK). Panels are asked for the `seconds` before `now`."""
-    asked = Asked(prometheus_url, now, seconds)
+    """What is wrong, a line each; [] if nothing is. `prometheus_url`: what "/api/v1/query" follows. `variables`: at least
+    `cluster`. `absent`: a pattern of selectors of which there may be none (NO_DASK). Panels are asked for the `seconds` before
+    `now`. `context`: for a Prometheus that wants a client's certificate."""
+    asked = Asked(prometheus_url, now, seconds, context)
     wrong = [(query, fault(asked, query, variables, absent)) for query in queries(folder)]
     return [f"{query.where}: {said}" for query, said in wrong if said]
 

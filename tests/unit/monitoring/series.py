@@ -47,7 +47,6 @@ JOBS = {
     "hub": "127.0.0.1:8081",
     "proxy": "127.0.0.1:8082",
     "exporter": "127.0.0.1:9500",
-    "dask_scheduler": "127.0.0.1:8787",
 }
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, math.inf)
 SPAWN_BUCKETS = (0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 180, 300, 600, math.inf)
@@ -195,6 +194,14 @@ class World:
             yield "caas_dask_cluster_memory_bytes", labels, 2 * GB * workers
             yield "caas_dask_cluster_started_timestamp_seconds", labels, self.begin - 900
             yield "caas_dask_cluster_idle_seconds", labels, 0 if number == 1 else age % 2700
+            yield "caas_dask_scheduler_up", labels, 1
+            yield "dask_scheduler_desired_workers", labels, workers + age // 600 % 3
+            for state, tasks in {"processing": 80, "memory": 300, "waiting": 40, "erred": 0}.items():
+                yield "dask_scheduler_tasks", {**labels, "state": state}, tasks * (0.5 + noise(state, age // 60))
+            for state, some in {"idle": 1, "partially_saturated": 1, "saturated": workers - 2}.items():
+                yield "dask_scheduler_workers", {**labels, "state": state}, some
+            yield self.count("dask_scheduler_tasks_compute_seconds_total", labels, 0.7 * workers * self.step)
+            yield self.count("dask_scheduler_tasks_transfer_seconds_total", labels, 0.1 * workers * self.step)
             yield "caas_dask_user_cores", {"user": user}, workers
             yield "caas_dask_user_memory_bytes", {"user": user}, 2 * GB * workers
             yield "caas_dask_user_clusters", {"user": user}, 1
@@ -231,7 +238,6 @@ class World:
             labels = {"code": code, "handler": "jupyterhub.handlers.base.Some", "method": "GET"}
             name = "jupyterhub_request_duration_seconds"
             yield from self.histogram(name, labels, many * spent, 0.012 + 0.02 * noise(code, age), BUCKETS)
-        yield from self.histogram("jupyterhub_event_loop_interval_seconds", {}, 1200 * spent, 0.05, BUCKETS)
         for period, users in {"24h": 9, "7d": 12, "30d": 14}.items():
             yield "jupyterhub_active_users", {"period": period}, users
 
@@ -271,16 +277,6 @@ class World:
         proxy = {"job": "proxy", "instance": JOBS["proxy"]}
         yield self.count("requests_web", proxy, self.step * 4)
         yield self.count("requests_ws", proxy, self.step * 0.3)
-        scheduler = {
-            "job": "dask_scheduler",
-            "instance": JOBS["dask_scheduler"],
-            "user": "bob",
-            "dask_cluster": "bob-7f3a1",
-        }
-        for state, tasks in {"processing": 80, "memory": 300, "waiting": 40, "erred": 0}.items():
-            yield "dask_scheduler_tasks", {**scheduler, "state": state}, tasks * (0.5 + noise(state, age // 60))
-        for state, workers in {"idle": 1, "partially_saturated": 1, "saturated": 2}.items():
-            yield "dask_scheduler_workers", {**scheduler, "state": state}, workers
         alert = {"alertname": "KernelsKilled", "alertstate": "firing", "severity": "info", "user": "carol"}
         if age % 2400 < 900 and age > 2400:
             yield "ALERTS", {**alert, "kind": "notebook"}, 1
