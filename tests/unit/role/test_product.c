@@ -25,7 +25,7 @@ static int setup(void **state)
         *state = path;
         if (!mkdtemp(path))
                 return -1;
-        static const char *const names[] = {"caas-home", "caas-sandbox", "file.pem"};
+        static const char *const names[] = {"caas-home", "caas-sandbox", "caas-exporter", "file.pem"};
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
                 CLEANUP_FREE char *file = file_join(path, names[i]);
                 if (file_write_atomic(file, "x\n", 2, 0600, (uid_t)-1, (gid_t)-1, NULL) < 0)
