@@ -92,6 +92,9 @@ local lay(rows) = std.foldl(
       colorMode: 'value',
       graphMode: if graph then 'area' else 'none',
       justifyMode: 'auto',
+      showPercentChange: false,
+      percentChangeColorMode: 'standard',
+      wideLayout: true,
     }),
 
   lines(title, description, queries, unit='short', width=12, height=8, stacked=false, max=null, min=0, decimals=null, bars=false, steps=null)::
@@ -129,6 +132,12 @@ local lay(rows) = std.foldl(
       displayMode: 'basic',
       showUnfilled: true,
       valueMode: 'color',
+      namePlacement: 'auto',
+      sizing: 'auto',
+      minVizWidth: 8,
+      minVizHeight: 16,
+      maxVizHeight: 300,
+      legend: { calcs: [], displayMode: 'list', placement: 'bottom', showLegend: false },
     }),
 
   // A line for each set of `labels` ([label, heading]), a column for each of `figures` (column()).
@@ -142,6 +151,7 @@ local lay(rows) = std.foldl(
     }, {
       showHeader: true,
       cellHeight: 'sm',
+      frameIndex: 0,
       sortBy: if sort == null then [] else [{ displayName: sort, desc: true }],
     }) {
       transformations: [
@@ -247,7 +257,6 @@ local lay(rows) = std.foldl(
           refresh: 1,
           includeAll: false,
           multi: false,
-          current: {},
         },
         {
           name: 'cluster',
@@ -260,7 +269,6 @@ local lay(rows) = std.foldl(
           sort: 1,
           includeAll: false,
           multi: false,
-          current: {},
         },
       ] + variables,
     },

@@ -22,10 +22,16 @@ WANTED = {
 }
 # What a panel of each kind must have in its options, and what its field configuration may have (Grafana's schema, version 39).
 OPTIONS = {
-    "stat": {"reduceOptions", "orientation", "textMode", "colorMode", "graphMode", "justifyMode"},
+    "stat": {
+        *("reduceOptions", "orientation", "textMode", "colorMode", "graphMode", "justifyMode", "wideLayout"),
+        *("showPercentChange", "percentChangeColorMode"),
+    },
     "timeseries": {"legend", "tooltip"},
-    "bargauge": {"reduceOptions", "orientation", "displayMode", "showUnfilled", "valueMode"},
-    "table": {"showHeader", "cellHeight", "sortBy"},
+    "bargauge": {
+        *("reduceOptions", "orientation", "displayMode", "showUnfilled", "valueMode", "namePlacement", "sizing"),
+        *("minVizWidth", "minVizHeight", "maxVizHeight", "legend"),
+    },
+    "table": {"showHeader", "cellHeight", "sortBy", "frameIndex"},
     "text": {"mode", "content"},
 }
 DEFAULTS = {"unit", "decimals", "min", "max", "mappings", "color", "thresholds", "custom"}
