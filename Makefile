@@ -110,6 +110,7 @@ unit: $(UNIT) $(PROGRAMS) ## unit tests and fixture cases (SAN=1: under the sani
 FUZZ_CFLAGS := -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 FUZZ_SRC    := $(foreach l,base tree form,$(call sources,$(l)))
 FUZZ_SRC    += $(addprefix provisioner/client/kube/,kubeconfig.c kubeconfig_entry.c kubeconfig_user.c base64.c lines.c websocket.c)
+FUZZ_SRC    += provisioner/access/metrics.c
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC)
 	@mkdir -p $(@D)
 	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRC) -ljansson -lyaml -lcrypto -lpthread
