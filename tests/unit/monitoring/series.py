@@ -152,7 +152,7 @@ class World:
             for user in USERS:
                 yield "caas_user_group_info", {"user": user, "group": "users"}, 1
             yield "caas_user_group_info", {"user": "admin", "group": "admins"}, 1
-        for certificate, days in {"public": 61, "directory": 300, "ca": 3200}.items():
+        for certificate, days in {"public": 61, "ca": 3200}.items():
             expiry = self.begin + days * 86400
             yield "caas_certificate_expiry_timestamp_seconds", {"certificate": certificate}, expiry
         for command, ago in {"apply": 86400 * 2, "plan": 7200}.items():
