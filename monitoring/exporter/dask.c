@@ -49,8 +49,8 @@ static const struct family OUTPUT = {.name = "dask_scheduler_tasks_output_bytes"
         .help = "Results that a Dask cluster holds in memory.",
         .unit = "bytes",
         .labels = CLUSTER};
-const struct family *const DASK_FAMILIES[] = {
-        &CLIENTS, &DESIRED, &WORKERS, &TASKS, &ADDED, &REMOVED, &FORGOTTEN, &COMPUTE, &TRANSFER, &OUTPUT, NULL};
+const struct family *const DASK_FAMILIES[] = {&DASK_UP, &CLIENTS, &DESIRED, &WORKERS, &TASKS, &ADDED, &REMOVED,
+        &FORGOTTEN, &COMPUTE, &TRANSFER, &OUTPUT, NULL};
 
 /* One figure a line of the scheduler's page, or, with `sum`, the sum of its lines: those have a label with the names of
  * users' functions, of which there can be any number. */
