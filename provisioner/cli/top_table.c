@@ -97,12 +97,12 @@ static enum style warn(double part, double of, double yellow, double red)
 static void user_up(const void *row, double now, struct top_cell *ret)
 {
         const struct usage_user *user = row;
-        bool starting = user->ready >= 0 && user->ready < 1;
-        if (starting)
-                say(ret->text, "starts");
+        bool pending = user->ready >= 0 && user->ready < 1;
+        if (pending)
+                say(ret->text, "not up");
         else
                 top_span(now - user->started, ret->text);
-        ret->style = starting ? STYLE_YELLOW : STYLE_NONE;
+        ret->style = pending ? STYLE_YELLOW : STYLE_NONE;
 }
 
 static void user_idle(const void *row, double now, struct top_cell *ret)
