@@ -111,9 +111,13 @@ FUZZ_CFLAGS := -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-saniti
 FUZZ_SRC    := $(foreach l,base tree form,$(call sources,$(l)))
 FUZZ_SRC    += $(addprefix provisioner/client/kube/,kubeconfig.c kubeconfig_entry.c kubeconfig_user.c base64.c lines.c websocket.c)
 FUZZ_SRC    += provisioner/access/metrics.c
+# What the exporter is answered: its sources that ask over HTTP.
+FUZZ_ANSWERS := $(addprefix monitoring/exporter/,api.c dask.c sink.c source_hub.c source_gateway.c) $(wildcard provisioner/client/http/*.c)
+$(BUILD)/fuzz/fuzz_answers: $(FUZZ_ANSWERS)
+$(BUILD)/fuzz/fuzz_answers: FUZZ_MORE = $(FUZZ_ANSWERS)
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC)
 	@mkdir -p $(@D)
-	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRC) -ljansson -lyaml -lcrypto -lpthread
+	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRC) $(FUZZ_MORE) -ljansson -lyaml -lcrypto -lpthread
 
 fuzz: $(FUZZ) ## fuzz smoke: FUZZ_SECONDS (20) for each target
 	@BUILD=$(BUILD) bash tests/lib/fuzz.sh $(FUZZ)
@@ -162,6 +166,9 @@ install: all ## into DESTDIR and prefix
 	install -m 0755 $(BUILD)/caas $(DESTDIR)$(prefix)/bin/caas
 	install -m 0755 $(HELPERS:%=$(BUILD)/%) $(BUILD)/caas-exporter $(DESTDIR)$(prefix)/libexec/caas/
 	cp -R roles templates $(DESTDIR)$(prefix)/share/caas/
+	install -d $(DESTDIR)$(prefix)/share/caas/monitoring/alerts $(DESTDIR)$(prefix)/share/caas/monitoring/dashboards
+	install -m 0644 monitoring/alerts/*.yaml $(DESTDIR)$(prefix)/share/caas/monitoring/alerts/
+	install -m 0644 monitoring/dashboards/*.json $(DESTDIR)$(prefix)/share/caas/monitoring/dashboards/
 	find $(DESTDIR)$(prefix)/share/caas -name __pycache__ -prune -exec rm -rf {} +
 	install -m 0644 docs/caas.1 $(DESTDIR)$(prefix)/share/man/man1/caas.1
 	$(BUILD)/caas completion bash > $(DESTDIR)$(prefix)/share/bash-completion/completions/caas

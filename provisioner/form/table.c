@@ -161,7 +161,7 @@ const struct form_field form_table[] = {
          .description = "Prometheus, with the metrics of the cluster and of its users; its pages are for admins."},
         {"monitoring.enabled", FORM_SWITCH, .standard = "true", .description = "Whether it is installed."},
         {"monitoring.retention_days", FORM_WHOLE, 1, 3650, .unit = "days", .standard = "30",
-         .description = "Metrics are kept for so long, if there is room."},
+         .description = "Metrics are kept for so long, if there is room; they go with the cluster."},
         {"monitoring.retention_gb", FORM_WHOLE, 1, 10000, .unit = "GB", .standard = "10",
          .description = "What they may take of the disk; the oldest go first."},
         {"monitoring.remote_write", FORM_GROUP, .description = "Another server that is sent every metric as well."},

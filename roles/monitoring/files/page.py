@@ -44,6 +44,16 @@ GLANCE = {
     "CPUs in use": "sum(rate(caas_user_cpu_seconds_total[2m])) or vector(0)",
     "Space left for homes": "caas_homes_free_bytes",
 }
+GRAPHS = {
+    "Memory by person": "sum by (user) (caas_user_memory_bytes)",
+    "CPUs by person": "sum by (user) (rate(caas_user_cpu_seconds_total[2m]))",
+    "How full homes are": "caas_home_used_bytes / caas_home_size_bytes",
+    "Dask workers": "caas_dask_cluster_workers",
+    "Sign-ins in an hour": "sum by (outcome) (increase(caas_sign_ins_total[1h]))",
+    "The directory's answers": "sum by (operation) (rate(caas_directory_request_duration_seconds_sum[5m]))"
+    " / sum by (operation) (rate(caas_directory_request_duration_seconds_count[5m]))",
+}
+
 ASKING = """\
 (function () {
   function token() {
@@ -151,6 +161,10 @@ class Index(Guarded):
             glance=[(name, amount(name, first_value(value))) for name, value in zip(names, values, strict=True)],
             parts=sorted((one["metric"]["job"], int(float(one["value"][1]))) for one in up["result"]),
             firing=firing,
+            graphs={
+                name: urlencode({"g0.expr": question, "g0.tab": 0, "g0.range_input": "1h"})
+                for name, question in GRAPHS.items()
+            },
             dashboards=self.settings["dashboards"],
             prometheus=self.settings["public_url"] + "prometheus",
         )
