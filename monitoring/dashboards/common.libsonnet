@@ -72,6 +72,10 @@ local lay(rows) = std.foldl(
     type: 'value',
     options: { '0': { text: 'down', color: 'red', index: 0 }, '1': { text: 'up', color: 'green', index: 1 } },
   }],
+  failed_or_fine:: [{
+    type: 'value',
+    options: { '0': { text: 'failed', color: 'red', index: 0 }, '1': { text: 'fine', color: 'green', index: 1 } },
+  }],
   yes_or_no:: [{
     type: 'value',
     options: { '0': { text: 'no', color: 'red', index: 0 }, '1': { text: 'yes', color: 'green', index: 1 } },

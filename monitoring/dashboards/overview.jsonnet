@@ -27,10 +27,11 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
       width=3
     ),
     c.stat(
-      'Drift',
-      'Resources that the last plan or apply found changed by another hand.',
-      [c.now('caas_drift_resources{cluster="$cluster"}')],
-      steps=[['green'], ['orange', 1]],
+      'Last apply',
+      'How the last caas apply ended.',
+      [c.now('caas_run_last_success{cluster="$cluster", command="apply"}')],
+      steps=[['red'], ['green', 1]],
+      mappings=c.failed_or_fine,
       width=3
     ),
     c.stat(

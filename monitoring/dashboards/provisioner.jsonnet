@@ -1,17 +1,13 @@
-// What caas did to the cluster and whether it still is as it should be; certificates; and whether this monitoring is to be trusted.
+// What caas did to the cluster and how it ended; certificates; and whether this monitoring is to be trusted.
 local c = import 'common.libsonnet';
 local is = '{cluster="$cluster"}';
 
-c.dashboard('provisioner', 'CaaS / Provisioner', 'What was done to the cluster, is it still as it should be, and can these figures be trusted?', [
-  c.row('Is it as it should be?', [
-    c.stat('Drift', 'Resources that the last plan or apply found changed by another hand.', [c.now('caas_drift_resources' + is)], steps=[['green'], ['orange', 1]]),
-    c.stat('Last apply', 'How it ended.', [c.now('caas_run_last_success{cluster="$cluster", command="apply"}')], steps=[['red'], ['green', 1]], mappings=[{
-      type: 'value',
-      options: { '0': { text: 'failed', color: 'red', index: 0 }, '1': { text: 'fine', color: 'green', index: 1 } },
-    }]),
+c.dashboard('provisioner', 'CaaS / Provisioner', 'What was done to the cluster, do its certificates hold, and can these figures be trusted?', [
+  c.row('What was done to it, and does it hold?', [
+    c.stat('Last apply', 'How it ended.', [c.now('caas_run_last_success{cluster="$cluster", command="apply"}')], steps=[['red'], ['green', 1]], mappings=c.failed_or_fine),
     c.stat('It was', '', [c.now('time() - caas_run_last_timestamp_seconds{cluster="$cluster", command="apply"}')], unit='s', decimals=0),
     c.stat('It took', '', [c.now('caas_run_last_duration_seconds{cluster="$cluster", command="apply"}')], unit='s'),
-    c.stat('Version', 'Of caas-exporter, and with it of caas.', [c.now('caas_exporter_build_info' + is, '{{version}}') { format: 'time_series' }], width=8) {
+    c.stat('Version', 'Of caas-exporter, and with it of caas.', [c.now('caas_exporter_build_info' + is, '{{version}}')], width=12) {
       options+: { textMode: 'name' },
     },
     c.table('Last runs', 'The last of each command; all of them: `caas history CLUSTER`.', [['command', 'Command']], [
@@ -20,8 +16,7 @@ c.dashboard('provisioner', 'CaaS / Provisioner', 'What was done to the cluster, 
       c.column('Fine', 'max by (command) (caas_run_last_success%s)' % is, 'short', null, [['red'], ['green', 1]], c.yes_or_no),
     ], sort=null, width=12, height=7),
     c.bars('Certificates expire in', '', [c.now('sort(min by (certificate) (caas_certificate_expiry_timestamp_seconds%s) - time())' % is, '{{certificate}}')], unit='s', steps=[['red'], ['orange', 3 * 86400], ['green', 14 * 86400]], height=7),
-    c.lines('Drift', 'Resources found changed by another hand.', [c.over('caas_drift_resources' + is, 'resources')], decimals=0),
-    c.lines('Parts that are up', '', [c.over('caas_part_up' + is, '{{part}}')], max=1, decimals=0),
+    c.lines('Parts that are up', '', [c.over('caas_part_up' + is, '{{part}}')], max=1, decimals=0, width=24, height=6),
   ]),
   c.row('Can these figures be trusted?', [
     c.table('What the exporter reads', 'Where a source is not up, its figures are missing; none is ever invented.', [['source', 'Source']], [

@@ -266,6 +266,9 @@ def check(
     `cluster`. `absent`: a pattern of selectors of which there may be none (NO_DASK). Panels are asked for the `seconds` before
     `now`. `context`: for a Prometheus that wants a client's certificate."""
     asked = Asked(prometheus_url, now, seconds, context)
+    _, unreachable = asked.get("query", query="up")
+    if unreachable:
+        return [f"{prometheus_url}: {unreachable}"]
     wrong = [(query, fault(asked, query, variables, absent)) for query in queries(folder)]
     return [f"{query.where}: {said}" for query, said in wrong if said]
 

@@ -155,11 +155,10 @@ class World:
         for certificate, days in {"public": 61, "ca": 3200}.items():
             expiry = self.begin + days * 86400
             yield "caas_certificate_expiry_timestamp_seconds", {"certificate": certificate}, expiry
-        for command, ago in {"apply": 86400 * 2, "plan": 7200}.items():
+        for command, ago in {"apply": 86400 * 2}.items():
             yield "caas_run_last_timestamp_seconds", {"command": command}, self.begin - ago
             yield "caas_run_last_duration_seconds", {"command": command}, 74.2 if command == "apply" else 1.3
             yield "caas_run_last_success", {"command": command}, 1
-        yield "caas_drift_resources", {}, 1 if 7200 < self.length - age < 9000 else 0
 
     def _of_user(self, number: int, user: str, now: int, age: int) -> Iterator[Sample]:
         kinds = {"notebook": (self.memory(number, age), 2 * GB, 0.1 + 0.5 * noise(user, age // 300))}
