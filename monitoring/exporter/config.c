@@ -80,11 +80,13 @@ static int check_list(const json_t *list, const char *where, struct err **err)
         return 0;
 }
 
-/* An empty address means that there is none, as in the rest of the file null does. */
 static int check_address(const char *address, const char *where, const char *name, struct err **err)
 {
         CLEANUP_FREE char *host = NULL, *port = NULL;
-        return address && address_split(address, &host, &port, err) < 0 ? err_prefix(err, "%s: %s", where, name) : 0;
+        if (!address || address_split(address, &host, &port, err) == 0)
+                return 0;
+        err_prefix(err, "%s: %s", where, name);
+        return -ERR_INVALID;
 }
 
 static int read_parts(json_t *list, struct config *config, struct err **err)

@@ -42,6 +42,11 @@ int groups_read(const struct config *config, const struct cgroup_paths *paths, c
  * has not seen any yet, or not lately. */
 int groups_last(const struct config *config, struct groups *ret, struct err **err);
 
+/* A refresh of the source, of whatever tree. */
+struct sample_sink;
+int source_cgroup_look(const struct config *config, const struct cgroup_paths *paths, void **memory,
+        struct sample_sink *sink, struct err **err);
+
 /* Leaves a copy for groups_last. */
 void groups_publish(const struct groups *groups);
 

@@ -186,9 +186,12 @@ bool registry_stop(struct registry *registry, int timeout_ms)
                 end.tv_sec++;
                 end.tv_nsec -= 1000000000L;
         }
-        for (size_t i = 0; i < registry->count; i++)
-                if (registry->entry[i].running && pthread_timedjoin_np(registry->entry[i].thread, NULL, &end) != 0)
+        for (size_t i = 0; i < registry->count; i++) {
+                struct entry *entry = &registry->entry[i];
+                if (entry->running && pthread_timedjoin_np(entry->thread, NULL, &end) != 0)
                         return false;
+                entry->running = false;
+        }
         for (size_t i = 0; i < registry->count; i++) {
                 snapshot_unref(registry->entry[i].last);
                 free(registry->entry[i].problem);

@@ -19,7 +19,7 @@ int registry_start(const struct source *const *sources, const struct config *con
         struct registry **ret, struct err **err);
 
 /* Ends the threads; config.cancel has been raised. A source that does not notice within timeout_ms is left behind with
- * all it uses: false, and then the process should end. Accepts NULL. */
+ * all it uses: false, and then the process should end (or this be called again). Accepts NULL. */
 bool registry_stop(struct registry *registry, int timeout_ms);
 
 /* What one source left last. It is shared and does not change; it lasts until snapshot_unref. */

@@ -154,11 +154,12 @@ static bool wanted(const struct config *config)
         return config->groups_parent != NULL;
 }
 
-static int refresh(const struct config *config, void **memory, struct sample_sink *sink, struct err **err)
+int source_cgroup_look(const struct config *config, const struct cgroup_paths *paths, void **memory,
+        struct sample_sink *sink, struct err **err)
 {
         struct state *state = *memory ? *memory : (*memory = mem_zero(sizeof *state));
         CLEANUP_GROUPS struct groups now = {0};
-        int r = groups_read(config, NULL, &state->last, &now, err);
+        int r = groups_read(config, paths, &state->last, &now, err);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < state->count; i++) {
@@ -181,6 +182,11 @@ static int refresh(const struct config *config, void **memory, struct sample_sin
         now = (struct groups){0};
         state->looked = true;
         return 0;
+}
+
+static int refresh(const struct config *config, void **state, struct sample_sink *sink, struct err **err)
+{
+        return source_cgroup_look(config, NULL, state, sink, err);
 }
 
 static void done(void *memory)
