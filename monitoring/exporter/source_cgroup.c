@@ -38,7 +38,7 @@ static const struct family CONTAINER_CPU = {.name = "container_cpu_usage_seconds
 static const struct family CONTAINER_WORKING_SET = {.name = "container_memory_working_set_bytes",
         .help = "Working set of a server, Dask scheduler or worker, under Kubernetes' name.",
         .unit = "bytes",
-        .labels = CONTAINER};
+        .labels = CONTAINER ",hub_jupyter_org_node_purpose,k8s_dask_org_node_purpose"};
 static const struct family CONTAINER_RSS = {.name = "container_memory_rss",
         .help = "Memory of a server, Dask scheduler or worker that is no page cache, in bytes, under Kubernetes' name.",
         .labels = CONTAINER};
@@ -141,8 +141,13 @@ static void add_container(const struct config *config, const struct group *group
         const struct cgroup_usage *usage = &group->usage;
         const char *const labels[] = {"namespace", config->namespace_, "pod", group->pod, "container", group->container,
                 "node", config->node, "name", group->name, NULL};
+        /* on Kubernetes labels of the node; the dashboard "Usage Report" asks for them */
+        const char *dask = group->dask_cluster ? group->container + strlen("dask-") : NULL;
+        const char *const purposes[] = {"namespace", config->namespace_, "pod", group->pod, "container",
+                group->container, "node", config->node, "name", group->name, "hub_jupyter_org_node_purpose",
+                dask ? NULL : "user", "k8s_dask_org_node_purpose", dask, NULL};
         sink_add(sink, &CONTAINER_CPU, (double)usage->cpu_usec / 1e6, labels);
-        sink_add(sink, &CONTAINER_WORKING_SET, (double)usage->working_set, labels);
+        sink_add(sink, &CONTAINER_WORKING_SET, (double)usage->working_set, purposes);
         sink_add(sink, &CONTAINER_RSS, (double)usage->anonymous, labels);
         sink_add(sink, &CONTAINER_OOM, (double)usage->oom_kills, labels);
         if (usage->memory_limit > 0)

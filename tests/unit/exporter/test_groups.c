@@ -198,7 +198,8 @@ static void test_dask(void **state)
         put_group("dask-0f-worker-1", 3000, 1, 0);
         CLEANUP_FREE char *text = look(config, &memory);
         has(text, "\ncontainer_memory_working_set_bytes{namespace=\"x\",pod=\"dask-worker-0f-1\","
-                  "container=\"dask-worker\",node=\"box\",name=\"dask-0f-worker-1\"} 2000\n");
+                  "container=\"dask-worker\",node=\"box\",name=\"dask-0f-worker-1\","
+                  "k8s_dask_org_node_purpose=\"worker\"} 2000\n");
         if (geteuid())
                 has(text, "\ncaas_user_memory_bytes{user=\"bob\",kind=\"dask\"} 3000\n");
         else
