@@ -197,6 +197,16 @@ local lay(rows) = std.foldl(
 
   row(title, panels):: { title: title, panels: panels },
 
+  // File systems of the host; a home is one in a file, and has figures of its own.
+  disks: '{cluster="$cluster", fstype!~"tmpfs|ramfs|overlay|squashfs", device!~"/dev/loop.*"}',
+
+  // Seconds until the disk of the homes is full. A year at most, and nothing in the first hour: it would be guessed.
+  full_in: |||
+    clamp_max(caas_homes_free_bytes{cluster="$cluster"} / clamp_min(-deriv(caas_homes_free_bytes{cluster="$cluster"}[1d]), 1), 31536000)
+    and caas_homes_free_bytes{cluster="$cluster"} offset 1h
+  |||,
+  full_in_words: 'If it goes on as in the last day. A year or more: it is not filling. Not known in the first hour.',
+
   // Users who had anything running in the time shown.
   user: {
     name: 'user',

@@ -61,12 +61,9 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
   ]),
   c.row('What is full?', [
     c.bars(
-      'How full', 'Host memory and the disk of the homes are of everybody; the fullest home is of one user (dashboard Storage).', [
+      'How full', "Memory and disks of the host are everybody's; a home is one user's (dashboard Storage).", [
         c.now('1 - node_memory_MemAvailable_bytes{cluster="$cluster"} / node_memory_MemTotal_bytes{cluster="$cluster"}', 'Memory of the host'),
-        c.now(|||
-          caas_homes_images_bytes{cluster="$cluster"}
-          / (caas_homes_images_bytes{cluster="$cluster"} + caas_homes_free_bytes{cluster="$cluster"})
-        |||, 'Disk of the homes'),
+        c.now('max(1 - node_filesystem_avail_bytes' + c.disks + ' / node_filesystem_size_bytes' + c.disks + ')', 'Fullest disk of the host'),
         c.now('max(caas_home_used_bytes{cluster="$cluster"} / caas_home_size_bytes{cluster="$cluster"})', 'Fullest home'),
         c.now('max(caas_user_memory_bytes{cluster="$cluster"} / (caas_user_memory_limit_bytes{cluster="$cluster"} > 0))', 'User nearest to their memory limit'),
       ], max=1
@@ -81,8 +78,8 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
     ),
     c.stat(
       'Disk of the homes is full in',
-      'If it goes on as in the last day. A year or more: it is not filling.',
-      [c.now('clamp_max(caas_homes_free_bytes{cluster="$cluster"} / clamp_min(-deriv(caas_homes_free_bytes{cluster="$cluster"}[1d]), 1), 31536000)')],
+      c.full_in_words,
+      [c.now(c.full_in)],
       unit='s',
       steps=[['red'], ['orange', 3 * 86400], ['green', 14 * 86400]],
       width=4,

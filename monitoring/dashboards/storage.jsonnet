@@ -6,7 +6,7 @@ local taken = 'caas_homes_images_bytes' + is;
 
 c.dashboard('storage', 'CaaS / Storage', 'When is the disk full, and who fills it?', [
   c.row('When is the disk full?', [
-    c.stat('Full in', 'If it goes on as in the last day. A year or more: it is not filling.', [c.now('clamp_max(%s / clamp_min(-deriv(%s[1d]), 1), 31536000)' % [free, free])], unit='s', steps=[['red'], ['orange', 3 * 86400], ['green', 14 * 86400]]),
+    c.stat('Full in', c.full_in_words, [c.now(c.full_in)], unit='s', steps=[['red'], ['orange', 3 * 86400], ['green', 14 * 86400]]),
     c.stat('Free', 'Of the disk that holds the homes.', [c.over(free)], unit='bytes', graph=true),
     c.stat('Taken by homes', 'What the images of the homes really take: they are sparse files.', [c.over(taken)], unit='bytes', graph=true),
     c.stat('Promised', 'All homes, were each filled to its size.', [c.now('sum(caas_home_size_bytes%s)' % is)], unit='bytes'),
@@ -15,10 +15,10 @@ c.dashboard('storage', 'CaaS / Storage', 'When is the disk full, and who fills i
     c.lines('Disk of the homes', 'The dashed future: free space a week from now, if it goes on as in the last day.', [
       c.over(free, 'free'),
       c.over(taken, 'taken by homes'),
-      c.over('clamp_min(predict_linear(%s[1d], 7 * 86400), 0)' % free, 'free in a week'),
+      c.over('clamp_min(predict_linear(%s[1d], 7 * 86400), 0) and %s offset 1h' % [free, free], 'free in a week'),
     ], unit='bytes'),
     c.lines('File systems of the host', 'How full each is.', [
-      c.over('max by (mountpoint) (1 - node_filesystem_avail_bytes{cluster="$cluster", fstype!~"tmpfs|ramfs|overlay|squashfs", mountpoint!~".*/homes/mounts/.*"} / node_filesystem_size_bytes{cluster="$cluster", fstype!~"tmpfs|ramfs|overlay|squashfs", mountpoint!~".*/homes/mounts/.*"})', '{{mountpoint}}'),
+      c.over('max by (mountpoint) (1 - node_filesystem_avail_bytes' + c.disks + ' / node_filesystem_size_bytes' + c.disks + ')', '{{mountpoint}}'),
     ], unit='percentunit', max=1, steps=[['transparent'], ['red', 0.95]]),
   ]),
   c.row('Who fills it?', [

@@ -28,9 +28,9 @@ c.dashboard('users', 'CaaS / Users', 'Who uses what, and why was a kernel killed
   ]),
   c.row('Why was my kernel killed?', [
     c.text(|||
-      A kernel that is gone without a word of its own was most often killed because **notebook and kernels together reached the memory limit** of the server:
-      the line on the left reaches 100 % and a bar stands on the right at the same moment. Ask for a larger profile, or work on less at once (Dask).
-      No bar at that time: the whole server ended (graph below: it was idle, or too old, or an admin stopped it), or the code itself crashed; `caas logs CLUSTER hub` says which.
+      A kernel that is gone without a word of its own was most often killed because **notebook and kernels together reached the memory limit** of the server: a bar stands on the
+      right at that moment. The line on the left has often come near 100 % before; a jump between two measurements (15 s) it does not show. Ask for a larger profile, or work on less at
+      once (Dask). No bar at that time: the whole server ended (graph below: it was idle, too old, or an admin stopped it), or the code itself crashed; `caas logs CLUSTER hub` says which.
     |||, height=3),
     c.lines(
       'Memory against the limit',

@@ -24,6 +24,7 @@ ALERTS = ROOT / "monitoring" / "alerts"
 
 # Expressions whose result may be empty although all they read is there; a part of the expression → why.
 MAY_BE_EMPTY = {
+    "offset 1h": "the disk of the homes has been watched for less than an hour",
     "[10m])) > 0": "nobody signed in, started or was killed in the time",
     "[2m])) > 0": "nobody was killed for memory in the time",
     "deriv(caas_home_used_bytes": "no home grows, or they have not been watched for long enough",
@@ -33,6 +34,7 @@ MAY_BE_EMPTY = {
 # Series that there are only at times; the beginning of a selector → why.
 MAY_BE_ABSENT = {
     "ALERTS{": "no alert is firing",
+    'jupyterhub_request_duration_seconds_count{code=~"5.."}': "the hub has not failed yet",
 }
 # For a caller whose cluster has no Dask cluster at the time.
 NO_DASK = r"^dask_|^caas_dask_(cluster|user)_|kind=\"dask\""
