@@ -14,6 +14,7 @@
 
 #define USAGE_STATUS 64
 #define STOP_MS      5000
+#define MAPPED_FROM  65536
 
 static const char USAGE[] = "usage: caas-exporter CONFIG     serves the figures of a cluster\n"
                             "       caas-exporter --families what it can say, as JSON\n"
@@ -76,8 +77,10 @@ int main(int argc, char **argv)
                 fputs(USAGE, stderr);
                 return USAGE_STATUS;
         }
-        /* One heap for all threads: what one source gave back another can have. */
+        /* One heap for all threads: what one source gave back another can have. Large blocks are mapped, always, so
+         * that they grow without being copied and go back to the system when a refresh has replaced them. */
         mallopt(M_ARENA_MAX, 1);
+        mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
         block_signals(&set);
         CLEANUP_CONFIG struct config *config = NULL;
         int r = config_load(argv[1], &config, &err);
