@@ -1,20 +1,30 @@
 /* The hub's REST interface: how many users there are, and of each server since when, how long unused, and is it ready.
  *
- * Only users with a server are read, in pages: of 10,000 users who have signed in once, some hundreds are there. */
+ * Only users with a server are read, in pages: of 10,000 users who have signed in once, some hundreds are there. A hub
+ * that takes long for that is asked less often. */
 #include "exporter/source_hub.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "exporter/api.h"
 #include "exporter/source.h"
 #include "exporter/source_list.h"
 
-#define PAGE       200 /* the most that a hub gives */
-#define PAGINATION "application/jupyterhub-pagination+json"
+#define PAGE         200 /* the most that a hub gives */
+#define PAGINATION   "application/jupyterhub-pagination+json"
+#define HUB_SHARE    20 /* the hub, which does one thing at a time, is busy with us for one 20th of its time at most */
+#define PAUSE_MAX_MS 60000 /* but figures are never older than that */
+
+struct state {
+        void *api;     /* of api_begin */
+        int64_t again; /* monotonic: until then what was read last is good */
+        double users;
+};
 
 static const struct family STARTED = {.name = "caas_server_started_timestamp_seconds",
         .help = "When a user's server was started.",
@@ -31,7 +41,8 @@ static const struct family USERS = {.name = "caas_hub_users", .help = "Users tha
 static const struct family SERVERS = {.name = "caas_hub_servers", .help = "Servers of users that run, start or stop."};
 static const struct family *const FAMILIES[] = {&USERS, &SERVERS, &STARTED, &ACTIVITY, &READY, NULL};
 
-static pthread_mutex_t last_mutex = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
+/* What was read last, for this source and for pods.c. */
+static pthread_mutex_t last_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct hub_servers last;
 
 void hub_servers_clear(struct hub_servers *servers)
@@ -160,17 +171,12 @@ static bool wanted(const struct config *config)
         return config->hub.api != NULL;
 }
 
-static int count_users(struct api *api, struct sample_sink *sink, struct err **err)
+static int count_users(struct api *api, double *ret, struct err **err)
 {
         CLEANUP_HUB_SERVERS struct hub_servers ignored = {0};
         json_auto_t *page = NULL;
-        double total = 0;
         int r = api_get(api, "users?limit=1", PAGINATION, &page, err);
-        if (r == 0)
-                r = hub_read_page(page, &ignored, NULL, &total, err);
-        if (r == 0)
-                sink_add(sink, &USERS, total, NULL);
-        return r;
+        return r < 0 ? r : hub_read_page(page, &ignored, NULL, ret, err);
 }
 
 static int read_servers(struct api *api, struct hub_servers *servers, struct err **err)
@@ -190,20 +196,50 @@ static int read_servers(struct api *api, struct hub_servers *servers, struct err
         }
 }
 
-static int refresh(const struct config *config, void **state, struct sample_sink *sink, struct err **err)
+/* Leaves in *state what the hub says now. */
+static int read_all(const struct config *config, struct state *state, struct err **err)
 {
+        struct clock *clock = clock_system();
         CLEANUP_HUB_SERVERS struct hub_servers servers = {0};
-        struct api api = api_begin(config, &config->hub, "the hub", state);
-        int r = count_users(&api, sink, err);
+        struct api api = api_begin(config, &config->hub, "the hub", &state->api);
+        int64_t began = clock->monotonic_ms(clock);
+        int r = count_users(&api, &state->users, err);
         if (r == 0)
                 r = read_servers(&api, &servers, err);
         if (r < 0)
                 return r;
         hub_servers_sort(&servers);
-        hub_add_servers(&servers, sink);
+        int64_t now = clock->monotonic_ms(clock), pause = (now - began) * (HUB_SHARE - 1);
+        state->again = now + (pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS);
         publish(&servers);
         return 0;
 }
 
+static int refresh(const struct config *config, void **data, struct sample_sink *sink, struct err **err)
+{
+        struct clock *clock = clock_system();
+        if (!*data)
+                *data = mem_zero(sizeof(struct state));
+        struct state *state = *data;
+        if (clock->monotonic_ms(clock) >= state->again) {
+                int r = read_all(config, state, err);
+                if (r < 0)
+                        return r;
+        }
+        CLEANUP_HUB_SERVERS struct hub_servers servers = {0};
+        hub_servers_last(&servers);
+        sink_add(sink, &USERS, state->users, NULL);
+        hub_add_servers(&servers, sink);
+        return 0;
+}
+
+static void done(void *data)
+{
+        struct state *state = data;
+        if (state)
+                api_done(state->api);
+        free(state);
+}
+
 const struct source source_hub = {
-        .name = "hub", .families = FAMILIES, .wanted = wanted, .refresh = refresh, .done = api_done};
+        .name = "hub", .families = FAMILIES, .wanted = wanted, .refresh = refresh, .done = done};

@@ -20,7 +20,7 @@
 
 static struct server *server;
 static struct config *config;
-static atomic_bool slow, moving, strange;
+static atomic_bool slow, moving, strange, busy;
 
 /* One user moves to a later place while the pages are read: who was the last of the first page is on the second again.
  */
@@ -49,6 +49,8 @@ static bool hub(struct peer *peer, const char *request)
                 be_slow(peer);
                 return false;
         }
+        if (busy)
+                poll(NULL, 0, 20);
         if (strange)
                 return answer(peer, "200 OK", "", "[]");
         if (!strstr(request, "Authorization: token s3cret\r\n"))
@@ -151,6 +153,25 @@ static void a_slow_hub_costs_no_more_than_the_time_of_a_refresh(void **state)
         config->timeout_ms = 10000;
 }
 
+static void a_busy_hub_is_asked_less_often(void **state)
+{
+        (void)state;
+        void *kept = NULL;
+        busy = true; /* 4 requests of 20 ms: not again for a second and a half */
+        int before = server->requests;
+        for (int round = 0; round < 3; round++) {
+                struct sample_sink *sink = sink_new(source_hub.families);
+                assert_int_equal(source_hub.refresh(config, &kept, sink, NULL), 0);
+                assert_true(samples_have(sink, "caas_hub_users 10000"));
+                assert_true(samples_have(sink, "caas_hub_servers 450"));
+                assert_int_equal(samples_count(sink, "caas_server_ready"), ACTIVE);
+                sink_free(sink);
+        }
+        assert_int_equal(server->requests - before, 4);
+        source_hub.done(kept);
+        busy = false;
+}
+
 static void no_token_and_no_hub(void **state)
 {
         (void)state;
@@ -231,6 +252,7 @@ int main(void)
                 cmocka_unit_test(what_others_see_is_what_was_read_last),
                 cmocka_unit_test(who_stands_on_two_pages_counts_once),
                 cmocka_unit_test(a_slow_hub_costs_no_more_than_the_time_of_a_refresh),
+                cmocka_unit_test(a_busy_hub_is_asked_less_often),
                 cmocka_unit_test(no_token_and_no_hub),
                 cmocka_unit_test(answers_that_make_no_sense),
                 cmocka_unit_test(times),
