@@ -11,14 +11,18 @@
 #define LOOK_BUSY_MS 500
 #define URI_MAX      32768
 
+static bool has_log(const char *path)
+{
+        CLEANUP_FREE char *log = str_format("%s-wal", path);
+        return file_exists(log);
+}
+
 /* While a run has the journal open there is a write-ahead log, and the file alone would be old news: then it is read as
- * any reader does, whom no writer waits for. Otherwise nobody writes, and it is read without locks and without leaving
- * SQLite's two files behind, which would make the next backup of the file alone look incomplete. */
-static char *uri(const char *path, bool *ret_alone)
+ * any reader does, whom no writer waits for. Otherwise (alone) nobody writes, and it is read without locks and without
+ * leaving SQLite's two files behind, which would make the next backup of the file alone look incomplete. */
+static char *uri(const char *path, bool alone)
 {
         struct buf buf = BUF_INIT(URI_MAX);
-        CLEANUP_FREE char *log = str_format("%s-wal", path);
-        *ret_alone = !file_exists(log);
         buf_str(&buf, "file:");
         for (const char *c = path; *c; c++) {
                 if (isalnum((unsigned char)*c) || strchr("/._-", *c))
@@ -26,7 +30,7 @@ static char *uri(const char *path, bool *ret_alone)
                 else
                         buf_format(&buf, "%%%02X", (unsigned)(unsigned char)*c);
         }
-        buf_str(&buf, *ret_alone ? "?immutable=1" : "?mode=ro");
+        buf_str(&buf, alone ? "?immutable=1" : "?mode=ro");
         return buf_steal(&buf);
 }
 
@@ -58,9 +62,9 @@ static int look(sqlite3 *db, const char *path, const char *cluster, json_t *list
 
 int journal_last_runs(const char *path, const char *cluster, json_t **ret_array, struct err **err)
 {
-        bool alone, still_alone;
         sqlite3 *db = NULL;
-        CLEANUP_FREE char *where = uri(path, &alone);
+        bool alone = !has_log(path);
+        CLEANUP_FREE char *where = uri(path, alone);
         json_auto_t *list = json_array();
         if (!file_exists(path))
                 return err_set(err, ERR_NOT_FOUND, "%s does not exist: no cluster was made here yet", path);
@@ -69,8 +73,7 @@ int journal_last_runs(const char *path, const char *cluster, json_t **ret_array,
         sqlite3_close(db);
         if (r < 0)
                 return r;
-        CLEANUP_FREE char *again = uri(path, &still_alone);
-        if (alone && !still_alone)
+        if (alone && has_log(path))
                 return err_set(err, ERR_BUSY, "%s: a run has just begun", path);
         *ret_array = STEAL(list);
         return 0;
