@@ -70,26 +70,9 @@ static int compare_dasks(const void *left, const void *right, void *data)
         return figures ? figures : names;
 }
 
-const struct usage_user **usage_users(const struct usage *usage, enum usage_sort by, bool reverse)
+static int compare_parts(const void *left, const void *right, void *data)
 {
-        const struct usage_user **list = mem_zero_array(usage->users + 1, sizeof *list);
-        for (size_t i = 0; i < usage->users; i++)
-                list[i] = &usage->user[i];
-        qsort_r(list, usage->users, sizeof *list, compare_users, &(struct order){by, reverse});
-        return list;
-}
-
-const struct usage_dask **usage_dasks(const struct usage *usage, enum usage_sort by, bool reverse)
-{
-        const struct usage_dask **list = mem_zero_array(usage->dasks + 1, sizeof *list);
-        for (size_t i = 0; i < usage->dasks; i++)
-                list[i] = &usage->dask[i];
-        qsort_r(list, usage->dasks, sizeof *list, compare_dasks, &(struct order){by, reverse});
-        return list;
-}
-
-static int compare_parts(const void *left, const void *right)
-{
+        (void)data;
         const struct usage_part *const *a = left, *const *b = right;
         bool a_down = (*a)->up < 1, b_down = (*b)->up < 1;
         if (a_down != b_down)
@@ -97,13 +80,35 @@ static int compare_parts(const void *left, const void *right)
         return (*a)->what != (*b)->what ? (int)(*a)->what - (int)(*b)->what : strcmp((*a)->name, (*b)->name);
 }
 
+/* Pointers to the rows, in order. The caller frees. */
+static const void **in_order(const void *rows, size_t count, size_t size,
+        int (*compare)(const void *left, const void *right, void *data), struct order order)
+{
+        const void **list = mem_zero_array(count + 1, sizeof *list);
+        for (size_t i = 0; i < count; i++)
+                list[i] = (const char *)rows + i * size;
+        qsort_r(list, count, sizeof *list, compare, &order);
+        return list;
+}
+
+const struct usage_user **usage_users(const struct usage *usage, enum usage_sort by, bool reverse)
+{
+        struct order order = {by, reverse};
+        return (const struct usage_user **)in_order(
+                usage->user, usage->users, sizeof *usage->user, compare_users, order);
+}
+
+const struct usage_dask **usage_dasks(const struct usage *usage, enum usage_sort by, bool reverse)
+{
+        struct order order = {by, reverse};
+        return (const struct usage_dask **)in_order(
+                usage->dask, usage->dasks, sizeof *usage->dask, compare_dasks, order);
+}
+
 const struct usage_part **usage_parts(const struct usage *usage)
 {
-        const struct usage_part **list = mem_zero_array(usage->parts + 1, sizeof *list);
-        for (size_t i = 0; i < usage->parts; i++)
-                list[i] = &usage->part[i];
-        qsort(list, usage->parts, sizeof *list, compare_parts);
-        return list;
+        return (const struct usage_part **)in_order(
+                usage->part, usage->parts, sizeof *usage->part, compare_parts, (struct order){0});
 }
 
 struct usage_totals usage_total(const struct usage *usage)

@@ -255,23 +255,28 @@ static int live(const struct cli *cli, const json_t *access, long interval, enum
 
 /* ---- once ---- */
 
+/* Nobody runs anything, or nobody looks: then there is nothing to wait for. */
+static bool cores_are_to_come(const struct usage *usage)
+{
+        bool counted = false;
+        for (size_t i = 0; i < usage->users; i++)
+                for (size_t k = 0; k < USAGE_KINDS; k++)
+                        counted = counted || usage->user[i].group[k].cpu_seconds >= 0;
+        return counted && usage->clock >= 0 && !(usage->rate_seconds > 0);
+}
+
 /* Cores are what was used between two looks of the exporter: waits for the second. */
 static int read_twice(
         const struct cli *cli, struct http_client *http, const json_t *access, struct usage **usage, struct err **err)
 {
         struct clock *clock = clock_system();
         int64_t until = clock->monotonic_ms(clock) + PATIENCE_MS;
-        /* Nobody runs anything, or nobody looks: there is nothing to wait for. */
-        bool counted = false;
-        for (size_t i = 0; i < (*usage)->users; i++)
-                for (size_t k = 0; k < USAGE_KINDS; k++)
-                        counted = counted || (*usage)->user[i].group[k].cpu_seconds >= 0;
-        while (counted && (*usage)->clock >= 0 && !((*usage)->rate_seconds > 0) && clock->monotonic_ms(clock) < until) {
+        while (cores_are_to_come(*usage) && clock->monotonic_ms(clock) < until) {
                 struct usage *next = NULL;
-                int r = clock->sleep_ms(clock, AGAIN_MS, cli->cancel);
-                if (r == 0)
-                        r = exporter_read(http, access, &next, err);
-                if (r < 0)
+                if (clock->sleep_ms(clock, AGAIN_MS, cli->cancel) < 0)
+                        return err_set(err, ERR_CANCELLED, "stopped while waiting for the next measurement");
+                int r = exporter_read(http, access, &next, err);
+                if (r != 0)
                         return r;
                 usage_rates(next, *usage);
                 usage_free(*usage);
