@@ -207,6 +207,7 @@ static void test_order(void **state)
         expect_users(usage, USAGE_BY_HOME, true, "a c b d");
         CLEANUP_USAGE struct usage *first = counted(100, 1, 1), *second = counted(101, 2, 1);
         CLEANUP_FREE const struct usage_user **sorted = usage_users(first, USAGE_BY_CPU, false);
+        assert_ptr_equal(sorted[0], &first->user[0]);
         usage_rates(second, first);
         NEAR(usage_user_cpu(&second->user[0]), 1);
 }
