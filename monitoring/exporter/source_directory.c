@@ -51,7 +51,7 @@ static int compare(const void *a, const void *b)
 static char *user_of(const char *dn)
 {
         CLEANUP_FREE char *name = dn ? escape_first_value(dn, "uid") : NULL;
-        if (!str_user_name(name))
+        if (!name || !str_user_name(name))
                 return NULL;
         for (char *c = name; *c; c++)
                 if (*c >= 'A' && *c <= 'Z')
