@@ -166,6 +166,7 @@ def test_monitoring_sees_itself(lab: Lab) -> None:
     client = lab.client()
     password = lab.caas("password", "lab").strip()
     assert client.login("admin", password)[0] == 302
+    assert client.request("GET", "/services/monitoring/").status == 200  # programs are not led through the sign-in
     end = time.monotonic() + 60
     question = "/services/monitoring/prometheus/api/v1/query?query=" + "sum(up{job!~'dask_.*'})%20==%205"
     while not client.request("GET", question).json()["data"]["result"]:
