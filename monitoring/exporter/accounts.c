@@ -25,7 +25,7 @@ static int by_uid(const void *a, const void *b)
 
 int accounts_parse(const char *text, size_t length, struct accounts *ret, struct err **err)
 {
-        CLEANUP_ACCOUNTS struct accounts accounts = {0};
+        struct accounts accounts = {0};
         json_error_t error;
         const char *user;
         json_t *ids, *tree = json_loadb(text, length, 0, &error);
@@ -43,7 +43,6 @@ int accounts_parse(const char *text, size_t length, struct accounts *ret, struct
         if (accounts.count)
                 qsort(accounts.item, accounts.count, sizeof *accounts.item, by_uid);
         *ret = accounts;
-        accounts = (struct accounts){0};
         return 0;
 }
 

@@ -8,18 +8,20 @@
 #define HEADER_MAX 8192
 #define EOF_LINE   "# EOF\n"
 
-/* What is being copied is always a run of bytes somewhere: a family's header, its name, or the rest of a sample's line.
- */
-enum stage { STAGE_HEADER, STAGE_NAME, STAGE_LINE, STAGE_EOF, STAGE_OVER };
+/* What is being copied is always a run of bytes somewhere: a family's header, its name, the rest of a sample's line, or
+ * what ends it all. */
+enum stage { STAGE_HEADER, STAGE_NAME, STAGE_LINE, STAGE_OVER };
 
 struct scrape {
         bool openmetrics;
         struct source_state *state; /* NULL in tests */
         size_t state_count;
         struct sample_sink *core;
-        const struct sample_sink **sink;
-        size_t sink_count;
-        size_t at_sink, at_block, at_byte;
+        struct part {
+                const struct sample_sink *sink;
+        } * part;
+        size_t part_count;
+        size_t at_part, at_block, at_byte;
         enum stage stage;
         struct buf header; /* of the family that is being written */
         const char *piece; /* what is left of the run */
@@ -55,7 +57,7 @@ static struct scrape *begin(size_t sinks, bool openmetrics)
 {
         struct scrape *scrape = mem_zero(sizeof *scrape);
         scrape->openmetrics = openmetrics;
-        scrape->sink = mem_zero_array(sinks + 1, sizeof *scrape->sink);
+        scrape->part = mem_zero_array(sinks + 1, sizeof *scrape->part);
         scrape->header.max = HEADER_MAX;
         scrape->piece = "";
         return scrape;
@@ -69,10 +71,10 @@ struct scrape *scrape_begin(struct registry *registry, bool openmetrics)
         scrape->state_count = count;
         scrape->core = sink_new(CORE_FAMILIES);
         registry_describe(scrape->state, count, scrape->core);
-        scrape->sink[scrape->sink_count++] = scrape->core;
+        scrape->part[scrape->part_count++].sink = scrape->core;
         for (size_t i = 0; i < count; i++)
                 if (scrape->state[i].samples)
-                        scrape->sink[scrape->sink_count++] = snapshot_sink(scrape->state[i].samples);
+                        scrape->part[scrape->part_count++].sink = snapshot_sink(scrape->state[i].samples);
         return scrape;
 }
 
@@ -83,7 +85,7 @@ struct scrape *scrape_end(struct scrape *scrape)
         source_states_free(scrape->state, scrape->state_count);
         sink_free(scrape->core);
         buf_clear(&scrape->header);
-        free(scrape->sink);
+        free(scrape->part);
         free(scrape);
         return NULL;
 }
@@ -91,8 +93,8 @@ struct scrape *scrape_end(struct scrape *scrape)
 size_t scrape_length(const struct scrape *scrape)
 {
         size_t total = scrape->openmetrics ? strlen(EOF_LINE) : 0;
-        for (size_t s = 0; s < scrape->sink_count; s++) {
-                const struct sample_sink *sink = scrape->sink[s];
+        for (size_t s = 0; s < scrape->part_count; s++) {
+                const struct sample_sink *sink = scrape->part[s].sink;
                 for (size_t b = 0; b < sink->count; b++) {
                         const struct block *block = &sink->block[b];
                         CLEANUP_BUF struct buf buf = BUF_INIT(HEADER_MAX);
@@ -108,8 +110,8 @@ size_t scrape_length(const struct scrape *scrape)
 /* The block the scrape is in, stepping over those without samples; NULL at the end. */
 static const struct block *current(struct scrape *scrape)
 {
-        for (; scrape->at_sink < scrape->sink_count; scrape->at_sink++, scrape->at_block = 0) {
-                const struct sample_sink *sink = scrape->sink[scrape->at_sink];
+        for (; scrape->at_part < scrape->part_count; scrape->at_part++, scrape->at_block = 0) {
+                const struct sample_sink *sink = scrape->part[scrape->at_part].sink;
                 for (; scrape->at_block < sink->count; scrape->at_block++)
                         if (sink->block[scrape->at_block].samples)
                                 return &sink->block[scrape->at_block];
@@ -128,13 +130,13 @@ static void take(struct scrape *scrape, const char *piece, size_t length, enum s
 static bool next(struct scrape *scrape)
 {
         const struct block *block = current(scrape);
-        const char *line = block ? block->text + scrape->at_byte : NULL;
+        if (!block) {
+                bool first = scrape->stage != STAGE_OVER;
+                take(scrape, EOF_LINE, first && scrape->openmetrics ? strlen(EOF_LINE) : 0, STAGE_OVER);
+                return first;
+        }
         switch (scrape->stage) {
         case STAGE_HEADER:
-                if (!block) {
-                        scrape->stage = STAGE_EOF;
-                        return next(scrape);
-                }
                 buf_clear(&scrape->header);
                 header(&scrape->header, block->family, scrape->openmetrics);
                 scrape->at_byte = 0;
@@ -145,6 +147,7 @@ static bool next(struct scrape *scrape)
                 take(scrape, block->family->name, scrape->name_length, STAGE_LINE);
                 return true;
         case STAGE_LINE: {
+                const char *line = block->text + scrape->at_byte;
                 const char *end = memchr(line, '\n', block->length - scrape->at_byte);
                 size_t length = (size_t)(end - line) + 1;
                 scrape->at_byte += length;
@@ -154,9 +157,6 @@ static bool next(struct scrape *scrape)
                         scrape->at_block++;
                 return true;
         }
-        case STAGE_EOF:
-                take(scrape, EOF_LINE, scrape->openmetrics ? strlen(EOF_LINE) : 0, STAGE_OVER);
-                return true;
         case STAGE_OVER:
                 break;
         }
@@ -181,7 +181,7 @@ size_t scrape_read(struct scrape *scrape, char *out, size_t max)
 char *scrape_text(const struct sample_sink *sink, bool openmetrics)
 {
         struct scrape *scrape = begin(1, openmetrics);
-        scrape->sink[scrape->sink_count++] = sink;
+        scrape->part[scrape->part_count++].sink = sink;
         size_t length = scrape_length(scrape);
         char *text = mem_zero(length + 1);
         length = scrape_read(scrape, text, length + 1);
