@@ -1,7 +1,9 @@
 """The cluster watched by a real Prometheus: what is collected, and who may see it."""
 
 import json
+import os
 import re
+import signal
 import ssl
 import subprocess
 import time
@@ -323,6 +325,18 @@ def test_the_page_only_reads_and_leads_nowhere_else(admin: HubClient) -> None:
         answer = admin.request("GET", PAGE + path, follow=False)
         assert "evil" not in (answer.headers["Location"] or ""), path
         assert answer.status in (403, 404) or answer.headers["Location"] == PAGE, (path, answer.status)
+
+
+def test_the_page_says_when_prometheus_does_not_answer(cluster: Cluster, admin: HubClient) -> None:
+    (pid,) = [int(pid) for pid, line in running(cluster).items() if line.startswith("/usr/bin/prometheus --config")]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for path in ("", "prometheus/graph"):
+            answer = admin.request("GET", PAGE + path)
+            assert answer.status == 503 and "Prometheus does not answer" in answer.text, (path, answer.status)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert admin.request("GET", PAGE).status == 200
 
 
 # ---- a changed form

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated
 from tornado import web
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders
 
 HERE = Path(__file__).resolve().parent
@@ -94,14 +94,15 @@ class Prometheus:
             request_timeout=ANSWER_SECONDS,
             **options,
         )
-        return await AsyncHTTPClient().fetch(request, raise_error=False)
+        try:
+            return await AsyncHTTPClient().fetch(request, raise_error=False)
+        except (OSError, HTTPClientError) as error:  # it is not there, or does not answer in time
+            raise web.HTTPError(503) from error
 
     async def is_classic(self) -> bool:
         """Debian's Prometheus has pages of its own instead of upstream's; links in alerts lead to upstream's addresses."""
         if self._classic is None:
             response = await self.fetch("")
-            if response.code == 599:
-                raise web.HTTPError(503)
             self._classic = "/classic/" in response.headers.get("Location", "")
         return self._classic
 
@@ -237,8 +238,6 @@ class Forward(Guarded):
             decompress_response=False,
             **options,
         )
-        if response.code == 599:
-            raise web.HTTPError(503)
         self.set_status(response.code)
         for name in FROM_PROMETHEUS:
             if name in response.headers:
