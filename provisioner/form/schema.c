@@ -45,6 +45,19 @@ static void list_schema(json_t *s, const struct form_field *field, json_t *items
         set(s, "items", items);
 }
 
+/* Labels or annotations, by any names. */
+static void map_schema(json_t *s, const struct form_field *field)
+{
+        bool labels = field->type == FORM_LABELS;
+        json_t *value = json_pack("{s:s, s:i}", "type", "string", "maxLength", labels ? 63 : 4000);
+        if (labels)
+                set(value, "pattern", json_string(VALUE_PATTERN));
+        set(s, "type", json_string("object"));
+        set(s, "maxProperties", json_integer((json_int_t)field->max));
+        set(s, "propertyNames", json_pack("{s:s}", "pattern", KEY_PATTERN));
+        set(s, "additionalProperties", value);
+}
+
 static json_t *object_schema(const char *prefix, bool optional);
 
 static void type_schema(json_t *s, const struct form_field *field)
@@ -118,13 +131,7 @@ static void type_schema(json_t *s, const struct form_field *field)
                 return;
         case FORM_LABELS:
         case FORM_NOTES:
-                part = json_pack("{s:s, s:i}", "type", "string", "maxLength", field->type == FORM_LABELS ? 63 : 4000);
-                if (field->type == FORM_LABELS)
-                        set(part, "pattern", json_string(VALUE_PATTERN));
-                set(s, "type", json_string("object"));
-                set(s, "maxProperties", json_integer((json_int_t)field->max));
-                set(s, "propertyNames", json_pack("{s:s}", "pattern", KEY_PATTERN));
-                set(s, "additionalProperties", part);
+                map_schema(s, field);
                 return;
         case FORM_GROUP:
                 return;
