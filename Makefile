@@ -22,11 +22,13 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 # ---- what is built from what --------------------------------------------------------------------------------------
 # The order is the order of the layers: each may include itself and those before it (tests/lint/layers.sh).
 LAYERS   := base tree form role journal plan client kind engine access cli
+# Beside them: what watches a cluster, of base, tree, journal and client only.
+EXPORTER := $(BUILD)/libexporter.a $(BUILD)/libjournal.a $(BUILD)/libclient.a $(BUILD)/libtree.a $(BUILD)/libbase.a
 HELPERS  := caas-home caas-sandbox
 PACKAGES := jansson yaml-0.1 libcurl libcrypto sqlite3
 LIBS     := -ljansson -lyaml -lcurl -lldap -llber -lcrypto -lsqlite3 -lpthread -lm
 
-CPPFLAGS += -D_GNU_SOURCE -Iprovisioner
+CPPFLAGS += -D_GNU_SOURCE -Iprovisioner -Imonitoring
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 HARDEN   := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 CFLAGS   ?= -O2 -g
@@ -37,7 +39,7 @@ sources   = $(shell find provisioner/$(1) -name '*.c' 2>/dev/null)
 objects   = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBRARIES := $(foreach l,$(LAYERS),$(BUILD)/lib$(l).a)
 LINK      := $(foreach l,$(LAYERS),$(BUILD)/lib$(l).a)
-PROGRAMS  := $(BUILD)/caas $(HELPERS:%=$(BUILD)/%)
+PROGRAMS  := $(BUILD)/caas $(HELPERS:%=$(BUILD)/%) $(BUILD)/caas-exporter
 UNIT_SRC  := $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
 FUZZ      := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -82,6 +84,15 @@ $(BUILD)/caas: $(BUILD)/$(MAIN:.c=.o) $(LIBRARIES)
 $(HELPERS:%=$(BUILD)/%): $(BUILD)/caas-%: $(BUILD)/provisioner/helper/caas_%.o $(BUILD)/libbase.a $(BUILD)/libclient.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/libclient.a $(BUILD)/libbase.a $(LIBS)
 
+EXPORTER_MAIN := monitoring/exporter/main.c
+$(BUILD)/libexporter.a: $(filter-out $(BUILD)/$(EXPORTER_MAIN:.c=.o),$(call objects,$(wildcard monitoring/exporter/*.c)))
+	$(Q)rm -f $@; ar rcsD $@ $^
+$(BUILD)/monitoring/exporter/version.o: $(BUILD)/version.stamp
+$(BUILD)/monitoring/exporter/version.o: CPPFLAGS += -DCAAS_VERSION='"$(VERSION)"'
+
+$(BUILD)/caas-exporter: $(BUILD)/$(EXPORTER_MAIN:.c=.o) $(EXPORTER)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(EXPORTER) -Wl,--end-group $(LIBS) -lssl -lmicrohttpd
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # ---- tests --------------------------------------------------------------------------------------------------------
@@ -89,15 +100,27 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARIES)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(LINK) -Wl,--end-group $(LIBS) -lssl -lcmocka
 
+$(BUILD)/unit/exporter/%: $(BUILD)/tests/unit/exporter/%.o $(LIBRARIES) $(EXPORTER)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(BUILD)/libexporter.a $(LINK) -Wl,--end-group $(LIBS) -lssl -lmicrohttpd -lcmocka
+
 unit: $(UNIT) $(PROGRAMS) ## unit tests and fixture cases (SAN=1: under the sanitizers)
 	@BUILD=$(BUILD) bash tests/lib/unit.sh $(UNIT)
 
 FUZZ_CFLAGS := -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 FUZZ_SRC    := $(foreach l,base tree form,$(call sources,$(l)))
 FUZZ_SRC    += $(addprefix provisioner/client/kube/,kubeconfig.c kubeconfig_entry.c kubeconfig_user.c base64.c lines.c websocket.c)
+FUZZ_SRC    += provisioner/access/metrics.c
+# What the exporter is answered: its sources that ask over HTTP.
+FUZZ_ANSWERS := $(addprefix monitoring/exporter/,api.c dask.c sink.c source_hub.c source_gateway.c) $(wildcard provisioner/client/http/*.c)
+$(BUILD)/fuzz/fuzz_answers: $(FUZZ_ANSWERS)
+$(BUILD)/fuzz/fuzz_answers: FUZZ_MORE = $(FUZZ_ANSWERS)
+FUZZ_EXPORTER := $(addprefix monitoring/exporter/,accounts.c address.c config.c groups.c registry.c request.c sink.c version.c write.c) $(wildcard provisioner/client/cgroup/*.c)
+$(BUILD)/fuzz/fuzz_exporter: $(FUZZ_EXPORTER)
+$(BUILD)/fuzz/fuzz_exporter: FUZZ_MORE = $(FUZZ_EXPORTER)
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC)
 	@mkdir -p $(@D)
-	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRC) -ljansson -lyaml -lcrypto -lpthread
+	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRC) $(FUZZ_MORE) -ljansson -lyaml -lcrypto -lpthread
 
 fuzz: $(FUZZ) ## fuzz smoke: FUZZ_SECONDS (20) for each target
 	@BUILD=$(BUILD) bash tests/lib/fuzz.sh $(FUZZ)
@@ -144,8 +167,11 @@ install: all ## into DESTDIR and prefix
 	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/libexec/caas $(DESTDIR)$(prefix)/share/caas \
 		$(DESTDIR)$(prefix)/share/man/man1 $(DESTDIR)$(prefix)/share/bash-completion/completions
 	install -m 0755 $(BUILD)/caas $(DESTDIR)$(prefix)/bin/caas
-	install -m 0755 $(HELPERS:%=$(BUILD)/%) $(DESTDIR)$(prefix)/libexec/caas/
+	install -m 0755 $(HELPERS:%=$(BUILD)/%) $(BUILD)/caas-exporter $(DESTDIR)$(prefix)/libexec/caas/
 	cp -R roles templates $(DESTDIR)$(prefix)/share/caas/
+	install -d $(DESTDIR)$(prefix)/share/caas/monitoring/alerts $(DESTDIR)$(prefix)/share/caas/monitoring/dashboards
+	install -m 0644 monitoring/alerts/*.yaml $(DESTDIR)$(prefix)/share/caas/monitoring/alerts/
+	install -m 0644 monitoring/dashboards/*.json $(DESTDIR)$(prefix)/share/caas/monitoring/dashboards/
 	find $(DESTDIR)$(prefix)/share/caas -name __pycache__ -prune -exec rm -rf {} +
 	install -m 0644 docs/caas.1 $(DESTDIR)$(prefix)/share/man/man1/caas.1
 	$(BUILD)/caas completion bash > $(DESTDIR)$(prefix)/share/bash-completion/completions/caas

@@ -34,6 +34,7 @@ stage "unit, the gateway's Python" counted bash tests/lib/pytest.sh gateway
 stage "unit, the gateway's Python on Kubernetes" counted bash tests/lib/pytest.sh gateway_kubernetes
 stage "unit, the notebook's Python" counted bash tests/lib/pytest.sh notebook
 stage "unit, the directory's Python" counted bash tests/lib/pytest.sh identity
+stage "unit, dashboards and alerts" counted bash tests/lib/pytest.sh monitoring
 stage "fuzz" counted make --no-print-directory -j2 fuzz
 stage "test bed" counted make --no-print-directory testbed-check
 stage "integration" counted make --no-print-directory -j2 integration

@@ -52,6 +52,6 @@ extern const struct option global_options[];        /* known to all */
 
 extern const struct command cmd_new, cmd_check, cmd_plan, cmd_apply, cmd_status, cmd_list, cmd_destroy, cmd_adopt,
         cmd_grant, cmd_revoke, cmd_users, cmd_user_add, cmd_user_passwd, cmd_user_remove, cmd_password, cmd_history,
-        cmd_logs, cmd_test, cmd_schema, cmd_version, cmd_completion, cmd_help;
+        cmd_logs, cmd_top, cmd_test, cmd_schema, cmd_version, cmd_completion, cmd_help;
 
 #endif

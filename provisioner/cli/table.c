@@ -7,6 +7,7 @@ const struct command *const command_table[] = {
         &cmd_plan,
         &cmd_apply,
         &cmd_status,
+        &cmd_top,
         &cmd_list,
         &cmd_destroy,
         &cmd_adopt,

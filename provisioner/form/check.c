@@ -387,14 +387,16 @@ static void drop_others(json_t *form)
                 const struct form_field *field = &form_table[i];
                 size_t index;
                 json_t *item;
-                if (!form_of_other_target(field, target) || !form_in_items(field))
+                if (!form_of_other_target(field, target))
+                        continue;
+                if (form_is_block(field))
+                        json_object_del(form, field->path);
+                if (!form_in_items(field))
                         continue;
                 CLEANUP_FREE char *path = str_copy_n(field->path, strcspn(field->path, "["));
                 json_array_foreach (tree_get(form, path), index, item)
                         json_object_del(item, form_leaf(field));
         }
-        if (!str_is(target, "kubernetes"))
-                json_object_del(form, "kubernetes");
 }
 
 /* ---- the whole ---- */

@@ -141,16 +141,17 @@ static void gpu_rule(struct tree *tree, const struct form_values *values, struct
         }
 }
 
-/* All of the block, in one finding. */
-static void block_rule(struct tree *tree, const char *target, const struct form_values *values, struct diags *diags)
+/* All of a block that another target has, in one finding. */
+static void block_rule(struct tree *tree, const struct form_field *field, const char *target,
+        const struct form_values *values, struct diags *diags)
 {
-        const json_t *block = tree_get(tree_root(tree), "kubernetes");
+        const json_t *block = tree_get(tree_root(tree), field->path);
         int line, column;
         if (!block || json_is_null(block))
                 return;
-        tree_key_place(tree, "kubernetes", &line, &column);
-        diags_add(diags, line, column, "kubernetes: only used with target: kubernetes, and target is %s%s", target,
-                form_is_given(values, "target") ? "" : " here by default");
+        tree_key_place(tree, field->path, &line, &column);
+        diags_add(diags, line, column, "%s: only used with target: %s, and target is %s%s", field->path,
+                field->when_value, target, form_is_given(values, "target") ? "" : " here by default");
 }
 
 void form_rules_kube(struct tree *tree, const struct form_values *values, struct diags *diags)
@@ -161,9 +162,11 @@ void form_rules_kube(struct tree *tree, const struct form_values *values, struct
         for (size_t i = 0; i < form_table_count; i++)
                 if (form_in_items(&form_table[i]) && str_is(form_table[i].when, "target"))
                         item_rule(tree, &form_table[i], target, diags);
+        for (size_t i = 0; i < form_table_count; i++)
+                if (form_is_block(&form_table[i]) && form_of_other_target(&form_table[i], target))
+                        block_rule(tree, &form_table[i], target, values, diags);
         tls_rule(tree, values, target, diags);
         if (!str_is(target, "kubernetes")) {
-                block_rule(tree, target, values, diags);
                 gpu_rule(tree, values, diags);
                 return;
         }

@@ -45,12 +45,28 @@ static void list_schema(json_t *s, const struct form_field *field, json_t *items
         set(s, "items", items);
 }
 
+/* Labels or annotations, by any names. */
+static void map_schema(json_t *s, const struct form_field *field)
+{
+        bool labels = field->type == FORM_LABELS;
+        json_t *value = json_pack("{s:s, s:i}", "type", "string", "maxLength", labels ? 63 : 4000);
+        if (labels)
+                set(value, "pattern", json_string(VALUE_PATTERN));
+        set(s, "type", json_string("object"));
+        set(s, "maxProperties", json_integer((json_int_t)field->max));
+        set(s, "propertyNames", json_pack("{s:s}", "pattern", KEY_PATTERN));
+        set(s, "additionalProperties", value);
+}
+
 static json_t *object_schema(const char *prefix, bool optional);
 
 static void type_schema(json_t *s, const struct form_field *field)
 {
         json_t *part;
         switch (field->type) {
+        case FORM_SWITCH:
+                set(s, "type", json_string("boolean"));
+                return;
         case FORM_NUMBER:
         case FORM_WHOLE:
                 set(s, "type", json_string(field->type == FORM_WHOLE ? "integer" : "number"));
@@ -115,13 +131,7 @@ static void type_schema(json_t *s, const struct form_field *field)
                 return;
         case FORM_LABELS:
         case FORM_NOTES:
-                part = json_pack("{s:s, s:i}", "type", "string", "maxLength", field->type == FORM_LABELS ? 63 : 4000);
-                if (field->type == FORM_LABELS)
-                        set(part, "pattern", json_string(VALUE_PATTERN));
-                set(s, "type", json_string("object"));
-                set(s, "maxProperties", json_integer((json_int_t)field->max));
-                set(s, "propertyNames", json_pack("{s:s}", "pattern", KEY_PATTERN));
-                set(s, "additionalProperties", part);
+                map_schema(s, field);
                 return;
         case FORM_GROUP:
                 return;
@@ -189,10 +199,12 @@ static void mode_rules(json_t *object, const char *prefix)
                         set(none, form_leaf(field), json_false());
                 }
                 const char *leaf = first->when + strlen(prefix);
-                /* Not given counts as another mode, unless the default depends on what a schema does not know. */
-                bool known = form_table[form_find(first->when)].standard != NULL;
-                json_t *other = known ? json_pack("{s:o}", "not", given_mode(leaf, first->when_value, true))
-                                      : given_mode(leaf, first->when_value, false);
+                /* Not given counts as the default, unless that depends on what a schema does not know. */
+                const char *standard = form_table[form_find(first->when)].standard;
+                CLEANUP_FREE char *value = str_format("\"%s\"", first->when_value);
+                json_t *other = standard && !str_is(standard, value)
+                                        ? json_pack("{s:o}", "not", given_mode(leaf, first->when_value, true))
+                                        : given_mode(leaf, first->when_value, false);
                 json_array_append_new(
                         rules, json_pack("{s:o, s:{s:o}}", "if", given_mode(leaf, first->when_value, true), "then",
                                        "required", required));

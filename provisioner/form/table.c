@@ -157,6 +157,19 @@ const struct form_field form_table[] = {
          .description = "The image of its notebooks and Dask workers: with jupyterhub-singleuser, jupyterlab, dask and "
                         "dask-gateway, as the images of Pangeo have them."},
 
+        {"monitoring", FORM_GROUP, .when = "target", .when_value = "host",
+         .description = "Prometheus, with the metrics of the cluster and of its users; its pages are for admins."},
+        {"monitoring.enabled", FORM_SWITCH, .standard = "true", .description = "Whether it is installed."},
+        {"monitoring.retention_days", FORM_WHOLE, 1, 3650, .unit = "days", .standard = "30",
+         .description = "Metrics are kept for so long, if there is room; they go with the cluster."},
+        {"monitoring.retention_gb", FORM_WHOLE, 1, 10000, .unit = "GB", .standard = "10",
+         .description = "What they may take of the disk; the oldest go first."},
+        {"monitoring.remote_write", FORM_GROUP, .description = "Another server that is sent every metric as well."},
+        {"monitoring.remote_write.url", FORM_URL, .standard_words = "none", .example = "\"https://metrics.example.org/api/v1/write\"",
+         .description = "Where it takes them, by Prometheus' remote write."},
+        {"monitoring.remote_write.token_file", FORM_PATH, .example = "\"metrics-token\"",
+         .description = "A file with the token that it wants (Authorization: Bearer), mode 0600."},
+
         {"kubernetes", FORM_GROUP, .when = "target", .when_value = "kubernetes",
          .description = "The Kubernetes cluster, and what of it is used."},
         {"kubernetes.kubeconfig", FORM_PATH, .standard_words = "$KUBECONFIG, ~/.kube/config, or the Pod's own account",
@@ -259,11 +272,20 @@ const struct form_field *form_condition(const struct form_field *field)
         return NULL;
 }
 
+bool form_is_block(const struct form_field *field)
+{
+        return field->type == FORM_GROUP && str_is(field->when, "target");
+}
+
 bool form_of_other_target(const struct form_field *field, const char *target)
 {
         const struct form_field *own = str_is(field->when, "target") ? field : NULL;
-        if (!own && strncmp(field->path, "kubernetes.", strlen("kubernetes.")) == 0)
-                own = &form_table[form_find("kubernetes")];
+        for (size_t i = 0; i < form_table_count && !own; i++) {
+                size_t length = strlen(form_table[i].path);
+                if (form_is_block(&form_table[i]) && strncmp(field->path, form_table[i].path, length) == 0 &&
+                        field->path[length] == '.')
+                        own = &form_table[i];
+        }
         return own && !str_is(own->when_value, target);
 }
 
@@ -296,6 +318,8 @@ char *form_allowed(const struct form_field *field)
                 return str_format("a list of at most %d mappings", max);
         case FORM_NAMES:
                 return str_format("a list of at most %d names", max);
+        case FORM_SWITCH:
+                return str_copy("true or false");
         case FORM_NUMBER:
         case FORM_WHOLE:
                 return str_format("a %s from %g to %.10g%s%s", field->type == FORM_WHOLE ? "whole number" : "number",

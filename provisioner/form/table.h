@@ -11,6 +11,7 @@ enum form_type {
         FORM_GROUP,   /* a mapping; its members are rows of their own */
         FORM_ITEMS,   /* a list of mappings; their members are rows "list[].member" */
         FORM_NAMES,   /* a list of user or group names */
+        FORM_SWITCH,  /* true or false */
         FORM_NUMBER,  /* min to max */
         FORM_WHOLE,   /* min to max */
         FORM_CHOICE,  /* one of values */
@@ -71,6 +72,9 @@ bool form_in_items(const struct form_field *field);
 /* The row whose `when` decides whether this field is used: its own, or the nearest group's that has one; NULL = always.
  */
 const struct form_field *form_condition(const struct form_field *field);
+
+/* Is it the group of all that only one target has ("kubernetes")? */
+bool form_is_block(const struct form_field *field);
 
 /* Is the field one of targets other than this? ("lock" of an environment is one of the host alone.) */
 bool form_of_other_target(const struct form_field *field, const char *target);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -373,8 +374,25 @@ static int check_text(const struct form_field *field, const char *text, json_t *
         return 0;
 }
 
+static int check_switch(const json_t *value, json_t **ret, char **ret_hint)
+{
+        static const char *const meant[] = {"yes", "no", "on", "off", "true", "false", NULL};
+        if (json_is_boolean(value)) {
+                *ret = json_incref((json_t *)value);
+                return 0;
+        }
+        for (const char *const *word = meant; *word; word++)
+                if (json_is_string(value) && strcasecmp(*word, json_string_value(value)) == 0)
+                        *ret_hint = str_format("write %s, without quotes",
+                                strchr("yY", **word) || str_is(*word, "on") || str_is(*word, "true") ? "true"
+                                                                                                     : "false");
+        return -1;
+}
+
 int form_type_check(const struct form_field *field, const json_t *value, json_t **ret, char **ret_hint)
 {
+        if (field->type == FORM_SWITCH)
+                return check_switch(value, ret, ret_hint);
         if (field->type == FORM_NUMBER || field->type == FORM_WHOLE)
                 return check_number(field, value, ret, ret_hint);
         if (field->type == FORM_LABELS || field->type == FORM_NOTES)
@@ -416,6 +434,7 @@ int form_type_check(const struct form_field *field, const json_t *value, json_t 
         case FORM_GROUP:
         case FORM_ITEMS:
         case FORM_NAMES:
+        case FORM_SWITCH:
         case FORM_NUMBER:
         case FORM_WHOLE:
                 break;

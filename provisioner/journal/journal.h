@@ -56,6 +56,11 @@ int journal_runs_close_dead(struct journal *journal, const char *cluster, int64_
 #define JOURNAL_RUNS_KEPT 200
 int journal_history(struct journal *journal, const char *cluster, int limit, json_t **ret_array, struct err **err);
 
+/* The last run of each command that has ended, by command: {"command", "began", "ended", "outcome"}. Reads the file
+ * `path` (the journal itself, not its folder) without opening it for writing and without making a writer wait; needs no
+ * struct journal. -ERR_NOT_FOUND, -ERR_BUSY (ask again), -ERR_CORRUPT and others. */
+int journal_last_runs(const char *path, const char *cluster, json_t **ret_array, struct err **err);
+
 /* Intent: committed before the kind is called. Writes the step and marks the resource row (made if need be) incomplete,
  * with the spec that is about to be applied; the last complete spec and state stay readable as long as it is
  * incomplete. The action "remove" wants no new spec: the row is only marked. -ERR_INVALID: no such run, or cluster not

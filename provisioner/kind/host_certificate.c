@@ -1,5 +1,6 @@
-/* host.certificate: a CA of our own, or a server's certificate that it signed. Both are made here, with EC P-256 keys,
- * and made anew when under a third of their life is left, when names change or when the CA is another one. */
+/* host.certificate: a CA of our own, or a certificate that it signed: a server's, or a client's, by which a server
+ * knows it. All are made here, with EC P-256 keys, and made anew when under a third of their life is left, when names
+ * change or when the CA is another one. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,11 @@ static bool is_ca(const json_t *spec)
         return str_is(spec_text(spec, "type", ""), "ca");
 }
 
+static bool is_client(const json_t *spec)
+{
+        return str_is(spec_text(spec, "type", ""), "client");
+}
+
 static int check(const json_t *spec, struct err **err)
 {
         int r = spec_check(spec, fields, err);
@@ -46,10 +52,10 @@ static int check(const json_t *spec, struct err **err)
         const json_t *type = json_object_get(spec, "type");
         if (spec_is_open(type))
                 return 0;
-        if (!is_ca(spec) && !str_is(spec_text(spec, "type", ""), "server"))
-                return err_set(err, ERR_INVALID, "type: \"ca\" or \"server\" is wanted");
+        if (!is_ca(spec) && !is_client(spec) && !str_is(spec_text(spec, "type", ""), "server"))
+                return err_set(err, ERR_INVALID, "type: \"ca\", \"server\" or \"client\" is wanted");
         if (!is_ca(spec) && (!json_object_get(spec, "ca_certificate") || !json_object_get(spec, "ca_key")))
-                return err_set(err, ERR_INVALID, "a server's certificate needs ca_certificate and ca_key");
+                return err_set(err, ERR_INVALID, "a certificate of no CA needs ca_certificate and ca_key");
         return 0;
 }
 
@@ -155,10 +161,12 @@ static int issue(struct kind_ctx *ctx, const struct resource *r, const struct pa
         char **ret_key, struct err **err)
 {
         CLEANUP_TEXTS char **names = spec_texts(r->spec, "names");
-        CLEANUP_FREE char *fallback = str_format("%s %s", ctx->cluster, is_ca(r->spec) ? "CA" : "server");
+        CLEANUP_FREE char *fallback =
+                str_format("%s %s", ctx->cluster, is_ca(r->spec) ? "CA" : spec_text(r->spec, "type", "server"));
         struct tls_request request = {
                 .name = spec_text(r->spec, "name", names && names[0] ? names[0] : fallback),
                 .names = (const char *const *)names,
+                .client = is_client(r->spec),
                 .days = (int)spec_whole(r->spec, "days", is_ca(r->spec) ? CA_DAYS : SERVER_DAYS),
                 .now = now_of(ctx),
                 .ca_certificate = ca->certificate,

@@ -1,12 +1,18 @@
 /* host.package: Debian packages. What is missing is installed, nothing is ever removed.
  *
  * A package must not start its own service: it would take our ports, and at the next boot again. So for the time of the
- * installation services are not started (policy-rc.d, Debian's own way), and units that newly installed packages have
- * enabled are disabled. What was installed before stays as its owner wants it. */
+ * installation services are not started (policy-rc.d, Debian's own way), and units and init scripts that newly
+ * installed packages have enabled are disabled. What was installed before stays as its owner wants it.
+ *
+ * `mask` names units of packages that would listen on every address. Those of a package that is not there yet are
+ * masked before it is, and until it is disabled: also where this run is cut off in between, or where somebody's
+ * policy-rc.d allows what ours does not, such a service never starts. */
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -26,8 +32,14 @@
 #define APT_MS      (30 * 60 * 1000)
 #define ARGS_MAX    128
 #define UNIT_FOLDER "/lib/systemd/system/"
+#define MASKS       "/etc/systemd/system"
+#define INIT_FOLDER "/etc/init.d/"
 
-static const struct spec_field fields[] = {{"packages", SPEC_TEXTS, true}, {NULL, SPEC_ANY, false}};
+static const struct spec_field fields[] = {
+        {"packages", SPEC_TEXTS, true},
+        {"mask", SPEC_TEXTS, false},
+        {NULL, SPEC_ANY, false},
+};
 
 static int check(const json_t *spec, struct err **err)
 {
@@ -42,6 +54,11 @@ static int check(const json_t *spec, struct err **err)
                         (!*name || *name == '-' ||
                                 strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789+.-") != strlen(name)))
                         return err_set(err, ERR_INVALID, "\"%s\" is no name of a package", name);
+        }
+        json_array_foreach (json_object_get(spec, "mask"), i, item) {
+                const char *name = json_string_value(item);
+                if (name && !spec_is_open(item) && (strchr(name, '/') || !str_ends(name, ".service")))
+                        return err_set(err, ERR_INVALID, "\"%s\" is no name of a service's unit", name);
         }
         return 0;
 }
@@ -133,10 +150,13 @@ static void show(void *data, const char *line)
 
 static int apt(struct kind_ctx *ctx, const char *const *words, struct err **err)
 {
-        const char *argv[ARGS_MAX + 8] = {
-                "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"};
+        /* Configuration that somebody has written where a package would put its own stays. */
+        static const char *const options[] = {"apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o",
+                "Dpkg::Use-Pty=0", "-o", "DPkg::Options::=--force-confdef", "-o", "DPkg::Options::=--force-confold"};
+        const char *argv[ARGS_MAX + sizeof options / sizeof *options + 1] = {NULL};
+        memcpy(argv, options, sizeof options);
         for (size_t i = 0; i < ARGS_MAX && words[i]; i++)
-                argv[7 + i] = words[i];
+                argv[sizeof options / sizeof *options + i] = words[i];
         const char *env[] = {"DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", NULL};
         struct proc_spec spec = {.argv = argv,
                 .env = env,
@@ -197,25 +217,85 @@ static int hold_services(bool *ret_held, struct err **err)
         return file_write_atomic(POLICY, POLICY_TEXT, strlen(POLICY_TEXT), 0755, (uid_t)-1, (gid_t)-1, err);
 }
 
-/* Disables the unit a line of a package's list names, if it is one and not a template. */
-static void disable_unit(struct kind_ctx *ctx, const char *file)
+static bool is_mask(const char *path)
 {
-        const char *folder = strstr(file, UNIT_FOLDER);
-        const char *unit = folder ? folder + strlen(UNIT_FOLDER) : NULL;
-        if (!unit || strchr(unit, '/') || strchr(unit, '@') || !str_ends(unit, ".service"))
-                return;
-        const char *argv[] = {"systemctl", "disable", "--now", "--quiet", unit, NULL};
+        char target[sizeof "/dev/null"];
+        ssize_t length = readlink(path, target, sizeof target);
+        return length == sizeof target - 1 && memcmp(target, "/dev/null", sizeof target - 1) == 0;
+}
+
+/* Does a package have a unit of this name here? */
+static bool is_installed(const char *unit)
+{
+        CLEANUP_FREE char *merged = str_format("/usr%s%s", UNIT_FOLDER, unit);
+        return file_exists(merged) || file_exists(merged + strlen("/usr"));
+}
+
+/* A mask is a link like systemd's own, made by hand: it shall be there before the unit is, and also where systemd is
+ * not PID 1, or not yet. What is there already is its owner's. ret_ours: which were masked here. */
+static int mask_units(const json_t *spec, json_t *ret_ours, struct err **err)
+{
+        size_t i;
+        json_t *item;
+        json_array_foreach (json_object_get(spec, "mask"), i, item) {
+                CLEANUP_FREE char *path = file_join(MASKS, json_string_value(item));
+                if (is_installed(json_string_value(item)))
+                        continue;
+                int result = file_make_dirs(MASKS, 0755, err);
+                if (result < 0)
+                        return result;
+                if (symlink("/dev/null", path) == 0)
+                        json_array_append(ret_ours, item);
+                else if (errno != EEXIST)
+                        return err_set_errno(err, errno, "cannot mask %s", json_string_value(item));
+        }
+        return 0;
+}
+
+/* disabled: those whose package is there have been. Otherwise their masks stay. */
+static void unmask_units(const json_t *ours, bool disabled)
+{
+        size_t i;
+        json_t *item;
+        json_array_foreach ((json_t *)ours, i, item) {
+                CLEANUP_FREE char *path = file_join(MASKS, json_string_value(item));
+                if ((disabled || !is_installed(json_string_value(item))) && is_mask(path))
+                        unlink(path);
+        }
+}
+
+static void run_quietly(struct kind_ctx *ctx, const char *const *argv)
+{
         struct proc_spec spec = {.argv = argv, .timeout_ms = 60000, .cancel = ctx->cancel, .new_session = true};
         CLEANUP_PROC struct proc_result result = {0};
         proc_run(&spec, &result, NULL); /* one that cannot be disabled was not enabled */
+}
+
+/* One of the same name that somebody has written stands above the package's, and goes on as it is. */
+static bool is_administrators(const char *unit)
+{
+        CLEANUP_FREE char *path = file_join(MASKS, unit);
+        CLEANUP_FREE char *local = file_join("/usr/local/lib/systemd/system", unit);
+        return (file_exists(path) && !is_mask(path)) || file_exists(local);
+}
+
+/* Disables the unit or the init script a line of a package's list names, if it is one and not a template. */
+static void disable_service(struct kind_ctx *ctx, const char *file, bool systemd)
+{
+        const char *folder = strstr(file, UNIT_FOLDER);
+        const char *unit = folder ? folder + strlen(UNIT_FOLDER) : NULL;
+        if (systemd && unit && !strchr(unit, '/') && !strchr(unit, '@') && str_ends(unit, ".service") &&
+                !is_administrators(unit))
+                run_quietly(ctx, (const char *[]){"systemctl", "disable", "--now", "--quiet", unit, NULL});
+        if (!systemd && str_starts(file, INIT_FOLDER))
+                run_quietly(ctx, (const char *[]){"update-rc.d", file + strlen(INIT_FOLDER), "disable", NULL});
 }
 
 static void disable_services(struct kind_ctx *ctx, const json_t *packages)
 {
         size_t i;
         json_t *item;
-        if (service_driver() != &service_systemd)
-                return;
+        bool systemd = service_driver() == &service_systemd;
         json_array_foreach ((json_t *)packages, i, item) {
                 CLEANUP_FREE char *path = str_format("/var/lib/dpkg/info/%s.list", json_string_value(item));
                 CLEANUP_FREE char *text = NULL;
@@ -223,8 +303,29 @@ static void disable_services(struct kind_ctx *ctx, const json_t *packages)
                         continue;
                 char *rest = NULL;
                 for (char *file = strtok_r(text, "\n", &rest); file; file = strtok_r(NULL, "\n", &rest))
-                        disable_unit(ctx, file);
+                        disable_service(ctx, file, systemd);
         }
+}
+
+/* Installs what is missing, so that nothing of it runs, now or after the next boot. */
+static int install_quietly(struct kind_ctx *ctx, const json_t *spec, const json_t *missing, struct err **err)
+{
+        json_auto_t *masked = json_array();
+        bool held = false;
+        int result = mask_units(spec, masked, err);
+        if (result == 0)
+                result = hold_services(&held, err);
+        if (result < 0)
+                return result;
+        result = update_and_install(ctx, missing, err);
+        if (result == 0)
+                disable_services(ctx, missing);
+        unmask_units(masked, result == 0);
+        if (held) {
+                int removed = file_remove(POLICY, result < 0 ? NULL : err);
+                result = result < 0 ? result : removed;
+        }
+        return result;
 }
 
 static int apply(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, const json_t *state,
@@ -237,18 +338,7 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
                 result = file_remove(POLICY, err); /* of a run that was cut off */
         if (result < 0 || json_array_size(missing) == 0)
                 return result;
-        bool held = false;
-        result = hold_services(&held, err);
-        if (result < 0)
-                return result;
-        result = update_and_install(ctx, missing, err);
-        if (result == 0)
-                disable_services(ctx, missing);
-        if (held) {
-                int removed = file_remove(POLICY, result < 0 ? NULL : err);
-                result = result < 0 ? result : removed;
-        }
-        return result;
+        return install_quietly(ctx, r->spec, missing, err);
 }
 
 extern const struct kind kind_host_package;

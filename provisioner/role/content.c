@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -247,6 +248,36 @@ static int take_yaml(
         return r;
 }
 
+/* ---- shared ---- */
+
+/* "monitoring/alerts/" and a pattern: the files of a folder beside roles/ whose names are like that, without what is in
+ * folders below it. It may not be there at all: then there are none. */
+static int take_shared(
+        struct scope *scope, const struct role_text *role, const char *name, json_t **ret, struct err **err)
+{
+        (void)role;
+        const char *pattern = strrchr(name, '/');
+        if (!pattern || pattern == name)
+                return err_set(err, ERR_INVALID, "shared is FOLDER/PATTERN, not %s", *name ? name : "an empty name");
+        CLEANUP_FREE char *relative = str_copy_n(name, (size_t)(pattern - name));
+        CLEANUP_FREE char *folder = file_join(scope->loader->data_dir, relative);
+        json_auto_t *files = json_object();
+        struct dirent **names = NULL;
+        int r = file_exists(folder) ? check_within(scope->loader->data_dir, relative, folder, err) : 0;
+        int count = r == 0 && file_exists(folder) ? scandir(folder, &names, wanted, by_name) : 0;
+        for (int i = 0; i < count; i++) {
+                if (r == 0 && fnmatch(pattern + 1, names[i]->d_name, 0) == 0)
+                        r = read_entry(scope->loader, folder, "", names[i]->d_name, 0, files, err);
+                free(names[i]);
+        }
+        free(names);
+        if (r == 0 && count < 0)
+                r = err_set_errno(err, errno, "cannot read the folder %s", folder);
+        if (r == 0)
+                *ret = json_incref(files);
+        return r;
+}
+
 /* ---- files of the machine ---- */
 
 static int check_absolute(const char *key, const char *path, struct err **err)
@@ -299,6 +330,7 @@ static const struct loading {
         {"source", "content", false, take_source},
         {"template", "content", false, take_template},
         {"sources", "files", false, take_sources},
+        {"shared", "files", false, take_shared},
         {"copy", "copy_digest", true, take_digest},
         {"file", NULL, false, take_file},
         {"yaml", NULL, false, take_yaml},
@@ -316,7 +348,7 @@ static int take(struct scope *scope, const struct role_text *role, const struct 
         return r < 0 ? text_at(role, path, err) : 0;
 }
 
-/* source, template, sources, copy beside the other keys of the spec. */
+/* source, template, sources, shared, copy beside the other keys of the spec. */
 static int inline_beside(struct scope *scope, const struct role_text *role, json_t *spec, const struct loading *loading,
         const char *path, struct err **err)
 {

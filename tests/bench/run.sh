@@ -34,4 +34,5 @@ sed -e 's/^cluster: .*/cluster: bench/' -e "s/^port: .*/port: ${BENCH_PORT:-8943
 
 "$build/bench/bench_plan"
 /usr/bin/python3 tests/bench/bench.py "$folder" "$folder/form.yaml" "$venv"
+/usr/bin/python3 tests/bench/exporter.py "$folder/exporter" "$(locked_venv exporter tests/bench/exporter.txt)"
 BUILD=$build bash tests/bench/kube.sh

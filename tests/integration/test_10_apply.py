@@ -52,6 +52,10 @@ def secrets_of(cluster: Cluster) -> set[str]:
     found = {cluster.caas.run("password", cluster.name).stdout.strip(), cluster.directory()["password"]}
     found |= {*hub["tokens"].values(), hub["directory"]["bind_password"], hub["gateway"]["token"]}
     found |= {gateway[name] for name in ("hub_token", "proxy_token", "admin_token", "db_key")}
+    found |= {
+        hub["monitoring"]["token"],
+        json.loads((cluster.folder / "monitoring/exporter.json").read_text())["token"],
+    }
     assert len(found) >= 10 and all(len(secret) >= 8 for secret in found)
     return found
 

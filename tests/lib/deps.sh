@@ -3,10 +3,10 @@
 #
 # The stack itself (389 Directory Server, Caddy, runit …) is not listed here: `caas apply` installs that by itself.
 set -eu
-build="gcc libc6-dev make libjansson-dev libyaml-dev libcurl4-openssl-dev libldap-dev libssl-dev libsqlite3-dev ca-certificates"
+build="gcc libc6-dev make libjansson-dev libyaml-dev libcurl4-openssl-dev libldap-dev libssl-dev libsqlite3-dev libmicrohttpd-dev ca-certificates"
 # Python's venv module and the name of the fuzzer's library follow the release.
 clang=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
-test="clang clang-tidy libclang-rt-${clang:-14}-dev shellcheck libcmocka-dev mmdebstrap python3-venv git procps iproute2 chromium chromium-driver fonts-dejavu-core"
+test="clang clang-tidy libclang-rt-${clang:-14}-dev shellcheck libcmocka-dev mmdebstrap python3-venv git procps iproute2 chromium chromium-driver fonts-dejavu-core jsonnet prometheus"
 # A Kubernetes cluster on this machine. Go comes with Debian's only where there is none (tests/testbed/build.sh).
 testbed="gcc libc6-dev libseccomp-dev nftables conntrack iproute2 util-linux procps openssl curl mmdebstrap python3-venv hostname"
 command -v go >/dev/null || [ -x /usr/local/go/bin/go ] || testbed="$testbed golang-go"
@@ -30,9 +30,19 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "installing: $need"
 export DEBIAN_FRONTEND=noninteractive
+# Of Prometheus the tests want its programs. As a service it would start with its package, and at every boot, on all addresses.
+quiet() {
+        [ ! -d /run/systemd/system ] || systemctl mask --quiet prometheus.service
+        [ -e /usr/sbin/policy-rc.d ] && return
+        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+        chmod 0755 /usr/sbin/policy-rc.d
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+}
+case " $need " in *" prometheus "*) quiet ;; esac
 # shellcheck disable=SC2086 # a list of words
 apt-get install -y -qq --no-install-recommends $need >/dev/null 2>&1 ||
         { apt-get update -qq && clang=$(apt-cache depends clang | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1) &&
                 apt-get install -y -qq --no-install-recommends ${need//libclang-rt-14-dev/libclang-rt-${clang:-14}-dev} >/dev/null; }
 left=$(missing)
+case " $need " in *" prometheus "*) [ -d /run/systemd/system ] || update-rc.d prometheus disable >/dev/null 2>&1 || : ;; esac
 [ -z "${left//libclang-rt-14-dev /}" ] || { echo "could not install: $left" >&2; exit 1; }

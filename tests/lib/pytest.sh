@@ -1,6 +1,6 @@
 #!/bin/bash
-# pytest over the Python of a role: tests/lib/pytest.sh hub|gateway|gateway_kubernetes|notebook|identity [ARGUMENT …]:
-# "hub: N passed, …". Each in the environment that the locks of its hosts or images give it; the others in any Python.
+# pytest over the Python of a role: tests/lib/pytest.sh hub|gateway|gateway_kubernetes|notebook|identity|monitoring
+# [ARGUMENT …]: "hub: N passed, …". Each in the environment that the locks of its hosts or images give it; the others in any Python.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/lib/common.sh

@@ -21,15 +21,15 @@ mapfile -t go_files < <(git ls-files '*.go')
 tidy() {
         # only what changed since it was clean the last time: the key is the file, its headers' sum and the checks
         local headers todo=() file key
-        headers=$(git ls-files 'provisioner/*.h' .clang-tidy | xargs cat | sha256sum)
+        headers=$(git ls-files 'provisioner/*.h' 'monitoring/*.h' .clang-tidy | xargs cat | sha256sum)
         mkdir -p "$CACHE/tidy"
         while read -r file; do
                 key=$(echo "$headers" | cat - "$file" | sha256sum | cut -c1-32)
                 [ -e "$CACHE/tidy/$key" ] || todo+=("$file $key")
-        done < <(git ls-files 'provisioner/*.c')
+        done < <(git ls-files 'provisioner/*.c' 'monitoring/*.c')
         [ ${#todo[@]} -gt 0 ] || return 0
         # shellcheck disable=SC2016 # the inner shell expands
-        printf '%s\n' "${todo[@]}" | xargs -P 2 -L 1 bash -c 'clang-tidy --quiet --warnings-as-errors="*" "$0" -- -std=gnu17 -D_GNU_SOURCE -Iprovisioner 2>/dev/null && touch "$CAAS_TEST_CACHE/tidy/$1"'
+        printf '%s\n' "${todo[@]}" | xargs -P 2 -L 1 bash -c 'clang-tidy --quiet --warnings-as-errors="*" "$0" -- -std=gnu17 -D_GNU_SOURCE -Iprovisioner -Imonitoring 2>/dev/null && touch "$CAAS_TEST_CACHE/tidy/$1"'
 }
 check "layers: includes only downwards" bash tests/lint/layers.sh
 check "banned functions, unfinished work, long files" bash tests/lint/banned.sh

@@ -40,6 +40,7 @@ struct cgroup_limits {
 struct cgroup_usage {
         int64_t memory;       /* bytes, page cache included */
         int64_t working_set;  /* without the page cache that can be dropped at once */
+        int64_t anonymous;    /* no page cache at all */
         int64_t memory_limit; /* -1 = none */
         int64_t cpu_usec;     /* used since the group was made */
         int64_t cpu_limit;    /* thousandths of a processor; -1 = none */
@@ -101,6 +102,10 @@ int cgroup_usage(const struct cgroup_tree *tree, const char *name, struct cgroup
 
 /* Names of the groups that begin with prefix ("" = all), sorted; free with cgroup_strv_free(). */
 int cgroup_list(const struct cgroup_tree *tree, const char *prefix, char ***ret_names, struct err **err);
+
+/* With systemd: names of the services in the slice, "….service", sorted, which cgroup_usage and cgroup_folder take as
+ * names of groups: the hub's servers are services there. Elsewhere there are none. */
+int cgroup_services(const struct cgroup_tree *tree, char ***ret_names, struct err **err);
 
 /* The group's folder of one controller ("memory", "cpu", "pids"), or NULL where there is none. The caller frees. */
 char *cgroup_folder(const struct cgroup_tree *tree, const char *controller, const char *name);

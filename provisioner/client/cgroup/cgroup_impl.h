@@ -31,6 +31,9 @@ int cgroup_get(const char *folder, const char *file, char *buffer, size_t size);
  * memory are -1. `missing` if there is no such file or key. */
 int64_t cgroup_number(const char *folder, const char *file, const char *key, int64_t missing);
 
+/* The same in a text that was read already. */
+int64_t cgroup_find(const char *text, const char *key, int64_t missing);
+
 /* Moves every process of a group into another. 0, or -1 with errno when some stay. */
 int cgroup_move_all(const char *from, const char *to);
 

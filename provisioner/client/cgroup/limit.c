@@ -65,18 +65,21 @@ static int64_t parse_number(const char *text, int64_t missing)
         return errno || value > UNLIMITED || value < 0 ? -1 : value;
 }
 
+int64_t cgroup_find(const char *text, const char *key, int64_t missing)
+{
+        size_t length = strlen(key);
+        for (const char *line = text; line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
+                if (strncmp(line, key, length) == 0 && line[length] == ' ')
+                        return parse_number(line + length + 1, missing);
+        return missing;
+}
+
 int64_t cgroup_number(const char *folder, const char *file, const char *key, int64_t missing)
 {
         char text[16384];
         if (!folder || cgroup_get(folder, file, text, sizeof text) < 0)
                 return missing;
-        if (!key)
-                return parse_number(text, missing);
-        size_t length = strlen(key);
-        for (char *line = text; line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
-                if (strncmp(line, key, length) == 0 && line[length] == ' ')
-                        return parse_number(line + length + 1, missing);
-        return missing;
+        return key ? cgroup_find(text, key, missing) : parse_number(text, missing);
 }
 
 int cgroup_move_all(const char *from, const char *to)

@@ -54,7 +54,7 @@ char *cgroup_path(const struct cgroup_tree *tree, enum controller controller, co
         const char *folder = tree->folder[controller];
         if (!folder)
                 return NULL;
-        if (tree->placement == PLACE_SYSTEMD)
+        if (tree->placement == PLACE_SYSTEMD && !str_ends(name, ".service"))
                 return str_format("%s/%s-%s.scope", folder, tree->parent, name);
         return str_format("%s/%s", folder, name);
 }

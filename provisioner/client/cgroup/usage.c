@@ -10,11 +10,22 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+/* memory.stat is the one large file, and read once. */
+static void read_memory(const char *folder, const char *droppable, const char *anonymous, struct cgroup_usage *usage)
+{
+        char text[16384];
+        usage->working_set = usage->memory;
+        if (!folder || cgroup_get(folder, "memory.stat", text, sizeof text) < 0)
+                return;
+        usage->working_set -= cgroup_find(text, droppable, 0);
+        usage->anonymous = cgroup_find(text, anonymous, 0);
+}
+
 static void read_unified(const char *path, struct cgroup_usage *usage)
 {
         char text[64] = "";
         usage->memory = cgroup_number(path, "memory.current", NULL, 0);
-        usage->working_set = usage->memory - cgroup_number(path, "memory.stat", "inactive_file", 0);
+        read_memory(path, "inactive_file", "anon", usage);
         usage->memory_limit = cgroup_number(path, "memory.max", NULL, -1);
         usage->cpu_usec = cgroup_number(path, "cpu.stat", "usage_usec", 0);
         usage->throttled_usec = cgroup_number(path, "cpu.stat", "throttled_usec", 0);
@@ -35,7 +46,7 @@ static void read_hierarchies(const struct cgroup_tree *tree, const char *name, s
         CLEANUP_FREE char *cpuacct = cgroup_path(tree, CONTROLLER_CPUACCT, name);
         CLEANUP_FREE char *pids = cgroup_path(tree, CONTROLLER_PIDS, name);
         usage->memory = cgroup_number(memory, "memory.usage_in_bytes", NULL, 0);
-        usage->working_set = usage->memory - cgroup_number(memory, "memory.stat", "total_inactive_file", 0);
+        read_memory(memory, "total_inactive_file", "total_rss", usage);
         usage->memory_limit = cgroup_number(memory, "memory.limit_in_bytes", NULL, -1);
         usage->oom_kills = cgroup_number(memory, "memory.oom_control", "oom_kill", 0);
         usage->cpu_usec = cgroup_number(cpuacct, "cpuacct.usage", NULL, 0) / 1000;
@@ -78,6 +89,11 @@ static int by_name(const void *a, const void *b)
         return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static bool is_service(const struct cgroup_tree *tree, const char *entry)
+{
+        return tree->placement == PLACE_SYSTEMD && str_ends(entry, ".service") && cgroup_name_valid(entry);
+}
+
 /* The name of the group an entry of the folder stands for, or NULL. The caller frees. */
 static char *group_of(const struct cgroup_tree *tree, const char *entry)
 {
@@ -90,7 +106,8 @@ static char *group_of(const struct cgroup_tree *tree, const char *entry)
         return str_copy_n(entry + skip, length - skip - 6);
 }
 
-int cgroup_list(const struct cgroup_tree *tree, const char *prefix, char ***ret_names, struct err **err)
+static int list_entries(
+        const struct cgroup_tree *tree, const char *prefix, bool services, char ***ret_names, struct err **err)
 {
         const char *folder = tree->folder[CONTROLLER_MEMORY];
         char **names = NULL;
@@ -99,9 +116,9 @@ int cgroup_list(const struct cgroup_tree *tree, const char *prefix, char ***ret_
         if (!dir && errno != ENOENT)
                 return err_set_errno(err, errno, "cannot read %s", folder);
         for (struct dirent *entry; dir && (entry = readdir(dir));) {
-                if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+                if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || is_service(tree, entry->d_name) != services)
                         continue;
-                char *name = group_of(tree, entry->d_name);
+                char *name = services ? str_copy(entry->d_name) : group_of(tree, entry->d_name);
                 if (!name || !str_starts(name, prefix)) {
                         free(name);
                         continue;
@@ -116,4 +133,14 @@ int cgroup_list(const struct cgroup_tree *tree, const char *prefix, char ***ret_
         qsort(names, count, sizeof *names, by_name);
         *ret_names = names;
         return 0;
+}
+
+int cgroup_list(const struct cgroup_tree *tree, const char *prefix, char ***ret_names, struct err **err)
+{
+        return list_entries(tree, prefix, false, ret_names, err);
+}
+
+int cgroup_services(const struct cgroup_tree *tree, char ***ret_names, struct err **err)
+{
+        return list_entries(tree, "", true, ret_names, err);
 }

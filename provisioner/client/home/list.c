@@ -20,9 +20,10 @@ void homes_clear(struct homes *homes)
         *homes = (struct homes){0};
 }
 
-static bool known(const struct homes *homes, const char *user)
+/* Among the first `count`? */
+static bool known(const struct homes *homes, size_t count, const char *user)
 {
-        for (size_t i = 0; i < homes->count; i++)
+        for (size_t i = 0; i < count; i++)
                 if (str_is(homes->item[i].user, user))
                         return true;
         return false;
@@ -32,13 +33,14 @@ static bool known(const struct homes *homes, const char *user)
 static int add_users(const char *folder, const char *suffix, struct homes *homes, struct err **err)
 {
         DIR *dir = opendir(folder);
+        size_t before = homes->count; /* one folder does not hold a name twice, and there may be thousands */
         if (!dir)
                 return errno == ENOENT ? 0 : err_set_errno(err, errno, "cannot read %s", folder);
         for (struct dirent *entry; (entry = readdir(dir));) {
                 if (!str_ends(entry->d_name, suffix))
                         continue;
                 CLEANUP_FREE char *user = str_copy_n(entry->d_name, strlen(entry->d_name) - strlen(suffix));
-                if (!str_user_name(user) || known(homes, user))
+                if (!str_user_name(user) || known(homes, before, user))
                         continue;
                 MEM_GROW(homes->item, homes->count, homes->capacity);
                 homes->item[homes->count++] = (struct home_info){.user = STEAL(user)};

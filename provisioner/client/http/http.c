@@ -28,6 +28,7 @@ struct http_client *http_client_new(const struct http_options *options)
                 client->key = copy(options->key);
                 client->proxy = copy(options->proxy);
                 client->server_name = copy(options->server_name);
+                client->unix_socket = copy(options->unix_socket);
                 client->http2 = options->http2;
                 client->cancel = options->cancel;
                 client->cancel_level = options->cancel_level ? options->cancel_level : 1;
@@ -52,6 +53,7 @@ struct http_client *http_client_free(struct http_client *client)
         mem_wipe_free(client->key, client->key ? strlen(client->key) : 0);
         mem_wipe_free(client->proxy, client->proxy ? strlen(client->proxy) : 0);
         free(client->server_name);
+        free(client->unix_socket);
         free(client);
         return NULL;
 }

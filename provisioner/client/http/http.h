@@ -25,6 +25,7 @@ struct http_options {
         const char *certificate, *key; /* PEM texts of ours, shown to the server; both or none */
         const char *proxy;             /* "http://proxy:3128", "socks5://…"; NULL = none */
         const char *server_name;       /* the name in the server's certificate, where it is not the URL's host */
+        const char *unix_socket;       /* path of the socket to connect to, whatever the URL's host is */
         bool http2;                    /* HTTP/2 where the server has it (ALPN) */
 };
 

@@ -147,6 +147,8 @@ static void set_connection(const struct exchange *exchange)
         set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
         set(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_SECONDS);
         set(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_SECONDS);
+        if (client->unix_socket)
+                set(easy, CURLOPT_UNIX_SOCKET_PATH, client->unix_socket);
         if (client->http2)
                 set(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
         if (exchange->connect_to)

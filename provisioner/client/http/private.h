@@ -10,7 +10,7 @@ struct http_client {
         const struct curl_api *api; /* NULL until the first request */
         CURLM *multi;
         CURL *easy;
-        char *ca, *ca_text, *ca_name, *certificate, *key, *proxy, *server_name;
+        char *ca, *ca_text, *ca_name, *certificate, *key, *proxy, *server_name, *unix_socket;
         bool http2;
         struct cancel *cancel;
         int cancel_level;

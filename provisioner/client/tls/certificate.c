@@ -121,7 +121,7 @@ static bool set_times(X509 *certificate, const struct tls_request *r, const X509
         return X509_set1_notAfter(certificate, X509_get0_notAfter(ca)) == 1;
 }
 
-static bool set_extensions(X509 *certificate, X509 *issuer, bool ca, const char *names)
+static bool set_extensions(X509 *certificate, X509 *issuer, bool ca, const char *use, const char *names)
 {
         bool done = add_extension(certificate, issuer, NID_subject_key_identifier, "hash");
         if (ca)
@@ -131,7 +131,7 @@ static bool set_extensions(X509 *certificate, X509 *issuer, bool ca, const char 
         return done && add_extension(certificate, issuer, NID_authority_key_identifier, "keyid:always") &&
                add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
                add_extension(certificate, issuer, NID_key_usage, "critical,digitalSignature") &&
-               add_extension(certificate, issuer, NID_ext_key_usage, "serverAuth") &&
+               add_extension(certificate, issuer, NID_ext_key_usage, use) &&
                (!names || !*names || add_extension(certificate, issuer, NID_subject_alt_name, names));
 }
 
@@ -142,7 +142,8 @@ static bool build(
         return X509_set_version(certificate, X509_VERSION_3) == 1 && set_serial(certificate) &&
                set_name(X509_get_subject_name(certificate), r->name) &&
                X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) == 1 && set_times(certificate, r, ca) &&
-               X509_set_pubkey(certificate, key) == 1 && set_extensions(certificate, issuer, !ca, names) &&
+               X509_set_pubkey(certificate, key) == 1 &&
+               set_extensions(certificate, issuer, !ca, r->client ? "clientAuth" : "serverAuth", names) &&
                X509_sign(certificate, ca ? ca_key : key, EVP_sha256()) > 0;
 }
 

@@ -13,6 +13,7 @@
 struct tls_request {
         const char *name;           /* common name; at most 64 bytes are used */
         const char *const *names;   /* NULL-terminated DNS names and IP addresses (subjectAltName); none for a CA */
+        bool client;                /* it says who calls; otherwise it says who answers */
         int days;                   /* from now; it begins a day early, for clocks that are behind */
         int64_t now;                /* seconds since 1970 */
         const char *ca_certificate; /* who signs; NULL = a CA that signs itself */

@@ -182,6 +182,11 @@ c.JupyterHub.load_roles = [
         "scopes": ["read:metrics", "list:users", "read:users:activity", "read:servers", "list:groups", "read:hub"],
     },
 ]
+monitoring = settings.get("monitoring")
+if monitoring:  # for admins: their role has the scope access:services, and nobody else's has
+    c.JupyterHub.services.append(
+        {"name": "monitoring", "url": monitoring["url"], "api_token": monitoring["token"], "oauth_no_confirm": True}
+    )
 culler = culler_command(settings)
 if culler:
     c.JupyterHub.services.append({"name": "idle-culler", "command": culler})

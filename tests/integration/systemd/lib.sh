@@ -16,8 +16,8 @@ packages_of() {
         local common="systemd-sysv dbus ca-certificates iproute2 procps util-linux login passwd less curl python3 python3-venv
                 libjansson4 libyaml-0-2 libsqlite3-0 libldap-common"
         case $1 in
-        bookworm) echo "$common libcurl4 libssl3 libldap-2.5-0" ;;
-        trixie) echo "$common libcurl4t64 libssl3t64 libldap2" ;;
+        bookworm) echo "$common libcurl4 libssl3 libldap-2.5-0 libmicrohttpd12" ;;
+        trixie) echo "$common libcurl4t64 libssl3t64 libldap2 libmicrohttpd12t64" ;;
         *) fail "unknown suite $1: bookworm and trixie are known" ;;
         esac
 }

@@ -24,7 +24,19 @@ external_ip: 127.0.0.1
 port: {PORT}
 dask: {{worker: {{cpus: 1, ram: 1}}, max: {{cpus: 3, ram: 3}}}}
 """
-SERVICES = ("caddy", "chp", "directory", "gateway", "gateway_proxy", "hub")
+SERVICES = (
+    "caddy",
+    "chp",
+    "directory",
+    "exporter",
+    "gateway",
+    "gateway_proxy",
+    "hub",
+    "monitoring_page",
+    "node_exporter",
+    "prometheus",
+)
+PACKAGED = ("caddy.service", "prometheus.service", "prometheus-node-exporter.service")
 UNITS_SECONDS = 10
 START_DASK = """
 from dask_gateway import GatewayCluster
@@ -136,10 +148,30 @@ def test_every_service_is_a_unit(lab: Lab) -> None:
     assert lab.systemctl("is-enabled", *units).split() == ["enabled"] * len(units)
     assert lab.systemctl("is-system-running") == "running"
     # the packages' own services, which would take ports: neither running nor there at the next boot
-    assert lab.show("caddy.service", "ActiveState", "UnitFileState") == {
-        "ActiveState": "inactive",
-        "UnitFileState": "disabled",
-    }
+    for unit in PACKAGED:
+        assert lab.show(unit, "ActiveState", "UnitFileState") == {
+            "ActiveState": "inactive",
+            "UnitFileState": "disabled",
+        }, unit
+    # nor were they for a moment: what they keep would be there
+    lab.shell("journalctl -q -u prometheus -u prometheus-node-exporter --no-pager | grep -c Started", status=1)
+
+
+def test_monitoring_sees_itself(lab: Lab) -> None:
+    text = lab.run("cat", "/var/lib/caas/clusters/lab/monitoring/exporter.json")
+    exporter = json.loads(text)
+    listening = [line.split() for line in lab.run("ss", "-Hltnp").splitlines()]
+    ours = [line[3] for line in listening if "prometheus" in line[-1] or "caas-exporter" in line[-1]]
+    assert len(ours) == 3 and exporter["listen"] in ours and all(one.startswith("127.0.0.1:") for one in ours), ours
+    client = lab.client()
+    password = lab.caas("password", "lab").strip()
+    assert client.login("admin", password)[0] == 302
+    assert client.request("GET", "/services/monitoring/").status == 200  # programs are not led through the sign-in
+    end = time.monotonic() + 60
+    question = "/services/monitoring/prometheus/api/v1/query?query=" + "sum(up{job!~'dask_.*'})%20==%205"
+    while not client.request("GET", question).json()["data"]["result"]:
+        assert time.monotonic() < end, client.request("GET", "/services/monitoring/").text
+        time.sleep(1)
 
 
 def test_services_of_root_cannot_reach_into_the_kernel(lab: Lab) -> None:

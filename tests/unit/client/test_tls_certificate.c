@@ -74,6 +74,33 @@ static void a_server_certificate_is_right(void **state)
         made_clear(&ca), made_clear(&other), made_clear(&server);
 }
 
+static bool is_for(const char *text, int purpose)
+{
+        BIO *bio = BIO_new_mem_buf(text, -1);
+        X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        bool fits = X509_check_purpose(certificate, purpose, 0) == 1;
+        X509_free(certificate);
+        BIO_free(bio);
+        return fits;
+}
+
+/* A server's certificate, of which there are several, opens no door that is for clients. */
+static void a_client_is_no_server(void **state)
+{
+        (void)state;
+        struct made ca = issue("CA", NULL, 10, time(NULL), NULL), server = issue("s", NULL, 10, time(NULL), &ca),
+                    client = {0};
+        struct tls_request request = {.name = "c", .client = true, .days = 10, .now = time(NULL)};
+        request.ca_certificate = ca.certificate, request.ca_key = ca.key;
+        assert_int_equal(tls_issue(&request, &client.certificate, &client.key, NULL), 0);
+        assert_true(is_for(server.certificate, X509_PURPOSE_SSL_SERVER));
+        assert_false(is_for(server.certificate, X509_PURPOSE_SSL_CLIENT));
+        assert_true(is_for(client.certificate, X509_PURPOSE_SSL_CLIENT));
+        assert_false(is_for(client.certificate, X509_PURPOSE_SSL_SERVER));
+        assert_true(tls_signed_by(client.certificate, ca.certificate));
+        made_clear(&ca), made_clear(&server), made_clear(&client);
+}
+
 static void it_never_outlives_its_ca(void **state)
 {
         (void)state;
@@ -275,6 +302,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_server_certificate_is_right),
+                cmocka_unit_test(a_client_is_no_server),
                 cmocka_unit_test(it_never_outlives_its_ca),
                 cmocka_unit_test(serials_and_keys_differ),
                 cmocka_unit_test(odd_names_are_refused),

@@ -58,16 +58,20 @@ static void test_template_has_every_field(void **state)
 {
         (void)state;
         CLEANUP_FREE char *text = form_template(NULL, "kubernetes");
+        CLEANUP_FREE char *host = form_template(NULL, "host");
         for (size_t i = 0; i < form_table_count; i++) {
                 if (form_in_items(&form_table[i]))
                         continue;
+                bool other = form_is_block(&form_table[i]) ? str_is(form_table[i].when_value, "host")
+                                                           : form_of_other_target(&form_table[i], "kubernetes");
                 CLEANUP_FREE char *line = str_format("%s:", form_leaf(&form_table[i]));
-                assert_non_null(strstr(text, line));
+                assert_non_null(strstr(other ? host : text, line));
         }
         assert_non_null(strstr(text, "\ntarget: kubernetes\n"));
         assert_non_null(strstr(text, "image: registry.example.org"));
         assert_null(strstr(text, "lock: "));
-        CLEANUP_FREE char *host = form_template(NULL, "host");
+        assert_null(strstr(text, "\nmonitoring:"));
+        assert_null(strstr(text, "retention"));
         assert_null(strstr(host, "\nkubernetes:"));
         assert_null(strstr(host, "storage_class"));
         assert_non_null(strstr(host, "lock: climate.txt"));
@@ -123,7 +127,7 @@ static void each_line(const char *target)
                 if (field->type == FORM_GROUP || form_in_items(field) || form_of_other_target(field, target))
                         continue;
                 optional += !field->shown && (!field->required || field->when);
-                with_mode += field->when != NULL;
+                with_mode += field->when || str_is(field->path, "monitoring.remote_write.token_file");
         }
         if (!str_is(target, "host")) /* it stands there */
                 optional--;
@@ -172,9 +176,12 @@ static void test_schema_has_every_field(void **state)
         assert_int_equal(json_array_size(tree_get(schema, "properties.tls.allOf")), 4);
         assert_int_equal(json_array_size(tree_get(schema, "properties.identity.allOf")), 2);
         assert_int_equal(json_array_size(tree_get(schema, "properties.kubernetes.allOf")), 4);
-        assert_int_equal(
-                json_array_size(tree_get(schema, "allOf")), 2); /* the block, and nothing else, with its target */
-        assert_true(json_is_false(tree_get(schema, "allOf[1].then.properties.kubernetes")));
+        /* each block with its target, and nothing else; without a target it is host */
+        assert_int_equal(json_array_size(tree_get(schema, "allOf")), 4);
+        assert_true(json_is_false(tree_get(schema, "allOf[1].then.properties.monitoring")));
+        assert_non_null(tree_get(schema, "allOf[1].if.properties.target.not"));
+        assert_true(json_is_false(tree_get(schema, "allOf[3].then.properties.kubernetes")));
+        assert_non_null(tree_get(schema, "allOf[3].if.not.properties.target"));
 }
 
 static void test_markdown_has_every_field(void **state)

@@ -97,6 +97,9 @@ def test_routes_of_the_provisioner(gateway):
                 assert (await client.delete("/api/v1/caas/users/bob/clusters", headers=bad)).status == 401
             said = await (await client.get("/api/v1/caas/clusters", headers=token)).json()
             assert {c["user"] for c in said["clusters"]} == {"alice", "bob"}
+            one = next(c for c in said["clusters"] if c["name"] == cluster.name)
+            assert (one["cpus"], one["memory"]) == (2, 3 * 10**9)  # a scheduler and a worker
+            assert one["idle_seconds"] is None  # its scheduler says nothing of it
             assert said["users"]["alice"] == {"cpus": 3, "memory": 4 * 10**9}
             answer = await client.delete("/api/v1/caas/users/alice/clusters", headers=token)
             assert answer.status == 200 and await answer.json() == {"stopped": 2, "stopping": 0}

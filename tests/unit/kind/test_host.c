@@ -188,6 +188,75 @@ static void installed_packages_need_nothing(void **state)
         assert_non_null(strstr(message, "no name of a package"));
 }
 
+#define UNIT "caas-test-of-a-package.service"
+#define MASK "/etc/systemd/system/" UNIT
+
+/* In apt's place: notes what it finds, and does what the test wants. */
+static void put_apt(const struct fixture *f, const char *what)
+{
+        CLEANUP_FREE char *folder = file_join(f->state, "bin");
+        CLEANUP_FREE char *path = file_join(folder, "apt-get");
+        CLEANUP_FREE char *text =
+                str_format("#!/bin/sh\nreadlink " MASK " >%s/seen\ncat /usr/sbin/policy-rc.d >>%s/seen\n"
+                           "echo \"$*\" >>%s/seen\n%s\n",
+                        f->state, f->state, f->state, what);
+        CLEANUP_FREE char *search = str_format("%s:/usr/sbin:/usr/bin:/sbin:/bin", folder);
+        MUST(file_make_dirs(folder, 0755, err));
+        MUST(file_write_atomic(path, text, strlen(text), 0755, (uid_t)-1, (gid_t)-1, err));
+        assert_int_equal(setenv("PATH", search, 1), 0);
+}
+
+static char *seen_by_apt(const struct fixture *f)
+{
+        CLEANUP_FREE char *path = file_join(f->state, "seen");
+        char *text = NULL;
+        MUST(file_read(path, 65536, &text, NULL, err));
+        return text;
+}
+
+static bool is_link(const char *path)
+{
+        char target[64];
+        return readlink(path, target, sizeof target) > 0;
+}
+
+/* While a package is installed, its units are masked; before and after they are not. */
+static void services_of_packages_never_start(void **state)
+{
+        struct fixture *f = *state;
+        const char *spec = "{\"packages\": [\"bash\", \"caas-no-such-package\"], \"mask\": [\"" UNIT "\"]}";
+        CLEANUP_FREE char *path = str_copy(getenv("PATH"));
+        CLEANUP_REMEMBERED struct remembered m = {0};
+        bool given = file_exists("/usr/sbin/policy-rc.d"); /* somebody's own, as images have it: that counts then */
+        put_apt(f, "exit 0");
+        assert_int_equal(fixture_apply(f, &kind_host_package, spec, &m), ACTION_UPDATE);
+        CLEANUP_FREE char *seen = seen_by_apt(f);
+        assert_true(str_starts(seen, "/dev/null\n#!/bin/sh\n"));
+        assert_non_null(strstr(seen, "exit 101"));
+        assert_non_null(strstr(seen, "--force-confold install --no-install-recommends caas-no-such-package\n"));
+        assert_false(is_link(MASK));
+        assert_true(file_exists("/usr/sbin/policy-rc.d") == given);
+
+        /* it failed, and the unit is not there: nothing is left */
+        put_apt(f, "exit 1");
+        CLEANUP_REMEMBERED struct remembered failed = {0};
+        free(fixture_refused(f, &kind_host_package, spec, &failed));
+        assert_false(is_link(MASK));
+        assert_true(file_exists("/usr/sbin/policy-rc.d") == given);
+
+        /* somebody's own unit of that name, or mask, is theirs */
+        put_apt(f, "exit 0");
+        assert_int_equal(symlink("/dev/null", MASK), 0);
+        CLEANUP_REMEMBERED struct remembered again = {0};
+        fixture_apply(f, &kind_host_package, spec, &again);
+        assert_true(is_link(MASK));
+        assert_int_equal(unlink(MASK), 0);
+        setenv("PATH", path, 1);
+        CLEANUP_FREE char *message =
+                fixture_refused(f, &kind_host_package, "{\"packages\": [], \"mask\": [\"../x.service\"]}", &again);
+        assert_non_null(strstr(message, "no name of a service's unit"));
+}
+
 static void requirements_name_everything_at_once(void **state)
 {
         struct fixture *f = *state;
@@ -291,6 +360,7 @@ int main(void)
                 T(processes_claim_apart),
                 T(account_is_ours_or_left_alone),
                 T(installed_packages_need_nothing),
+                T(services_of_packages_never_start),
                 T(requirements_name_everything_at_once),
                 T(a_given_certificate_is_looked_at_first),
                 T(ports_and_names),

@@ -1,8 +1,10 @@
 """Dashboards of clusters in pods: where they are, and the secret that opens them. The libraries around are stand-ins."""
 
+import asyncio
 import importlib.util
 import re
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -55,6 +57,29 @@ def test_both_sides_make_the_same_secret(load):
     one = server.dashboard_secret(b"-----BEGIN PRIVATE KEY-----\n")
     assert one == scheduler.dashboard_secret(b"-----BEGIN PRIVATE KEY-----\n") and len(one) == 64
     assert one != server.dashboard_secret(b"another")
+
+
+def test_a_scheduler_tells_how_long_it_is_idle(load, monkeypatch):
+    sent = []
+
+    class Client:
+        async def heartbeat(self, msg):
+            sent.append(msg)
+
+    monkeypatch.setitem(sys.modules, "dask_gateway", stand_in("dask_gateway"))
+    monkeypatch.setitem(
+        sys.modules, "dask_gateway.scheduler_preload", stand_in("dask_gateway.scheduler_preload", GatewayClient=Client)
+    )
+    monkeypatch.setenv("DASK_GATEWAY_CLUSTER_NAME", "c")
+    module = load(FILES / "dask" / "caas_dask.py")
+    scheduler = module.Scheduler()
+    scheduler.idle_since = None
+    module.dask_setup(scheduler)
+    asyncio.run(Client().heartbeat({"count": 2}))
+    scheduler.idle_since = time.time() - 30
+    asyncio.run(Client().heartbeat({"count": 2}))
+    assert sent[0] == {"count": 2, "idle_seconds": 0.0}
+    assert sent[1]["count"] == 2 and 30 <= sent[1]["idle_seconds"] < 40
 
 
 def test_where_a_scheduler_is(load):

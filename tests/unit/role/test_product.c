@@ -25,7 +25,7 @@ static int setup(void **state)
         *state = path;
         if (!mkdtemp(path))
                 return -1;
-        static const char *const names[] = {"caas-home", "caas-sandbox", "file.pem"};
+        static const char *const names[] = {"caas-home", "caas-sandbox", "caas-exporter", "file.pem"};
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
                 CLEANUP_FREE char *file = file_join(path, names[i]);
                 if (file_write_atomic(file, "x\n", 2, 0600, (uid_t)-1, (gid_t)-1, NULL) < 0)
@@ -70,6 +70,9 @@ static json_t *form_of(const char *mode, bool freeipa, bool ca, bool environment
         add_tls_and_identity(&text, mode, freeipa, ca, pem);
         if (environment)
                 buf_format(&text, "environments:\n  - {name: climate, description: Ours, lock: %s}\n", pem);
+        if (environment)
+                buf_format(&text, "monitoring:\n  enabled: %s\n  remote_write: {url: https://example.org/write%s%s}\n",
+                        freeipa && ca ? "false" : "true", ca ? ", token_file: " : "", ca ? pem : "");
         struct form_facts facts = {.address = "192.0.2.1"};
         struct diags diags = {0};
         json_t *form = NULL;
@@ -133,6 +136,9 @@ static void check(const char *folder, const json_t *form, bool systemd, const ch
                 assert_non_null(r);
                 assert_string_equal(r->kind, "value");
         }
+        bool watched = json_is_true(tree_get(form, "monitoring.enabled"));
+        assert_true(!find(&resources, "monitoring/access") == !watched);
+        assert_true(!find(&resources, "monitoring/prometheus") == !watched);
         check_quotes(&resources);
         role_secrets_clear(&secrets);
 }

@@ -18,7 +18,7 @@ def routes(backend, token: str):
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "token"})
 
     def model(cluster):
-        each = worker_size(cluster.config)
+        each, held = worker_size(cluster.config), backend.ledger.real([cluster])
         return {
             "name": cluster.name,
             "user": cluster.username,
@@ -26,6 +26,10 @@ def routes(backend, token: str):
             "workers_wanted": cluster.count,
             "worker_cpus": each.millicores / 1000,
             "worker_memory": each.memory,
+            # with its scheduler, and what has not ended yet
+            "cpus": held.millicores / 1000,
+            "memory": held.memory,
+            "idle_seconds": backend.idle.seconds(cluster.name),
             **backend.describe(cluster),
         }
 

@@ -19,7 +19,7 @@ from dask_gateway_server.backends.local import LocalBackend, LocalClusterConfig
 from traitlets import Float, Unicode
 
 from . import admin
-from .heartbeat import BadHeartbeat, checked
+from .heartbeat import BadHeartbeat, IdleTimes, checked, idle_seconds
 from .limits import Ledger, Refused, scheduler_size, size, worker_size
 from .requests import CappedRequests, add_warning
 from .sandbox import Limits, Sandbox
@@ -88,6 +88,7 @@ class HostBackend(CappedRequests, LocalBackend):
         self.settings = load(self.settings_path)
         self.sandbox = Sandbox(self.settings)
         self.ledger = HostLedger(size(*self.settings.maximum))
+        self.idle = IdleTimes()
         self._waiting_for_room = set()
         os.makedirs(self.clusters_directory, exist_ok=True)
         os.chmod(self.clusters_directory, 0o711)  # users pass through to their own; nobody lists it
@@ -151,11 +152,13 @@ class HostBackend(CappedRequests, LocalBackend):
         cluster = self.db.get_cluster(cluster_name)
         if cluster is None:
             return
+        idle = idle_seconds(msg)
         try:
             msg = checked(msg)
         except BadHeartbeat as e:
             self.log.warning("Cluster %s of %s sent a bad heartbeat: %s", cluster_name, cluster.username, e)
             raise PublicException(f"bad heartbeat: {e}") from None
+        self.idle.heard(cluster_name, idle)
         wanted = msg["count"]
         msg["count"] = self.ledger.settle(self.clusters_of(cluster.username), cluster, wanted)
         if msg["count"] < wanted and msg["count"] != cluster.count:
@@ -286,6 +289,7 @@ class HostBackend(CappedRequests, LocalBackend):
 
     async def do_stop_cluster(self, cluster):
         self.ledger.drop(cluster)
+        self.idle.forget(cluster.name)
         await self.sandbox.stop(scheduler_group(cluster))
         workdir = cluster.state.get("workdir")
         if workdir:

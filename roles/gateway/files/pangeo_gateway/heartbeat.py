@@ -1,10 +1,13 @@
 """A scheduler belongs to its user, so what its heartbeat says is checked before the gateway acts on it."""
 
+import math
 import re
+import time
 from urllib.parse import urlsplit
 
 WORKER_NAME = re.compile(r"(?:dask-worker-)?[0-9a-f]{32}(?:-[a-z0-9]{1,10})?")
 MAX_COUNT = 100_000
+MAX_IDLE = 10**9  # seconds
 DASHBOARD = "owner"  # there is one; it is reached through the owner's Jupyter server, never through the gateway
 
 
@@ -23,6 +26,39 @@ def _loopback(address, scheme: str) -> str:
     if not good:
         raise BadHeartbeat(f"{scheme}://127.0.0.1:port expected, found {str(address)[:80]!r}")
     return f"{scheme}://127.0.0.1:{parts.port}"
+
+
+class IdleTimes:
+    """How long schedulers have had nothing to do, by their own word: good for showing, not for deciding."""
+
+    def __init__(self, clock=time.monotonic):
+        self._clock = clock
+        self._since: dict[str, float | None] = {}
+
+    def heard(self, cluster: str, seconds: float | None) -> None:
+        """From a heartbeat; 0 is busy, None is a scheduler that does not say."""
+        if seconds is None:
+            self._since.pop(cluster, None)
+        else:
+            self._since[cluster] = self._clock() - seconds if seconds > 0 else None
+
+    def seconds(self, cluster: str) -> float | None:
+        """0: busy when last heard of; None: not known."""
+        if cluster not in self._since:
+            return None
+        since = self._since[cluster]
+        return 0.0 if since is None else max(0.0, self._clock() - since)
+
+    def forget(self, cluster: str) -> None:
+        self._since.pop(cluster, None)
+
+
+def idle_seconds(msg) -> float | None:
+    """What a heartbeat says of it. A scheduler that runs since before an update says nothing; nonsense counts as that."""
+    said = msg.get("idle_seconds") if isinstance(msg, dict) else None
+    if not isinstance(said, int | float) or isinstance(said, bool) or not math.isfinite(said):
+        return None
+    return float(said) if 0 <= said <= MAX_IDLE else None
 
 
 def checked_counts(msg) -> dict:

@@ -17,7 +17,7 @@ from kubernetes_asyncio.client.rest import ApiException
 from traitlets import Unicode
 
 from . import admin, informer
-from .heartbeat import BadHeartbeat, checked_counts
+from .heartbeat import BadHeartbeat, IdleTimes, checked_counts, idle_seconds
 from .limits import Ledger, Refused, size
 from .pods import USER, label_of
 from .requests import CappedRequests, add_warning
@@ -86,6 +86,7 @@ class KubernetesBackend(CappedRequests, KubeBackend):
     async def setup(self, app):
         self.settings = load(self.settings_path)
         self.ledger = KubernetesLedger(size(*self.settings.maximum))
+        self.idle = IdleTimes()
         self.owner = own_account()
         self._new = {}  # clusters that were asked for and are not in the informer yet, by name
         self._counts = {}  # what schedulers said last, by name
@@ -183,11 +184,13 @@ class KubernetesBackend(CappedRequests, KubeBackend):
         cluster = self._all().get(cluster_name)
         if cluster is None:
             return
+        idle = idle_seconds(msg)
         try:
             msg = checked_counts(msg)
         except BadHeartbeat as e:
             self.log.warning("Cluster %s of %s sent a bad heartbeat: %s", cluster_name, cluster.username, e)
             raise PublicException(f"bad heartbeat: {e}") from None
+        self.idle.heard(cluster_name, idle)
         self.ledger.arrived(cluster, msg["count"])
         # More than could ever start is nothing to remember. Whether these can start now, the controller sees.
         msg["count"] = self._counts[cluster_name] = min(msg["count"], self.ledger.most(cluster))
@@ -198,4 +201,5 @@ class KubernetesBackend(CappedRequests, KubeBackend):
         cluster = self.clusters.get(cluster_name)
         if cluster is None or cluster.stop_time is not None:
             self._counts.pop(cluster_name, None)
+            self.idle.forget(cluster_name)
             self.ledger.drop(SimpleNamespace(name=cluster_name))

@@ -16,19 +16,22 @@ from traitlets import Any as AnyTrait
 
 from .accounts import Accounts
 from .directory import USER_NAME, Account, Directory, DirectoryAway, PasswordExpired, TooManyWrong
+from .metrics import SIGN_IN_OUTCOMES, SIGN_INS, outcome_of
 from .settings import Settings
 
 T = TypeVar("T")
 
 
 class SignInRefused(web.HTTPError):
-    """The password was right and still the answer is no. `page` is the template that explains it."""
+    """The answer is no, and not because the password is wrong. `page` is the template that explains it; `outcome` how it is
+    counted, one of metrics.SIGN_IN_OUTCOMES."""
 
-    def __init__(self, status: int, page: str, message: str, name: str = "") -> None:
+    def __init__(self, status: int, page: str, message: str, name: str, outcome: str) -> None:
         super().__init__(status, message)
         self.jupyterhub_message = message
         self.page = page
         self.user_name = name
+        self.outcome = outcome
 
 
 class PangeoAuthenticator(Authenticator):
@@ -60,10 +63,20 @@ class PangeoAuthenticator(Authenticator):
         return bool(USER_NAME.fullmatch(username))
 
     async def authenticate(self, handler: Any, data: dict[str, str]) -> dict[str, Any] | None:
+        try:
+            model, outcome = await self._sign_in(data)
+        except Exception as error:
+            SIGN_INS.labels(outcome_of(error, SIGN_IN_OUTCOMES)).inc()
+            raise
+        SIGN_INS.labels(outcome).inc()
+        return model
+
+    async def _sign_in(self, data: dict[str, str]) -> tuple[dict[str, Any] | None, str]:
+        """Who it is, or None where nothing is said but that it was wrong; and how it is counted."""
         name = self.normalize_username(data.get("username") or "")
         password = data.get("password") or ""
         if not self.validate_username(name) or not password:
-            return None
+            return None, "wrong_password"
         try:
             account = await self.ask(self._check_password, name, password)
         except DirectoryAway as error:
@@ -74,6 +87,7 @@ class PangeoAuthenticator(Authenticator):
                 "The directory that knows the accounts does not answer right now. Nothing is wrong with your password, and"
                 " servers that run go on running. Please try again in a minute.",
                 name,
+                "directory_away",
             ) from error
         except PasswordExpired:
             raise SignInRefused(
@@ -81,6 +95,7 @@ class PangeoAuthenticator(Authenticator):
                 "login.html",
                 "Your password has expired. Change it where your account is managed, then sign in.",
                 name,
+                "password_expired",
             ) from None
         except TooManyWrong:
             when = await self.ask(self._when_to_try_again, name)
@@ -91,12 +106,13 @@ class PangeoAuthenticator(Authenticator):
                 f"Too many wrong passwords were given for this account, so none is taken for a while. Try again {when}."
                 " Servers that run go on running. If it was not you who tried, please tell an administrator.",
                 name,
+                "too_many_tries",
             ) from None
-        if account is None:
-            return None
+        if account is None or account.locked:
+            return None, "locked" if account else "wrong_password"
         if not account.groups & self.admitting:
             self.log.warning("%s gave the right password and is in neither of %s", name, sorted(self.admitting))
-            raise SignInRefused(403, "not_a_member.html", "not a member", name)
+            raise SignInRefused(403, "not_a_member.html", "not a member", name, "not_a_member")
         if account.uid is None or account.gid is None:
             raise SignInRefused(
                 403,
@@ -104,15 +120,17 @@ class PangeoAuthenticator(Authenticator):
                 "Your account has no usable uidNumber and gidNumber in the directory (1000 or more), and so no files could"
                 " belong to it. Please tell an administrator.",
                 name,
+                "no_ids",
             )
-        return self.to_model(account)
+        return self.to_model(account), "success"
 
     def _check_password(self, name: str, password: str) -> Account | None:
-        """In a thread. Who does not exist and whose password is wrong are the same answer."""
+        """In a thread. Who does not exist and whose password is wrong are the same answer. Of somebody locked the password is
+        not looked at."""
         account = self.directory.account(name)
-        if account is None or account.locked or not self.directory.password_is_right(account.dn, password):
-            return None
-        return account
+        if account is None or account.locked:
+            return account
+        return account if self.directory.password_is_right(account.dn, password) else None
 
     def _when_to_try_again(self, name: str) -> str:
         """In a thread. Not every directory says when."""

@@ -16,11 +16,13 @@ from .settings import Settings
 
 
 class StartFailed(web.HTTPError):
-    """A start that failed in a way that can be explained to the person who waits for it."""
+    """A start that failed in a way that can be explained to the person who waits for it. outcome: how it is counted, one of
+    metrics.SPAWN_OUTCOMES."""
 
-    def __init__(self, message: str, status: int = 500) -> None:
+    def __init__(self, message: str, status: int = 500, outcome: str = "error") -> None:
         super().__init__(status, message.replace("%", "%%"))
         self.jupyterhub_message = message
+        self.outcome = outcome
 
 
 class PangeoSpawner(LoggingConfigurable):
@@ -60,7 +62,7 @@ class PangeoSpawner(LoggingConfigurable):
         try:
             return self.choices.resolve(options, self._group_names())
         except BadChoice as error:
-            raise StartFailed(str(error), 400) from error
+            raise StartFailed(str(error), 400, "bad_choice") from error
 
     # --- what is kept in the hub's database ---
 
@@ -89,7 +91,7 @@ class PangeoSpawner(LoggingConfigurable):
 
     def _fail_if_withdrawn(self) -> None:
         if self.withdrawn:
-            raise StartFailed(f"The start was broken off: {self.withdrawn}.", 403)
+            raise StartFailed(f"The start was broken off: {self.withdrawn}.", 403, "withdrawn")
 
     # --- why it ended ---
 

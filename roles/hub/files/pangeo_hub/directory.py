@@ -23,6 +23,7 @@ from ldap3.core.results import (
 from ldap3.utils.conv import escape_filter_chars
 from ldap3.utils.dn import parse_dn
 
+from .metrics import timed
 from .settings import DirectorySettings
 
 # A user's name becomes part of paths, of control groups and of URLs. FreeIPA's own rule is about the same.
@@ -136,9 +137,11 @@ class Directory:
     def accounts(self, names: Iterable[str]) -> dict[str, Account]:
         """The accounts of these names that exist. Raises DirectoryAway, also when only a part could be read."""
         wanted = sorted({name for name in names if USER_NAME.fullmatch(name)})
+        return self._accounts(wanted) if wanted else {}
+
+    @timed("search", DirectoryAway)
+    def _accounts(self, wanted: list[str]) -> dict[str, Account]:
         found: dict[str, Account] = {}
-        if not wanted:
-            return found
         with self._service() as connection:
             for start in range(0, len(wanted), BATCH):
                 batch = wanted[start : start + BATCH]
@@ -152,6 +155,7 @@ class Directory:
                         found[account.name] = account
         return found
 
+    @timed("groups", DirectoryAway)
     def direct_members(self) -> dict[str, frozenset[str]]:
         """Group name → normal DNs of its direct members, for each of the cluster's two groups. Raises DirectoryAway when
         one of them cannot be read: then nothing that is read about memberships may be believed."""
@@ -165,6 +169,7 @@ class Directory:
                 result[name] = frozenset(normal_dn(member) for member in entries[0][1].get("member", []))
         return result
 
+    @timed("password", DirectoryAway)
     def password_is_right(self, dn: str, password: str) -> bool:
         """Tries to bind. A locked account answers like a wrong password. Raises DirectoryAway, PasswordExpired,
         TooManyWrong."""

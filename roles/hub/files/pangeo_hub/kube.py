@@ -20,6 +20,7 @@ from kubespawner import KubeSpawner
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 from .base import PangeoSpawner, StartFailed
+from .metrics import counted_start
 
 HOME = "/home/jovyan"
 LOOK_SECONDS = 0.25
@@ -42,6 +43,7 @@ STUCK = {
     "RunContainerError": "its container could not be started",
     "CrashLoopBackOff": "it ends again and again",
 }
+NO_POD: dict[str, Any] = {"status": {}}
 PULLING = ("ErrImagePull", "ImagePullBackOff")
 
 # What the stock class was told about a pod, it looks at in intervals of up to five seconds: most of a start, or of the ten
@@ -101,6 +103,7 @@ class PangeoKubeSpawner(PangeoSpawner, KubeSpawner):
         self._start_future = asyncio.ensure_future(self._start_watched())
         return self._start_future
 
+    @counted_start
     async def _start_watched(self) -> Any:
         self.choose()
         began = time.monotonic()
@@ -114,16 +117,19 @@ class PangeoKubeSpawner(PangeoSpawner, KubeSpawner):
                 seconds = time.monotonic() - began
                 reason = self.hopeless(self._pod(), self.events, seconds)
                 if reason:
-                    raise StartFailed(await self._with_last_words(reason))
+                    raise StartFailed(await self._with_last_words(reason), outcome=hopeless_outcome(self._pod()))
                 if seconds > self.start_timeout - 2:
-                    raise StartFailed(await self._with_last_words(self._too_long()))
+                    outcome = "no_room" if unscheduled_words(self._pod() or NO_POD) else "timeout"
+                    raise StartFailed(await self._with_last_words(self._too_long()), outcome=outcome)
         except ApiException as error:
             self.log.error("the start of %s was refused: %s %s", self._log_name, error.status, error.body)
-            raise StartFailed(*refusal(error)) from error
+            raise StartFailed(*refusal(error), "refused") from error
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             self.log.error("the start of %s failed: %s", self._log_name, error)
             raise StartFailed(
-                "Kubernetes, which runs the servers, does not answer right now. Please try again in a minute.", 503
+                "Kubernetes, which runs the servers, does not answer right now. Please try again in a minute.",
+                503,
+                "refused",
             ) from error
         finally:
             starting.cancel()
@@ -300,6 +306,14 @@ def unscheduled_words(pod: Mapping[str, Any]) -> str | None:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return condition.get("message") or "Unschedulable"
     return None
+
+
+def hopeless_outcome(pod: Mapping[str, Any] | None) -> str:
+    """How a start is counted that hopeless() gave up."""
+    pod = pod or NO_POD
+    if how_it_ended(pod):
+        return "ended"
+    return "no_room" if unscheduled_words(pod) else "refused"
 
 
 def no_room(words: str, size: str) -> str:

@@ -20,6 +20,7 @@ from traitlets import Any as AnyTrait
 
 from .accounts import Ids
 from .base import PangeoSpawner, StartFailed, home_bytes
+from .metrics import counted_start
 from .port import HeldPort, Taken, hold, listener
 
 HOME_SECONDS = 60.0
@@ -58,7 +59,9 @@ class HostSpawner(PangeoSpawner):
         ids = self.accounts.get(self.user.name)
         if ids is None:
             raise StartFailed(
-                "The hub does not know your uid yet. Sign out, sign in again and start the server again.", 403
+                "The hub does not know your uid yet. Sign out, sign in again and start the server again.",
+                403,
+                "no_account",
             )
         return ids
 
@@ -90,12 +93,16 @@ class HostSpawner(PangeoSpawner):
             _, errors = await asyncio.wait_for(process.communicate(), HOME_SECONDS)
         except TimeoutError:
             process.kill()
-            raise StartFailed("Your home folder could not be opened in time. Please tell an administrator.") from None
+            raise StartFailed(
+                "Your home folder could not be opened in time. Please tell an administrator.", outcome="home"
+            ) from None
         if process.returncode != 0:
             text = errors.decode(errors="replace").strip()
             self.log.error("mounting the home of %s failed (%s): %s", self.user.name, process.returncode, text)
             last = text.splitlines()[-1] if text else f"exit status {process.returncode}"
-            raise StartFailed(f"Your home folder could not be opened: {last}. Please tell an administrator.")
+            raise StartFailed(
+                f"Your home folder could not be opened: {last}. Please tell an administrator.", outcome="home"
+            )
 
     def server_command(self) -> list[str]:
         """The command inside of the sandbox. A path by way of the environment's link, so that scripts that the user
@@ -145,7 +152,8 @@ class HostSpawner(PangeoSpawner):
             status = await self.poll()
             if status is not None:
                 raise StartFailed(
-                    f"The server ended while it was starting (exit status {status}). {await self.last_words()}"
+                    f"The server ended while it was starting (exit status {status}). {await self.last_words()}",
+                    outcome="ended",
                 )
             try:
                 response = await client.fetch(url, raise_error=False, request_timeout=5, follow_redirects=False)
@@ -153,11 +161,16 @@ class HostSpawner(PangeoSpawner):
                     self._hold_port(self.port)
                     return
             except Taken:
-                raise StartFailed("Another program took the server's port. Please try again.") from None
+                raise StartFailed(
+                    "Another program took the server's port. Please try again.", outcome="port_taken"
+                ) from None
             except OSError:
                 pass  # not listening yet
             await asyncio.sleep(POLL_SECONDS)
-        raise StartFailed(f"The server did not answer within {self.start_timeout} seconds. {await self.last_words()}")
+        raise StartFailed(
+            f"The server did not answer within {self.start_timeout} seconds. {await self.last_words()}",
+            outcome="timeout",
+        )
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Steps and then the server's own new log lines, until the hub stops asking."""
@@ -262,6 +275,7 @@ class SandboxSpawner(HostSpawner, LocalProcessSpawner):
         super().clear_state()
         self.started_ticks = None
 
+    @counted_start
     async def start(self) -> tuple[str, int]:
         ids = await self.prepare()
         sandbox = self.settings["sandbox"]

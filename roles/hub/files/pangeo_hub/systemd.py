@@ -5,6 +5,7 @@ import asyncio
 from systemdspawner import SystemdSpawner, systemd
 
 from .base import StartFailed
+from .metrics import counted_start
 from .spawner import HostSpawner
 
 
@@ -30,6 +31,7 @@ class PangeoSystemdSpawner(HostSpawner, SystemdSpawner):
             "CollectMode": "inactive-or-failed",
         }
 
+    @counted_start
     async def start(self) -> tuple[str, int]:
         ids = await self.prepare()
         if await systemd.service_running(self.unit_name):  # a remnant the hub does not know
@@ -48,7 +50,7 @@ class PangeoSystemdSpawner(HostSpawner, SystemdSpawner):
             slice=self.slice or None,
         )
         if status != 0:
-            raise StartFailed("systemd could not start the server. Please tell an administrator.")
+            raise StartFailed("systemd could not start the server. Please tell an administrator.", outcome="refused")
         await self.wait_until_answers()
         return ("127.0.0.1", self.port)
 

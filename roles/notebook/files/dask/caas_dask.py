@@ -112,8 +112,26 @@ def _tidy(cluster: str) -> None:
             shutil.rmtree(entry.path, ignore_errors=True)
 
 
+def _tell_idle_time(scheduler) -> None:
+    """Heartbeats say how long there has been nothing to do, for the gateway to show. Without either side's part in it they
+    are as before."""
+    try:
+        from dask_gateway.scheduler_preload import GatewayClient
+    except ImportError:
+        return
+    stock = GatewayClient.heartbeat
+
+    async def heartbeat(self, msg):
+        since = getattr(scheduler, "idle_since", None)
+        await stock(self, {**msg, "idle_seconds": max(0.0, time.time() - since) if since else 0.0})
+
+    GatewayClient.heartbeat = heartbeat
+
+
 def dask_setup(server) -> None:
     cluster = os.environ.get("DASK_GATEWAY_CLUSTER_NAME", "")
+    if isinstance(server, Scheduler) and cluster:
+        _tell_idle_time(server)
     if isinstance(server, Scheduler) and cluster and os.path.isdir(FOLDER):
         with contextlib.suppress(OSError):
             _tidy(cluster)

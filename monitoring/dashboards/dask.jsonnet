@@ -1,0 +1,55 @@
+// Who holds what of Dask, what they do with it, and which cluster is idle.
+local c = import 'common.libsonnet';
+local is = '{cluster="$cluster", user=~"$user"}';
+
+c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask cluster is idle?', [
+  c.row('Which Dask cluster is idle?', [
+    c.stat('Dask clusters', 'That run now.', [c.over('count(caas_dask_cluster_workers%s) or vector(0)' % is)], graph=true),
+    c.stat('Idle for ten minutes', 'They hold cores and memory and compute nothing. The gateway closes them after dask.idle_minutes of the form.', [c.now('count(caas_dask_cluster_idle_seconds%s > 600) or vector(0)' % is)], steps=[['green'], ['orange', 1]]),
+    c.stat('Workers', '', [c.over('sum(caas_dask_cluster_workers%s) or vector(0)' % is)], graph=true),
+    c.stat('Cores held', '', [c.over('sum(caas_dask_cluster_cores%s) or vector(0)' % is)], graph=true, decimals=1),
+    c.stat('Memory held', '', [c.over('sum(caas_dask_cluster_memory_bytes%s) or vector(0)' % is)], unit='bytes', graph=true),
+    c.stat('Most that a user may hold', 'dask.max of the form.', [
+      c.now('caas_dask_max_cores{cluster="$cluster"}', 'cores'),
+    ], decimals=1, width=2),
+    c.stat('and memory', 'dask.max of the form.', [c.now('caas_dask_max_memory_bytes{cluster="$cluster"}', 'memory')], unit='bytes', width=2),
+    c.table('Dask clusters', 'The idle ones first. Which one it is, its owner sees in JupyterLab.', [['user', 'User'], ['dask_cluster', 'Dask cluster']], [
+      c.column('Idle for', 'max by (user, dask_cluster) (caas_dask_cluster_idle_seconds%s)' % is, 's', 0, [['green'], ['orange', 600], ['red', 3600]]),
+      c.column('Workers', 'max by (user, dask_cluster) (caas_dask_cluster_workers%s)' % is),
+      c.column('Cores held', 'max by (user, dask_cluster) (caas_dask_cluster_cores%s)' % is, 'short', 1),
+      c.column('Memory held', 'max by (user, dask_cluster) (caas_dask_cluster_memory_bytes%s)' % is, 'bytes'),
+      c.column('Up for', 'max by (user, dask_cluster) (time() - caas_dask_cluster_started_timestamp_seconds%s)' % is, 's', 0),
+      c.column('Scheduler answers', 'max by (user, dask_cluster) (caas_dask_scheduler_up%s)' % is, 'short', null, [['red'], ['green', 1]], c.yes_or_no),
+    ], sort='Idle for'),
+  ]),
+  c.row('Who holds what?', [
+    c.bars('Of the cores a user may hold', 'At 100 % no further worker comes.', [c.now('max by (user) (caas_dask_user_cores%s / on (cluster) group_left caas_dask_max_cores{cluster="$cluster"})' % is, '{{user}}')], max=1),
+    c.bars('Of the memory a user may hold', 'At 100 % no further worker comes.', [c.now('max by (user) (caas_dask_user_memory_bytes%s / on (cluster) group_left caas_dask_max_memory_bytes{cluster="$cluster"})' % is, '{{user}}')], max=1),
+    c.lines('Cores held', '', [c.over('sum by (user) (caas_dask_user_cores%s)' % is, '{{user}}')], stacked=true),
+    c.lines('Memory held', '', [c.over('sum by (user) (caas_dask_user_memory_bytes%s)' % is, '{{user}}')], unit='bytes', stacked=true),
+    c.lines('Dask clusters', '', [c.over('sum by (user) (caas_dask_user_clusters%s)' % is, '{{user}}')], stacked=true, decimals=0),
+    c.lines('Workers', '', [c.over('sum by (user, dask_cluster) (caas_dask_cluster_workers%s)' % is, '{{user}} {{dask_cluster}}')], stacked=true, decimals=0),
+  ]),
+  c.row('What do they do with it?', [
+    c.lines(
+      'Cores in use, of those held', 'Near nothing for long: fewer workers would do, or something else is what is waited for.', [
+        c.over('sum by (user) (rate(caas_user_cpu_seconds_total{cluster="$cluster", user=~"$user", kind="dask"}[$__rate_interval])) / (sum by (user) (caas_dask_user_cores%s) > 0)' % is, '{{user}}'),
+      ], unit='percentunit'
+    ),
+    c.lines(
+      'Memory in use, of that held', 'Near all of it: workers are about to spill to disk, to pause, and to be killed.', [
+        c.over('sum by (user) (caas_user_memory_bytes{cluster="$cluster", user=~"$user", kind="dask"}) / (sum by (user) (caas_dask_user_memory_bytes%s) > 0)' % is, '{{user}}'),
+      ], unit='percentunit', steps=[['transparent'], ['red', 0.95]]
+    ),
+    c.lines('Tasks by state', 'As the schedulers say.', [c.over('sum by (state) (dask_scheduler_tasks%s)' % is, '{{state}}')], stacked=true),
+    c.lines('Workers by state', 'As the schedulers say; saturated ones have more to do than they can.', [c.over('sum by (state) (dask_scheduler_workers%s)' % is, '{{state}}')], stacked=true),
+    c.lines('Workers wanted', 'What the schedulers could use for what there is to do, and what they have.', [
+      c.over('sum(dask_scheduler_desired_workers%s)' % is, 'wanted'),
+      c.over('sum(caas_dask_cluster_workers%s)' % is, 'there'),
+    ]),
+    c.lines('Where the time goes', 'Seconds of workers, each second: computing, and moving data between workers.', [
+      c.over('sum(rate(dask_scheduler_tasks_compute_seconds_total%s[$__rate_interval]))' % is, 'computing'),
+      c.over('sum(rate(dask_scheduler_tasks_transfer_seconds_total%s[$__rate_interval]))' % is, 'moving data'),
+    ]),
+  ]),
+], variables=[c.user], annotations=[c.killed])

@@ -1,0 +1,169 @@
+/* Servers and Dask's processes as kube-state-metrics would say them, and this host as a node: so that dashboards made
+ * for JupyterHub on Kubernetes (jupyterhub/grafana-dashboards) work on a single host. The labels are those that they
+ * join on. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "exporter/groups.h"
+#include "exporter/source.h"
+#include "exporter/source_hub.h"
+#include "exporter/source_list.h"
+
+#define POD       "namespace,pod"
+#define CONTAINER "namespace,pod,container,node"
+#define AMOUNT    "namespace,pod,container,node,resource,unit"
+#define NODE      "node,resource,unit"
+
+static const struct family LABELS = {.name = "kube_pod_labels",
+        .help = "Labels that a server's or Dask process's pod would have on Kubernetes.",
+        .labels = POD ",label_app,label_component,label_app_kubernetes_io_component,"
+                      "label_hub_jupyter_org_username,label_gateway_dask_org_cluster"};
+static const struct family ANNOTATIONS = {.name = "kube_pod_annotations",
+        .help = "Annotations that a server's or Dask process's pod would have on Kubernetes.",
+        .labels = POD ",annotation_hub_jupyter_org_username"};
+static const struct family CREATED = {
+        .name = "kube_pod_created", .help = "When a server or Dask process was started, as Unix time.", .labels = POD};
+static const struct family PHASE = {.name = "kube_pod_status_phase",
+        .help = "1 for the phase that a server or Dask process is in, under Kubernetes' names.",
+        .labels = POD ",phase"};
+static const struct family SCHEDULED = {.name = "kube_pod_status_scheduled",
+        .help = "A server or Dask process has its node: this host.",
+        .labels = POD ",condition"};
+static const struct family INFO = {
+        .name = "kube_pod_info", .help = "Where a server or Dask process runs.", .labels = POD ",node"};
+static const struct family CONTAINER_INFO = {.name = "kube_pod_container_info",
+        .help = "Which environment a server was started with, in the place of its image.",
+        .labels = POD ",container,image_spec"};
+static const struct family LIMITS = {.name = "kube_pod_container_resource_limits",
+        .help = "What a server or Dask process may use.",
+        .labels = AMOUNT};
+static const struct family REQUESTS = {.name = "kube_pod_container_resource_requests",
+        .help = "What a server or Dask process has been promised: on a single host, what it may use.",
+        .labels = AMOUNT};
+static const struct family LIMITS_MEMORY = {.name = "kube_pod_container_resource_limits_memory_bytes",
+        .help = "Memory limit of a server or Dask process, under an older name of kube-state-metrics.",
+        .unit = "bytes",
+        .labels = CONTAINER};
+static const struct family SERVICE = {.name = "kube_service_labels",
+        .help = "There is a hub in this namespace: dashboards list their hubs by it.",
+        .labels = "namespace,service"};
+static const struct family NODE_INFO = {.name = "kube_node_info", .help = "This host.", .labels = "node"};
+static const struct family NODE_LABELS = {
+        .name = "kube_node_labels", .help = "This host, as a node.", .labels = "node"};
+static const struct family CAPACITY = {
+        .name = "kube_node_status_capacity", .help = "Processors and memory of this host.", .labels = NODE};
+static const struct family ALLOCATABLE = {.name = "kube_node_status_allocatable",
+        .help = "Processors and memory of this host that users can have: all of them.",
+        .labels = NODE};
+static const struct family *const FAMILIES[] = {&LABELS, &ANNOTATIONS, &CREATED, &PHASE, &SCHEDULED, &INFO,
+        &CONTAINER_INFO, &LIMITS, &REQUESTS, &LIMITS_MEMORY, &SERVICE, &NODE_INFO, &NODE_LABELS, &CAPACITY,
+        &ALLOCATABLE, NULL};
+
+static void add_node(const struct config *config, struct sample_sink *sink)
+{
+        const char *const node[] = {"node", config->node, NULL};
+        const char *const cores[] = {"node", config->node, "resource", "cpu", "unit", "core", NULL};
+        const char *const bytes[] = {"node", config->node, "resource", "memory", "unit", "byte", NULL};
+        double processors = (double)sysconf(_SC_NPROCESSORS_ONLN);
+        double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+        sink_add(sink, &NODE_INFO, 1, node);
+        sink_add(sink, &NODE_LABELS, 1, node);
+        sink_add(sink, &CAPACITY, processors, cores);
+        sink_add(sink, &CAPACITY, memory, bytes);
+        sink_add(sink, &ALLOCATABLE, processors, cores);
+        sink_add(sink, &ALLOCATABLE, memory, bytes);
+        sink_add(sink, &SERVICE, 1, (const char *const[]){"namespace", config->namespace_, "service", "hub", NULL});
+}
+
+static void add_amounts(const struct config *config, const struct group *group, struct sample_sink *sink)
+{
+        const struct cgroup_usage *usage = &group->usage;
+        const char *const place[] = {"namespace", config->namespace_, "pod", group->pod, "container", group->container,
+                "node", config->node, NULL};
+        const char *const cores[] = {"namespace", config->namespace_, "pod", group->pod, "container", group->container,
+                "node", config->node, "resource", "cpu", "unit", "core", NULL};
+        const char *const bytes[] = {"namespace", config->namespace_, "pod", group->pod, "container", group->container,
+                "node", config->node, "resource", "memory", "unit", "byte", NULL};
+        if (usage->cpu_limit > 0) {
+                sink_add(sink, &LIMITS, (double)usage->cpu_limit / 1000, cores);
+                sink_add(sink, &REQUESTS, (double)usage->cpu_limit / 1000, cores);
+        }
+        if (usage->memory_limit > 0) {
+                sink_add(sink, &LIMITS, (double)usage->memory_limit, bytes);
+                sink_add(sink, &REQUESTS, (double)usage->memory_limit, bytes);
+                sink_add(sink, &LIMITS_MEMORY, (double)usage->memory_limit, place);
+        }
+}
+
+static void add_pod(const struct config *config, const struct group *group, struct sample_sink *sink)
+{
+        static const char *const phases[] = {"Running", "Pending", "Failed"};
+        const char *space = config->namespace_, *pod = group->pod;
+        bool notebook = !group->dask_cluster;
+        sink_add(sink, &LABELS, 1,
+                (const char *const[]){"namespace", space, "pod", pod, "label_app",
+                        notebook ? "jupyterhub" : "dask-gateway", "label_component",
+                        notebook ? "singleuser-server" : group->container, "label_app_kubernetes_io_component",
+                        notebook ? "singleuser-server" : group->container, "label_hub_jupyter_org_username",
+                        group->user, "label_gateway_dask_org_cluster", group->dask_cluster, NULL});
+        if (group->user)
+                sink_add(sink, &ANNOTATIONS, 1,
+                        (const char *const[]){"namespace", space, "pod", pod, "annotation_hub_jupyter_org_username",
+                                group->user, NULL});
+        if (group->created)
+                sink_add(sink, &CREATED, (double)group->created,
+                        (const char *const[]){"namespace", space, "pod", pod, NULL});
+        for (size_t i = 0; i < sizeof phases / sizeof *phases; i++)
+                sink_add(sink, &PHASE, i == 0,
+                        (const char *const[]){"namespace", space, "pod", pod, "phase", phases[i], NULL});
+        sink_add(sink, &SCHEDULED, 1, (const char *const[]){"namespace", space, "pod", pod, "condition", "true", NULL});
+        sink_add(sink, &INFO, 1, (const char *const[]){"namespace", space, "pod", pod, "node", config->node, NULL});
+        add_amounts(config, group, sink);
+}
+
+static int by_user(const void *key, const void *item)
+{
+        const struct hub_server *server = item;
+        int r = strcmp(key, server->user);
+        return r ? r : (*server->name ? -1 : 0); /* only the server without a name is wanted: it sorts first */
+}
+
+static void add_environment(const struct config *config, const struct group *group, const struct hub_servers *servers,
+        struct sample_sink *sink)
+{
+        const struct hub_server *server = NULL;
+        if (group->user && !group->dask_cluster && servers->count)
+                server = bsearch(group->user, servers->item, servers->count, sizeof *servers->item, by_user);
+        if (!server)
+                return;
+        sink_add(sink, &CONTAINER_INFO, 1,
+                (const char *const[]){"namespace", config->namespace_, "pod", group->pod, "container", group->container,
+                        "image_spec", server->environment ? server->environment : "pangeo", NULL});
+}
+
+static bool wanted(const struct config *config)
+{
+        return config->groups_parent != NULL;
+}
+
+static int refresh(const struct config *config, void **state, struct sample_sink *sink, struct err **err)
+{
+        (void)state;
+        CLEANUP_GROUPS struct groups groups = {0};
+        CLEANUP_HUB_SERVERS struct hub_servers servers = {0};
+        add_node(config, sink);
+        int r = groups_last(config, &groups, err);
+        if (r < 0)
+                return r;
+        hub_servers_last(&servers);
+        for (size_t i = 0; i < groups.count; i++) {
+                add_pod(config, &groups.item[i], sink);
+                add_environment(config, &groups.item[i], &servers, sink);
+        }
+        return 0;
+}
+
+const struct source source_pod = {.name = "pod", .families = FAMILIES, .wanted = wanted, .refresh = refresh};

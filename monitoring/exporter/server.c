@@ -1,0 +1,191 @@
+#include "exporter/server.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "exporter/address.h"
+#include "exporter/request.h"
+#include "exporter/write.h"
+
+#define CONNECTIONS_MAX    64
+#define CONNECTION_SECONDS 10 /* that nothing is heard of a client */
+#define CONNECTION_MEMORY  8192
+#define CHUNK              32768
+
+#define TYPE_PLAIN       "text/plain; charset=utf-8"
+#define TYPE_JSON        "application/json"
+#define TYPE_TEXT        "text/plain; version=0.0.4; charset=utf-8"
+#define TYPE_OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+struct server {
+        struct MHD_Daemon *daemon;
+        const struct config *config;
+        struct registry *registry;
+};
+
+/* Consumes response, which may be NULL: then the connection is closed. */
+static enum MHD_Result answer(
+        struct MHD_Connection *connection, unsigned status, const char *type, struct MHD_Response *response)
+{
+        if (!response)
+                return MHD_NO;
+        enum MHD_Result r = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+        if (r == MHD_YES && status == MHD_HTTP_UNAUTHORIZED)
+                r = MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+        if (r == MHD_YES && status == MHD_HTTP_METHOD_NOT_ALLOWED)
+                r = MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+        if (r == MHD_YES)
+                r = MHD_queue_response(connection, status, response);
+        MHD_destroy_response(response);
+        return r;
+}
+
+static enum MHD_Result say(struct MHD_Connection *connection, unsigned status, const char *text)
+{
+        return answer(connection, status, TYPE_PLAIN,
+                MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_PERSISTENT));
+}
+
+static ssize_t give(void *data, uint64_t position, char *out, size_t max)
+{
+        (void)position; /* they are asked for in order */
+        size_t n = scrape_read(data, out, max);
+        return n ? (ssize_t)n : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static void given(void *data)
+{
+        scrape_end(data);
+}
+
+static enum MHD_Result metrics(const struct server *server, struct MHD_Connection *connection)
+{
+        bool openmetrics =
+                request_openmetrics(MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT));
+        struct scrape *scrape = scrape_begin(server->registry, openmetrics);
+        struct MHD_Response *response =
+                MHD_create_response_from_callback(scrape_length(scrape), CHUNK, give, scrape, given);
+        if (!response)
+                scrape_end(scrape);
+        return answer(connection, MHD_HTTP_OK, openmetrics ? TYPE_OPENMETRICS : TYPE_TEXT, response);
+}
+
+/* Each source's targets with their job as a label; ?job=J gives those of one job. */
+static enum MHD_Result targets(const struct server *server, struct MHD_Connection *connection)
+{
+        const char *wanted = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "job");
+        size_t count = registry_count(server->registry), n;
+        struct source_state *states = registry_look(server->registry);
+        json_t *list = json_array(), *target;
+        for (size_t i = 0; i < count; i++) {
+                if (!states[i].samples)
+                        continue;
+                json_array_foreach (snapshot_sink(states[i].samples)->targets, n, target) {
+                        json_t *labels = json_copy(json_object_get(target, "labels"));
+                        const char *job = json_string_value(json_object_get(target, "job"));
+                        if (!wanted || str_is(wanted, job)) {
+                                json_object_set_new(labels, "job", json_string(job));
+                                json_array_append_new(
+                                        list, json_pack("{s:O, s:O}", "targets", json_object_get(target, "targets"),
+                                                      "labels", labels));
+                        }
+                        json_decref(labels);
+                }
+        }
+        source_states_free(states, count);
+        char *text = json_dumps(list, JSON_COMPACT);
+        json_decref(list);
+        struct MHD_Response *response =
+                text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE) : NULL;
+        if (!response)
+                free(text);
+        return answer(connection, MHD_HTTP_OK, TYPE_JSON, response);
+}
+
+static enum MHD_Result handle(void *data, struct MHD_Connection *connection, const char *url, const char *method,
+        const char *version, const char *body, size_t *body_length, void **seen)
+{
+        (void)version, (void)body;
+        const struct server *server = data;
+        static char first;
+        if (!*seen) { /* only the headers are there yet */
+                *seen = &first;
+                return MHD_YES;
+        }
+        if (*body_length) { /* nobody asked for it */
+                *body_length = 0;
+                return MHD_YES;
+        }
+        bool health = str_is(url, "/healthz"), known = health || str_is(url, "/metrics") || str_is(url, "/targets");
+        const char *authorization =
+                MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+        if (!known)
+                return say(connection, MHD_HTTP_NOT_FOUND, "not found: there are /metrics, /targets and /healthz\n");
+        if (!str_is(method, "GET") && !str_is(method, "HEAD"))
+                return say(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+        if (health)
+                return say(connection, MHD_HTTP_OK, "ok\n");
+        if (server->config->token && !request_allowed(authorization, server->config->token))
+                return say(connection, MHD_HTTP_UNAUTHORIZED, "a bearer token is needed\n");
+        return str_is(url, "/metrics") ? metrics(server, connection) : targets(server, connection);
+}
+
+/* A listening socket. The first address that the name stands for. */
+static int listen_at(const char *address, int *ret_fd, struct err **err)
+{
+        CLEANUP_FREE char *host = NULL, *port = NULL;
+        int r = address_split(address, &host, &port, err), on = 1;
+        if (r < 0)
+                return r;
+        struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_PASSIVE}, *info = NULL;
+        int problem = getaddrinfo(host, port, &hints, &info);
+        if (problem)
+                return err_set(err, ERR_INVALID, "cannot listen at %s: %s", address, gai_strerror(problem));
+        CLEANUP_CLOSE int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+                bind(fd, info->ai_addr, info->ai_addrlen) < 0 || listen(fd, CONNECTIONS_MAX) < 0)
+                r = err_set_errno(err, errno, "cannot listen at %s", address);
+        freeaddrinfo(info);
+        if (r == 0)
+                *ret_fd = file_take(&fd);
+        return r;
+}
+
+int server_start(const struct config *config, struct registry *registry, struct server **ret, struct err **err)
+{
+        CLEANUP_CLOSE int fd = -1;
+        int r = listen_at(config->listen, &fd, err);
+        if (r < 0)
+                return r;
+        struct server *server = mem_zero(sizeof *server);
+        server->config = config;
+        server->registry = registry;
+        server->daemon = MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, handle, server,
+                MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+        if (!server->daemon) {
+                free(server);
+                return err_set(err, ERR_IO, "cannot start the server at %s", config->listen);
+        }
+        file_take(&fd); /* it is closed with the daemon */
+        *ret = server;
+        return 0;
+}
+
+struct server *server_stop(struct server *server)
+{
+        if (!server)
+                return NULL;
+        MHD_stop_daemon(server->daemon);
+        free(server);
+        return NULL;
+}

@@ -1,0 +1,21 @@
+/* Where a source leaves the figures of one refresh. A sink belongs to one thread. */
+#ifndef CAAS_EXPORTER_SINK_H
+#define CAAS_EXPORTER_SINK_H
+
+#include "exporter/family.h"
+
+struct sample_sink;
+
+#define SINK_SAMPLES_MAX 20000 /* of a family; those over it are counted in caas_samples_dropped */
+
+/* One sample. labels is name, value, …, NULL; NULL = none. A label with the value NULL is left out. Values are copied,
+ * may hold anything (what is no UTF-8 becomes "?") and are escaped here. The family has to be one of the source's.
+ * Order does not matter: samples of a family are kept together. The same labels must not come twice in a family:
+ * Prometheus would take the first and drop the others. */
+void sink_add(struct sample_sink *sink, const struct family *family, double value, const char *const labels[]);
+
+/* One entry of /targets (Prometheus' http_sd): job is "dask_scheduler" or "dask_worker", address "host:port"; labels as
+ * above, "__scheme__" and "__metrics_path__" among them where they are not "http" and "/metrics". */
+void sink_target(struct sample_sink *sink, const char *job, const char *address, const char *const labels[]);
+
+#endif

@@ -1,0 +1,119 @@
+/* Homes: how much of each is used, and what the disk that holds them all has left. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include <errno.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "client/home/home.h"
+#include "exporter/source_list.h"
+
+#define CLAIM "namespace,persistentvolumeclaim,node"
+
+static const struct family USED = {.name = "caas_home_used_bytes",
+        .help = "What a user has stored. Of a home that is not in use: what was seen when it last was, or what its "
+                "image takes on the disk.",
+        .unit = "bytes",
+        .labels = "user"};
+static const struct family SIZE = {
+        .name = "caas_home_size_bytes", .help = "What a user can store.", .unit = "bytes", .labels = "user"};
+static const struct family IMAGES = {.name = "caas_homes_images_bytes",
+        .help = "What the images of all homes really take on the disk that holds them.",
+        .unit = "bytes"};
+static const struct family FREE = {.name = "caas_homes_free_bytes",
+        .help = "Free space of the disk that holds the images of all homes.",
+        .unit = "bytes"};
+static const struct family VOLUME_USED = {.name = "kubelet_volume_stats_used_bytes",
+        .help = "What a user has stored, under Kubernetes' name.",
+        .unit = "bytes",
+        .labels = CLAIM};
+static const struct family VOLUME_CAPACITY = {.name = "kubelet_volume_stats_capacity_bytes",
+        .help = "What a user can store, under Kubernetes' name.",
+        .unit = "bytes",
+        .labels = CLAIM};
+static const struct family VOLUME_AVAILABLE = {.name = "kubelet_volume_stats_available_bytes",
+        .help = "What a user can still store, under Kubernetes' name.",
+        .unit = "bytes",
+        .labels = CLAIM};
+static const struct family DIRECTORY = {.name = "dirsize_total_size_bytes",
+        .help = "What a user has stored, under the name that prometheus-dirsize-exporter has for it.",
+        .unit = "bytes",
+        .labels = "namespace,directory"};
+static const struct family *const FAMILIES[] = {
+        &USED, &SIZE, &IMAGES, &FREE, &VOLUME_USED, &VOLUME_CAPACITY, &VOLUME_AVAILABLE, &DIRECTORY, NULL};
+
+static bool wanted(const struct config *config)
+{
+        return config->homes_images && config->homes_mounts;
+}
+
+static int by_user(const void *a, const void *b)
+{
+        return strcmp(((const struct home_info *)a)->user, ((const struct home_info *)b)->user);
+}
+
+/* A home that is not mounted cannot be asked. */
+static void recall(struct home_info *home, const struct homes *last)
+{
+        const struct home_info *found =
+                last->count ? bsearch(home, last->item, last->count, sizeof *last->item, by_user) : NULL;
+        if (!home->mounted)
+                home->used = found ? found->used : home->disk;
+        if (home->used > home->bytes)
+                home->used = home->bytes;
+}
+
+static void add(const struct config *config, const struct home_info *home, struct sample_sink *sink)
+{
+        char claim[128] = "claim-";
+        strncat(claim, home->user, sizeof claim - sizeof "claim-");
+        const char *const user[] = {"user", home->user, NULL};
+        const char *const volume[] = {
+                "namespace", config->namespace_, "persistentvolumeclaim", claim, "node", config->node, NULL};
+        sink_add(sink, &USED, (double)home->used, user);
+        sink_add(sink, &SIZE, (double)home->bytes, user);
+        sink_add(sink, &VOLUME_USED, (double)home->used, volume);
+        sink_add(sink, &VOLUME_CAPACITY, (double)home->bytes, volume);
+        sink_add(sink, &VOLUME_AVAILABLE, (double)(home->bytes - home->used), volume);
+        sink_add(sink, &DIRECTORY, (double)home->used,
+                (const char *const[]){"namespace", config->namespace_, "directory", home->user, NULL});
+}
+
+/* The state is what was seen last, by user. */
+static int refresh(const struct config *config, void **state, struct sample_sink *sink, struct err **err)
+{
+        const struct home_store store = {.images = config->homes_images, .mounts = config->homes_mounts};
+        struct homes *last = *state ? *state : (*state = mem_zero(sizeof *last));
+        CLEANUP_HOMES struct homes now = {0};
+        struct statvfs disk;
+        int64_t images = 0;
+        if (statvfs(config->homes_images, &disk) < 0)
+                return err_set_errno(err, errno, "%s", config->homes_images);
+        int r = home_list(&store, &now, err);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < now.count; i++) {
+                images += now.item[i].disk;
+                if (now.item[i].bytes <= 0) /* it went while it was looked at */
+                        continue;
+                recall(&now.item[i], last);
+                add(config, &now.item[i], sink);
+        }
+        sink_add(sink, &IMAGES, (double)images, NULL);
+        sink_add(sink, &FREE, (double)disk.f_bavail * (double)disk.f_frsize, NULL);
+        homes_clear(last);
+        *last = now;
+        now = (struct homes){0};
+        return 0;
+}
+
+static void done(void *state)
+{
+        if (state)
+                homes_clear(state);
+        free(state);
+}
+
+const struct source source_home = {"home", FAMILIES, wanted, refresh, done};

@@ -1,0 +1,325 @@
+"""The page of the cluster's monitoring, for hub admins: how it is at a glance, Prometheus' own pages, and the dashboards.
+
+A service of the hub: who comes is sent to the hub's sign-in, and let in with the hub's scope for this service, which admins
+have and users do not. Programs (a Grafana, an outside Prometheus) come with a token of an admin instead.
+
+    page.py CONFIG          CONFIG: page.json, as the role writes it"""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import ssl
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated
+from tornado import web
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
+from tornado.httputil import HTTPHeaders
+
+HERE = Path(__file__).resolve().parent
+# What of Prometheus is shown. Not there: what changes something (/-/reload, deleting series), and its profiles.
+PAGES = re.compile(r"(classic/)?((graph|alerts|status|flags|config|rules|targets|service-discovery|tsdb-status)/?)?")
+STATIC = re.compile(r"(classic/)?static/[A-Za-z0-9_./-]+")
+DATA = re.compile(
+    r"metrics|federate|api/v1/(query|query_range|query_exemplars|format_query|series|labels|label/[A-Za-z0-9_]+/values|metadata"
+    r"|targets|targets/metadata|rules|alerts|alertmanagers|status/[a-z]+)"
+)
+ASKED_BY_POST = re.compile(r"api/v1/(query|query_range|query_exemplars|format_query|series|labels)")
+TO_PROMETHEUS = ("Accept", "Accept-Encoding", "Content-Type", "If-Modified-Since", "If-None-Match")
+FROM_PROMETHEUS = ("Content-Type", "Content-Encoding", "Cache-Control", "ETag", "Last-Modified", "Vary")
+ANSWER_BYTES = 64 * 1024 * 1024
+ANSWER_SECONDS = 70
+# Who loses the hub's favour is out within this time.
+REMEMBERED_SECONDS = 30
+
+GLANCE = {
+    "People with a server": "caas_hub_servers",
+    "Dask clusters": "sum(caas_dask_user_clusters) or vector(0)",
+    "Memory in use": "sum(caas_user_memory_bytes) or vector(0)",
+    "CPUs in use": "sum(rate(caas_user_cpu_seconds_total[2m])) or vector(0)",
+    "Space left for homes": "caas_homes_free_bytes",
+}
+GRAPHS = {
+    "Memory by person": "sum by (user) (caas_user_memory_bytes)",
+    "CPUs by person": "sum by (user) (rate(caas_user_cpu_seconds_total[2m]))",
+    "How full homes are": "caas_home_used_bytes / caas_home_size_bytes",
+    "Dask workers": "caas_dask_cluster_workers",
+    "Sign-ins in an hour": "sum by (outcome) (increase(caas_sign_ins_total[1h]))",
+    "The directory's answers": "sum by (operation) (rate(caas_directory_request_duration_seconds_sum[5m]))"
+    " / sum by (operation) (rate(caas_directory_request_duration_seconds_count[5m]))",
+}
+
+ASKING = """\
+(function () {
+  function token() {
+    const found = document.cookie.match(/(?:^|; )_xsrf=([^;]+)/);
+    return found ? found[1] : "";
+  }
+  const open = XMLHttpRequest.prototype.open;
+  XMLHttpRequest.prototype.open = function (method, url) {
+    const result = open.apply(this, arguments);
+    if (new URL(url, location.href).origin === location.origin) this.setRequestHeader("X-XSRFToken", token());
+    return result;
+  };
+  const fetch = window.fetch;
+  window.fetch = function (resource, options) {
+    const request = new Request(resource, options);
+    if (new URL(request.url).origin === location.origin) request.headers.set("X-XSRFToken", token());
+    return fetch(request);
+  };
+})();
+"""
+
+
+class Prometheus:
+    """Knows the certificate that Prometheus answers to."""
+
+    def __init__(self, config: dict[str, Any], prefix: str) -> None:
+        self.base = config["url"] + prefix + "prometheus/"
+        self.tls = ssl.create_default_context(cafile=config["ca"])
+        self.tls.load_cert_chain(config["certificate"], config["key"])
+        self._classic: bool | None = None  # not known yet
+
+    async def fetch(self, path: str, **options: Any) -> HTTPResponse:
+        request = HTTPRequest(
+            self.base + path,
+            ssl_options=self.tls,
+            follow_redirects=False,
+            connect_timeout=5,
+            request_timeout=ANSWER_SECONDS,
+            **options,
+        )
+        try:
+            return await AsyncHTTPClient().fetch(request, raise_error=False)
+        except (OSError, HTTPClientError) as error:  # it is not there, or does not answer in time
+            raise web.HTTPError(503) from error
+
+    async def is_classic(self) -> bool:
+        """Debian's Prometheus has pages of its own instead of upstream's; links in alerts lead to upstream's addresses."""
+        if self._classic is None:
+            response = await self.fetch("")
+            self._classic = "/classic/" in response.headers.get("Location", "")
+        return self._classic
+
+    async def ask(self, path: str, **arguments: str) -> Any:
+        """The data of one question, or None: the page shows what there is."""
+        response = await self.fetch(f"api/v1/{path}?{urlencode(arguments)}")
+        if response.code != 200:
+            return None
+        return json.loads(response.body).get("data")
+
+
+class Guarded(HubOAuthenticated, web.RequestHandler):
+    """For hub admins, in a browser or with a token."""
+
+    def set_default_headers(self) -> None:
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Referrer-Policy", "same-origin")
+        self.set_header("Cache-Control", "no-store")
+        # Prometheus' pages have scripts of their own and none from elsewhere. Names that users gave are shown in them.
+        self.set_header(
+            "Content-Security-Policy",
+            "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+            "img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        )
+
+    @property
+    def prometheus(self) -> Prometheus:
+        return self.settings["prometheus"]
+
+    def write_error(self, status_code: int, **options: Any) -> None:
+        self.finish(self.render_string("error.html", status=status_code, reason=self._reason, words=WORDS))
+
+
+WORDS = {
+    403: "This page is for the cluster's administrators.",
+    404: "There is no such page.",
+    503: "Prometheus does not answer. It may be starting; its log is shown by: caas logs CLUSTER prometheus",
+}
+
+
+class Index(Guarded):
+    @web.authenticated
+    async def get(self) -> None:
+        names = list(GLANCE)
+        asked = [self.prometheus.ask("query", query=query) for query in GLANCE.values()]
+        up, alerts, *values = await asyncio.gather(
+            self.prometheus.ask("query", query="count by (job) (up) - sum by (job) (up)"),
+            self.prometheus.ask("alerts"),
+            *asked,
+        )
+        if up is None:
+            raise web.HTTPError(503)
+        firing = [alert for alert in (alerts or {}).get("alerts", []) if alert["state"] == "firing"]
+        self.render(
+            "index.html",
+            cluster=self.settings["cluster"],
+            glance=[(name, amount(name, first_value(value))) for name, value in zip(names, values, strict=True)],
+            parts=sorted((one["metric"]["job"], int(float(one["value"][1]))) for one in up["result"]),
+            firing=firing,
+            graphs={
+                name: urlencode({"g0.expr": question, "g0.tab": 0, "g0.range_input": "1h"})
+                for name, question in GRAPHS.items()
+            },
+            dashboards=self.settings["dashboards"],
+            prometheus=self.settings["public_url"] + "prometheus",
+        )
+
+
+def first_value(data: Any) -> float | None:
+    return float(data["result"][0]["value"][1]) if data and data["result"] else None
+
+
+def amount(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    if name in ("Memory in use", "Space left for homes"):
+        return f"{value / 1e9:.1f} GB"
+    return f"{value:.1f}" if name == "CPUs in use" else f"{value:.0f}"
+
+
+class Dashboard(Guarded):
+    @web.authenticated
+    def get(self, name: str) -> None:
+        for dashboard in self.settings["dashboards"]:
+            if dashboard["name"] == name:
+                self.set_header("Content-Type", "application/json")
+                self.set_header("Content-Disposition", f'attachment; filename="{name}"')
+                self.finish(dashboard["text"])
+                return
+        raise web.HTTPError(404)
+
+
+class Forward(Guarded):
+    """Prometheus behind the sign-in: reading only, and nothing of the browser's cookies or tokens goes on to it."""
+
+    def get_login_url(self) -> str:
+        if "/api/" in self.request.path or self.request.path.endswith("/federate"):
+            raise web.HTTPError(403)  # a program that is sent to a page for people learns nothing from it
+        return super().get_login_url()
+
+    def check_xsrf_cookie(self) -> None:
+        """Asked where somebody comes by cookie and not by going to a page: another user's notebook, whose address is of the
+        same host, cannot ask in an admin's name. Files of Debian's package are no secret, and fonts bring no token."""
+        if not STATIC.fullmatch(self.path_args[0]):
+            super().check_xsrf_cookie()
+
+    @web.authenticated
+    async def get(self, path: str) -> None:
+        if path and PAGES.fullmatch(path) and not path.startswith("classic/") and await self.prometheus.is_classic():
+            query = f"?{self.request.query}" if self.request.query else ""
+            self.redirect(self.settings["prefix"] + "prometheus/classic/" + path + query)
+            return
+        await self._forward(path)
+
+    @web.authenticated
+    async def post(self, path: str) -> None:
+        if not ASKED_BY_POST.fullmatch(path):
+            raise web.HTTPError(405)
+        await self._forward(path, body=self.request.body)
+
+    async def _forward(self, path: str, **options: Any) -> None:
+        is_page = PAGES.fullmatch(path) is not None
+        if ".." in path or not (is_page or STATIC.fullmatch(path) or DATA.fullmatch(path)):
+            raise web.HTTPError(404)
+        given = {name: self.request.headers[name] for name in TO_PROMETHEUS if name in self.request.headers}
+        if is_page:  # it is changed on its way, so it must not be packed
+            given.pop("Accept-Encoding", None)
+        query = f"?{self.request.query}" if self.request.query else ""
+        response = await self.prometheus.fetch(
+            path + query,
+            method=self.request.method,
+            headers=HTTPHeaders(given),
+            decompress_response=False,
+            **options,
+        )
+        self.set_status(response.code)
+        for name in FROM_PROMETHEUS:
+            if name in response.headers:
+                self.set_header(name, response.headers[name])
+        location = response.headers.get("Location", "")
+        if location.startswith(self.settings["prefix"]):
+            self.set_header("Location", location)
+        body = response.body
+        if is_page and body and response.headers.get("Content-Type", "").startswith("text/html"):
+            script = f'<head><script src="{self.settings["prefix"]}asking.js"></script>'
+            body = body.replace(b"<head>", script.encode(), 1)
+            self.xsrf_token  # noqa: B018 - sets the cookie that asking.js reads
+        self.finish(body)
+
+
+class Asking(web.RequestHandler):
+    """Lets Prometheus' own pages show the token that check_xsrf_cookie() asks for."""
+
+    def get(self) -> None:
+        self.set_header("Content-Type", "text/javascript")
+        self.finish(ASKING)
+
+
+class Health(web.RequestHandler):
+    """For the supervisor: this process answers."""
+
+    def get(self) -> None:
+        self.finish("ok\n")
+
+
+class Nothing(Guarded):
+    @web.authenticated
+    def get(self) -> None:
+        raise web.HTTPError(404)
+
+
+def dashboards(folder: Path) -> list[dict[str, str]]:
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        text = path.read_text(encoding="utf-8")
+        model = json.loads(text)
+        title, words = model.get("title") or path.stem, model.get("description") or ""
+        found.append({"name": path.name, "title": title, "description": words, "text": text})
+    return found
+
+
+def application(config: dict[str, Any], cookie_secret: str) -> web.Application:
+    prefix = config["prefix"]
+    return web.Application(
+        [
+            (prefix, Index),
+            (prefix + "health", Health),
+            (prefix + "asking.js", Asking),
+            (prefix + "oauth_callback", HubOAuthCallbackHandler),
+            (prefix + "dashboards/([^/]+)", Dashboard),
+            (prefix + "prometheus", web.RedirectHandler, {"url": prefix + "prometheus/", "permanent": False}),
+            (prefix + "prometheus/(.*)", Forward),
+            (".*", Nothing),
+        ],
+        cookie_secret=cookie_secret,
+        template_path=str(HERE),
+        prefix=prefix,
+        cluster=config["cluster"],
+        public_url=config["public_url"],
+        prometheus=Prometheus(config["prometheus"], prefix),
+        dashboards=dashboards(Path(config["dashboards"])),
+    )
+
+
+async def main(path: str) -> None:
+    config = json.loads(Path(path).read_text(encoding="utf-8"))
+    AsyncHTTPClient.configure(None, max_body_size=ANSWER_BYTES, max_buffer_size=ANSWER_BYTES)
+    HubOAuth.instance().cache_max_age = REMEMBERED_SECONDS
+    # xheaders: the proxies in front say whether the browser's connection is encrypted, and only they can come here first.
+    server = application(config, os.environ.pop("CAAS_COOKIE_SECRET")).listen(
+        config["port"], config["address"], xheaders=True, max_body_size=1024 * 1024
+    )
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    await ended.wait()
+    server.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

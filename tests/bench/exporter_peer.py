@@ -1,0 +1,96 @@
+"""The exporter as one writes it in Python: prometheus-client, the hub's API, a thread that refreshes, as 2i2c's group
+exporter is built. exporter_peer.py PORT API-PORT SECONDS. It says exactly what caas-exporter says of the hub and the gateway."""
+
+import json
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
+
+PORT, API, SECONDS = int(sys.argv[1]), f"http://127.0.0.1:{sys.argv[2]}", float(sys.argv[3])
+PAGE = 500
+registry = CollectorRegistry()
+
+
+def gauge(name: str, *labels: str) -> Gauge:
+    return Gauge(name, "As caas-exporter says it.", labels, registry=registry)
+
+
+hub_users, hub_servers = gauge("caas_hub_users"), gauge("caas_hub_servers")
+started = gauge("caas_server_started_timestamp_seconds", "user", "server")
+activity = gauge("caas_server_last_activity_timestamp_seconds", "user", "server")
+ready = gauge("caas_server_ready", "user", "server")
+of_cluster = {
+    key: gauge(f"caas_dask_cluster_{name}", "user", "dask_cluster")
+    for key, name in {
+        "workers": "workers",
+        "cpus": "cores",
+        "memory": "memory_bytes",
+        "started": "started_timestamp_seconds",
+        "idle_seconds": "idle_seconds",
+    }.items()
+}
+user_cores, user_memory = gauge("caas_dask_user_cores", "user"), gauge("caas_dask_user_memory_bytes", "user")
+user_clusters = gauge("caas_dask_user_clusters", "user")
+max_cores, max_memory = gauge("caas_dask_max_cores"), gauge("caas_dask_max_memory_bytes")
+
+
+def ask(path: str) -> dict:
+    request = urllib.request.Request(API + path, headers={"Accept": "application/jupyterhub-pagination+json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def seconds(text: str) -> float:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def refresh_hub() -> None:
+    hub_users.set(ask("/hub/api/users?limit=1")["_pagination"]["total"])
+    servers, offset = [], 0
+    while True:
+        page = ask(f"/hub/api/users?state=active&limit={PAGE}&offset={offset}")
+        for user in page["items"]:
+            servers += [(user["name"], name, server) for name, server in user["servers"].items()]
+        if not page["_pagination"]["next"]:
+            break
+        offset = page["_pagination"]["next"]["offset"]
+    for family in (started, activity, ready):
+        family.clear()
+    hub_servers.set(len(servers))
+    for user, name, server in servers:
+        started.labels(user, name).set(seconds(server["started"]))
+        activity.labels(user, name).set(seconds(server["last_activity"]))
+        ready.labels(user, name).set(server["ready"])
+
+
+def refresh_gateway() -> None:
+    answer = ask("/gateway/api/v1/caas/clusters")
+    for family in (*of_cluster.values(), user_cores, user_memory, user_clusters):
+        family.clear()
+    for cluster in answer["clusters"]:
+        for key, family in of_cluster.items():
+            family.labels(cluster["user"], cluster["name"]).set(cluster[key])
+    for user, count in Counter(cluster["user"] for cluster in answer["clusters"]).items():
+        user_clusters.labels(user).set(count)
+    for user, held in answer["users"].items():
+        user_cores.labels(user).set(held["cpus"])
+        user_memory.labels(user).set(held["memory"])
+    max_cores.set(answer["maximum"]["cpus"])
+    max_memory.set(answer["maximum"]["memory"])
+
+
+def refresh_on() -> None:
+    while True:
+        refresh_hub()
+        refresh_gateway()
+        time.sleep(SECONDS)
+
+
+threading.Thread(target=refresh_on, daemon=True).start()
+start_http_server(PORT, addr="127.0.0.1", registry=registry)
+threading.Event().wait()

@@ -1,0 +1,377 @@
+"""The cluster watched by a real Prometheus: what is collected, and who may see it."""
+
+import json
+import os
+import re
+import signal
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import promql
+import pytest
+from conftest import Cluster
+from hubclient import HubClient
+
+PAGE = "/services/monitoring/"
+JOBS = {"prometheus", "node", "hub", "proxy", "exporter"}
+SERVICES = {"prometheus", "node_exporter", "exporter", "monitoring_page"}
+SECONDS = 90  # two refreshes of the exporter, two scrapes and a busy machine
+START_DASK = """
+from dask_gateway import GatewayCluster
+cluster = GatewayCluster()
+cluster.scale(1)
+client = cluster.get_client()
+client.wait_for_workers(1, timeout=120)
+print(client.submit(lambda: 7).result(timeout=60))
+"""
+STOP_DASK = """
+from dask_gateway import Gateway
+gateway = Gateway()
+for one in gateway.list_clusters():
+    gateway.stop_cluster(one.name)
+"""
+TRY_ALL = """
+import ssl, urllib.request
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+for url in {urls}:
+    try:
+        print(urllib.request.urlopen(url, timeout=5, context=context).status)
+    except Exception as error:
+        print(getattr(error, "code", type(error).__name__))
+"""
+
+
+class Watcher:
+    """Prometheus itself, past the page: with the certificate that it wants."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.folder = cluster.folder / "monitoring"
+        config = json.loads((self.folder / "page.json").read_text())["prometheus"]
+        self.url = config["url"] + PAGE + "prometheus"
+        self.context = ssl.create_default_context(cafile=config["ca"])
+        self.context.load_cert_chain(config["certificate"], config["key"])
+
+    def get(self, path: str, **arguments: str) -> Any:
+        url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(arguments)}"
+        with urllib.request.urlopen(url, context=self.context, timeout=30) as response:
+            return json.load(response)["data"]
+
+    def value(self, query: str) -> float | None:
+        """Of the first series; None if there is none."""
+        found = self.get("query", query=query)["result"]
+        return float(found[0]["value"][1]) if found else None
+
+    def wait(self, query: str, seconds: float = SECONDS) -> float:
+        """Until the query finds something. A comparison in it finds nothing as long as it does not hold."""
+        end = time.monotonic() + seconds
+        while (value := self.value(query)) is None:
+            assert time.monotonic() < end, query
+            time.sleep(1)
+        return value
+
+    def wait_gone(self, query: str, seconds: float = SECONDS) -> None:
+        end = time.monotonic() + seconds
+        while self.value(query) is not None:
+            assert time.monotonic() < end, query
+            time.sleep(1)
+
+
+@pytest.fixture(scope="module")
+def watcher(cluster: Cluster) -> Watcher:
+    return Watcher(cluster)
+
+
+@pytest.fixture(scope="module")
+def admin(cluster: Cluster) -> HubClient:
+    return cluster.signed_in("admin", cluster.caas.run("password", cluster.name).stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def dask(alice: HubClient) -> Iterator[None]:
+    kernel = alice.kernel()
+    assert kernel.run(START_DASK, seconds=240).text.strip().endswith("7")
+    yield
+    last = alice.kernel()  # the first has not been listened to for long
+    assert last.run(STOP_DASK, seconds=60).status == "ok"
+    last.close()
+
+
+def running(cluster: Cluster) -> dict[str, str]:
+    """The command lines of the cluster's processes."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if str(cluster.folder) in line:
+                found[entry.name] = line
+    return found
+
+
+# ---- what is collected
+
+
+def test_every_target_is_up(watcher: Watcher) -> None:
+    end = time.monotonic() + SECONDS
+    while True:
+        targets = [
+            one for one in watcher.get("targets", state="active")["activeTargets"] if one["labels"]["job"] in JOBS
+        ]
+        if {one["labels"]["job"] for one in targets if one["health"] == "up"} == JOBS:
+            break
+        assert time.monotonic() < end, [(one["labels"]["job"], one["health"], one["lastError"]) for one in targets]
+        time.sleep(1)
+
+
+def test_the_cluster_is_in_the_labels(cluster: Cluster, watcher: Watcher) -> None:
+    for job in JOBS:
+        assert watcher.wait(f'count(up{{job="{job}", cluster="{cluster.name}", namespace="{cluster.name}"}})') == 1
+    assert watcher.wait('count(up{app="jupyterhub"})') == 1
+
+
+def test_every_part_and_source_is_well(watcher: Watcher) -> None:
+    watcher.wait("count(caas_part_up == 1) == count(caas_part_up) == 6")
+    watcher.wait("count(caas_source_up == 1) == count(caas_source_up)")
+    assert watcher.wait('caas_run_last_success{command="apply"}') == 1
+    assert watcher.wait('caas_certificate_expiry_timestamp_seconds{certificate="public"}') > time.time()
+
+
+def test_a_users_server_appears(cluster: Cluster, watcher: Watcher, alice: HubClient) -> None:
+    watcher.wait('caas_server_ready{user="alice"} == 1')
+    assert watcher.wait('caas_user_memory_bytes{user="alice", kind="notebook"} > 3e7') < 1.5e9
+    assert watcher.wait('caas_user_memory_limit_bytes{user="alice", kind="notebook"}') == pytest.approx(1.5e9, rel=0.01)
+    kernel = alice.kernel()
+    kernel.run("open('/home/alice/filled', 'wb').write(bytes(50_000_000))")
+    watcher.wait('caas_home_used_bytes{user="alice"} > 4.5e7')
+    kernel.run("import os; os.remove('/home/alice/filled')")
+    kernel.close()
+    assert watcher.wait('caas_user_group_info{user="alice", group="users"}') == 1
+    # as Kubernetes would say it, with a namespace of the exporter's own writing
+    watcher.wait(f'container_memory_working_set_bytes{{namespace="{cluster.name}", pod="jupyter-alice"}} > 3e7')
+    watcher.wait(
+        f'kube_pod_labels{{namespace="{cluster.name}", pod="jupyter-alice", label_component="singleuser-server"}}'
+    )
+
+
+def test_dask_clusters_come_and_go(watcher: Watcher, alice: HubClient, dask: None) -> None:
+    watcher.wait('caas_dask_user_clusters{user="alice"} >= 1')
+    watcher.wait('sum(caas_dask_cluster_workers{user="alice"}) >= 1')
+    watcher.wait('caas_user_memory_bytes{user="alice", kind="dask"} > 3e7')
+
+
+def test_schedulers_say_how_they_are(watcher: Watcher, alice: HubClient, dask: None) -> None:
+    """Their pages are on a socket in their owner's home: only the exporter comes there."""
+    watcher.wait('caas_dask_scheduler_up{user="alice"} == 1')
+    watcher.wait('sum(dask_scheduler_workers{user="alice"}) >= 1')
+
+
+def test_what_dashboards_and_alerts_ask_is_there(
+    cluster: Cluster, watcher: Watcher, alice: HubClient, dask: None
+) -> None:
+    end = time.monotonic() + 180  # rates want several scrapes
+    no_failures = r'code=~"5'  # the hub has none to count
+    while wrong := promql.check(
+        watcher.url, {"cluster": cluster.name}, no_failures, seconds=300, context=watcher.context
+    ):
+        assert time.monotonic() < end, "\n".join(wrong)
+        time.sleep(5)
+
+
+def test_alert_rules_are_loaded(cluster: Cluster, watcher: Watcher) -> None:
+    rules = [rule for group in watcher.get("rules")["groups"] for rule in group["rules"]]
+    written = "".join(path.read_text() for path in (cluster.folder / "monitoring" / "alerts").glob("*.yaml"))
+    assert len(rules) == len(re.findall(r"^\s*- alert:", written, re.M)) >= 10
+    end = time.monotonic() + SECONDS
+    while faulty := [rule for rule in rules if rule["health"] != "ok"]:
+        assert time.monotonic() < end, [(rule["name"], rule.get("lastError")) for rule in faulty]
+        time.sleep(1)
+        rules = [rule for group in watcher.get("rules")["groups"] for rule in group["rules"]]
+
+
+# ---- who may see it
+
+
+def test_only_loopback_is_listened_on(cluster: Cluster) -> None:
+    listening = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
+    ours = running(cluster)
+    programs = {pid for pid, line in ours.items() if re.search(r"prometheus|caas-exporter|/monitoring/page", line)}
+    found = []
+    for line in listening.splitlines():
+        if set(re.findall(r"pid=(\d+)", line)) & programs:
+            found.append(line.split()[3])
+    assert len(found) == 4 and all(address.startswith("127.0.0.1:") for address in found), found
+
+
+def test_debians_own_services_do_not_run() -> None:
+    """They would listen on every address: those who came with the packages never started, nor will at the next boot."""
+    shown = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    theirs = [line for line in shown.splitlines() if re.match(r"/usr/bin/prometheus(-node-exporter)?( |$)", line)]
+    assert all("/clusters/" in line or "127.0.0.1:" in line for line in theirs), theirs
+    started = list(Path("/etc").glob("rc[2-5].d/S*prometheus-node-exporter"))
+    started += Path("/etc/systemd/system").glob("*.wants/prometheus-node-exporter.service")
+    assert not started
+    assert not Path("/etc/systemd/system/prometheus-node-exporter.service").is_symlink()
+
+
+def test_processes_of_users_are_told_nothing(cluster: Cluster, watcher: Watcher, alice: HubClient) -> None:
+    """They share the loopback with it."""
+    exporter = json.loads((cluster.folder / "monitoring" / "exporter.json").read_text())["listen"]
+    node = watcher.get("targets", scrapePool="node")["activeTargets"]
+    (node_url,) = {one["scrapeUrl"] for one in node if one["labels"]["job"] == "node"}
+    urls = [
+        f"{watcher.url}/api/v1/query?query=up",
+        node_url,
+        f"http://{exporter}/metrics",
+        f"http://{exporter}/targets",
+    ]
+    kernel = alice.kernel()
+    said = kernel.run(TRY_ALL.format(urls=urls), seconds=60).text.split()
+    kernel.close()
+    assert len(said) == 4 and "200" not in said, said
+    assert said[2:] == ["401", "401"], said
+
+
+def test_strangers_are_sent_to_the_sign_in(cluster: Cluster) -> None:
+    stranger = cluster.client()
+    answer = stranger.request("GET", PAGE, follow=False)
+    assert answer.status == 302
+    assert answer.headers["Location"].startswith("/hub/api/oauth2/authorize?client_id=service-monitoring")
+    assert "/hub/login" in stranger.open("GET", PAGE).url
+    for path in ("api/v1/query?query=up", "federate?match[]=up"):
+        assert stranger.request("GET", f"{PAGE}prometheus/{path}", follow=False).status == 403
+    wrong = {"Authorization": "token 0123456789abcdef0123456789abcdef"}
+    assert stranger.request("GET", f"{PAGE}prometheus/api/v1/query?query=up", headers=wrong).status == 403
+
+
+def test_users_are_refused(cluster: Cluster, alice: HubClient) -> None:
+    for path in ("", "prometheus/graph", "dashboards/overview.json"):
+        assert alice.request("GET", PAGE + path).status == 403, path
+    assert "services/monitoring" not in alice.request("GET", "/hub/home").text
+    made = alice.api("POST", "/users/alice/tokens", data={"note": "test"}).json()
+    given = {"Authorization": f"token {made['token']}"}
+    stranger = cluster.client()
+    assert stranger.request("GET", f"{PAGE}prometheus/api/v1/query?query=up", headers=given).status == 403
+
+
+def test_admins_are_let_in(cluster: Cluster, admin: HubClient) -> None:
+    page = admin.request("GET", PAGE)
+    assert page.status == 200 and "What is watched" in page.text and "overview.json" in page.text
+    assert "services/monitoring" in admin.request("GET", "/hub/home").text
+    graph = admin.request("GET", f"{PAGE}prometheus/graph")
+    assert graph.status == 200 and "Prometheus" in graph.text
+    for script in re.findall(r'<script src="([^"]+)"', graph.text):
+        assert script.startswith(PAGE), script
+        assert admin.request("GET", script).status == 200
+    dashboard = admin.request("GET", f"{PAGE}dashboards/overview.json")
+    assert dashboard.status == 200 and dashboard.json()["panels"]
+    assert admin.request("GET", f"{PAGE}dashboards/..%2fpage.json").status == 404
+    assert admin.request("GET", f"{PAGE}prometheus/config").status == 200
+    assert (
+        "credentials: <secret>" in admin.request("GET", f"{PAGE}prometheus/api/v1/status/config").json()["data"]["yaml"]
+    )
+
+
+def test_a_program_of_an_admin_asks_with_a_token(cluster: Cluster, admin: HubClient) -> None:
+    given = {
+        "Authorization": f"Bearer {admin.api('POST', '/users/admin/tokens', data={'note': 'test'}).json()['token']}"
+    }
+    program = cluster.client()
+    for method, options in (("GET", {}), ("POST", {"form": {"query": "up"}})):
+        path = f"{PAGE}prometheus/api/v1/query" + ("?query=up" if method == "GET" else "")
+        answer = program.request(method, path, headers=given, **options)
+        assert answer.status == 200 and len(answer.json()["data"]["result"]) >= 5
+    assert "up{" in program.request("GET", f"{PAGE}prometheus/federate?match[]=up", headers=given).text
+
+
+def test_another_page_cannot_ask_in_an_admins_name(admin: HubClient) -> None:
+    """A user's notebook has an address of the same host; what runs in it has not the token that Prometheus' pages show."""
+    admin.request("GET", f"{PAGE}prometheus/graph")
+    path = f"{PAGE}prometheus/api/v1/query"
+    fetch = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"}
+    token = {"X-XSRFToken": admin.cookie("_xsrf", PAGE)}
+    assert admin.request("GET", f"{path}?query=up", headers=fetch).status == 403
+    assert admin.request("POST", path, form={"query": "up"}).status == 403
+    assert admin.request("GET", f"{path}?query=up", headers={**fetch, "X-XSRFToken": "x"}).status == 403
+    assert admin.request("GET", f"{path}?query=up", headers={**fetch, **token}).status == 200
+    assert admin.request("POST", path, form={"query": "up"}, headers=token).status == 200
+
+
+def test_the_page_only_reads_and_leads_nowhere_else(admin: HubClient) -> None:
+    admin.request("GET", f"{PAGE}prometheus/graph")
+    token = {"X-XSRFToken": admin.cookie("_xsrf", PAGE)}
+    for path in (
+        "-/reload",
+        "-/quit",
+        "api/v1/admin/tsdb/delete_series",
+        "api/v1/write",
+        "debug/pprof/",
+        "static/../-/reload",
+    ):
+        for method in ("GET", "POST"):
+            answer = admin.request(method, f"{PAGE}prometheus/{path}", headers=token, follow=False)
+            assert answer.status in (302, 403, 404, 405), (path, answer.status)
+            assert (answer.headers["Location"] or "/").startswith(("/", admin.base + "/hub/")), path
+    for path in ("//evil.example.org", "/evil.example.org", "oauth_callback?code=x&state=x&next=//evil.example.org"):
+        answer = admin.request("GET", PAGE + path, follow=False)
+        assert "evil" not in (answer.headers["Location"] or ""), path
+        assert answer.status in (403, 404) or answer.headers["Location"] == PAGE, (path, answer.status)
+
+
+def test_the_page_says_when_prometheus_does_not_answer(cluster: Cluster, admin: HubClient) -> None:
+    (pid,) = [int(pid) for pid, line in running(cluster).items() if line.startswith("/usr/bin/prometheus --config")]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for path in ("", "prometheus/graph"):
+            answer = admin.request("GET", PAGE + path)
+            assert answer.status == 503 and "Prometheus does not answer" in answer.text, (path, answer.status)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert admin.request("GET", PAGE).status == 200
+
+
+# ---- a changed form
+
+
+def test_what_the_form_says_of_it_counts(cluster: Cluster) -> None:
+    token = cluster.caas.folder / "metrics-token"
+    token.write_text("of-another-server\n")
+    token.chmod(0o600)
+    cluster.write_form(
+        extra="monitoring:\n  retention_days: 7\n  retention_gb: 2\n"
+        "  remote_write: {url: 'https://127.0.0.1:9/write', token_file: metrics-token}\n"
+    )
+    plan = json.loads(cluster.caas.run("plan", str(cluster.form), "--json", status=2).stdout)
+    assert {step["id"].split("/")[0] for step in plan["steps"]} == {"monitoring"}
+    cluster.apply()
+    watcher = Watcher(cluster)
+    (line,) = [line for line in running(cluster).values() if line.startswith("/usr/bin/prometheus --config")]
+    assert "--storage.tsdb.retention.time=7d " in line and "--storage.tsdb.retention.size=2000000000B " in line
+    config = watcher.get("status/config")["yaml"]
+    assert "https://127.0.0.1:9/write" in config and "of-another-server" not in config
+    watcher.wait("prometheus_remote_storage_samples_pending > 0 or prometheus_remote_storage_samples_total > 0")
+
+
+def test_it_can_be_left_out_and_comes_back(cluster: Cluster, alice: HubClient) -> None:
+    cluster.write_form(extra="monitoring: {enabled: false}\n")
+    cluster.apply()
+    names = {part["name"] for part in cluster.caas.json("status", cluster.name)["services"]}
+    assert not names & SERVICES and "hub" in names
+    assert not [line for line in running(cluster).values() if re.search(r"prometheus|caas-exporter|/monitoring/", line)]
+    assert not (cluster.folder / "monitoring").exists()
+    assert cluster.client().request("GET", PAGE).status == 404
+    assert f":caas {cluster.name} monitoring:" not in Path("/etc/passwd").read_text()
+    cluster.write_form()
+    cluster.apply()
+    assert cluster.caas.json("plan", str(cluster.form))["steps"] == []
+    assert all(part["running"] for part in cluster.caas.json("status", cluster.name)["services"])
+    test_every_target_is_up(Watcher(cluster))

@@ -1,0 +1,553 @@
+/* What `caas top` shows: figures, tables at any width, and the program itself in a terminal that has to be given back.
+ */
+#include <math.h>
+#include <poll.h>
+#include <pty.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <utmp.h>
+
+#include <cmocka.h>
+
+#include "../client/http_server.h"
+#include "base/file.h"
+#include "base/proc.h"
+#include "cli/text.h"
+#include "cli/top_view.h"
+#include "journal/journal.h"
+
+static const char metrics[] =
+        "caas_source_last_success_timestamp_seconds{source=\"cgroup\"} 995\n"
+        "caas_source_up{source=\"gateway\"} 0\n"
+        "caas_part_up{part=\"hub\"} 1\n"
+        "caas_part_up{part=\"proxy\"} 0\n"
+        "caas_user_cpu_seconds_total{user=\"alice\",kind=\"notebook\"} 10\n"
+        "caas_user_memory_bytes{user=\"alice\",kind=\"notebook\"} 1920000000\n"
+        "caas_user_memory_limit_bytes{user=\"alice\",kind=\"notebook\"} 2e9\n"
+        "caas_server_started_timestamp_seconds{user=\"alice\",server=\"\"} 400\n"
+        "caas_dask_cluster_workers{user=\"alice\",dask_cluster=\"0123456789abcdef0123456789abcdef\"} 3\n"
+        "caas_dask_cluster_cores{user=\"alice\",dask_cluster=\"0123456789abcdef0123456789abcdef\"} 6\n"
+        "caas_dask_max_cores 64\n"
+        "caas_home_used_bytes{user=\"alice\"} 9.5e9\n"
+        "caas_home_size_bytes{user=\"alice\"} 1e10\n"
+        "caas_home_used_bytes{user=\"\x1b[2J\xc3\xa9vil\\nname\"} 1e6\n"
+        "caas_home_used_bytes{user=\"\xe5\x90\x8d\xe5\x89\x8d\xe5\x90\x8d\xe5\x89\x8d\xe5\x90\x8d\xe5\x89\x8d\"} 2e6\n"
+        "caas_homes_free_bytes 2.1e11\n"
+        "caas_drift_resources 2\n"
+        "caas_certificate_expiry_timestamp_seconds{certificate=\"public\"} 87400\n";
+
+static struct usage *usage_of(const char *text)
+{
+        struct usage *usage = usage_new(1000);
+        CLEANUP_METRICS struct metrics_reader *reader = metrics_reader_new(usage_add, usage);
+        assert_int_equal(metrics_feed(reader, text, strlen(text), NULL), 0);
+        return usage;
+}
+
+/* ---- figures ---- */
+
+static void test_figures(void **state)
+{
+        (void)state;
+        char text[TOP_CELL];
+        static const struct {
+                double value;
+                const char *bytes, *cores, *count, *span;
+        } cases[] = {
+                {NAN, "-", "-", "-", "-"},
+                {0, "0 B", "0.00", "0", "0s"},
+                {59.6, "60 B", "59.6", "60", "59s"},
+                {999, "999 B", "999", "999", "16m"},
+                {1000, "1 kB", "1000", "1000", "16m"},
+                {9.996, "10 B", "10.0", "10", "9s"},
+                {7380, "7 kB", "7380", "7380", "2h03m"},
+                {999499, "999 kB", "999499", "999499", "11d13h"},
+                {999600, "1 MB", "999600", "999600", "11d13h"},
+                {512e6, "512 MB", "> 10^6", "> 10^6", "5925d"},
+                {999.6e6, "1.00 GB", "> 10^6", "> 10^6", "> 9999d"},
+                {1.92e9, "1.92 GB", "> 10^6", "> 10^6", "> 9999d"},
+                {9.996e9, "10.0 GB", "> 10^6", "> 10^6", "> 9999d"},
+                {31e9, "31.0 GB", "> 10^6", "> 10^6", "> 9999d"},
+                {99.96e9, "100 GB", "> 10^6", "> 10^6", "> 9999d"},
+                {2.5e12, "2.50 TB", "> 10^6", "> 10^6", "> 9999d"},
+                {1e308, "> 1 ZB", "> 10^6", "> 10^6", "> 9999d"},
+        };
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                assert_string_equal(top_bytes(cases[i].value, text), cases[i].bytes);
+                assert_string_equal(top_cores(cases[i].value, text), cases[i].cores);
+                assert_string_equal(top_count(cases[i].value, text), cases[i].count);
+                assert_string_equal(top_span(cases[i].value, text), cases[i].span);
+        }
+        assert_string_equal(top_span(-5, text), "0s");
+        assert_string_equal(top_percent(1, 3, text), "33%");
+        assert_string_equal(top_percent(1, 0, text), "-");
+        assert_string_equal(top_percent(NAN, 1, text), "-");
+        assert_string_equal(top_percent(1e30, 1, text), "> 999%");
+}
+
+/* ---- pictures ---- */
+
+static char *draw(struct top_view *view, const char *text, size_t columns, size_t rows)
+{
+        CLEANUP_USAGE struct usage *usage = usage_of(text);
+        struct top_scene scene = {.cluster = "lab", .usage = usage, .now = 1000, .interval = 3};
+        size_t page;
+        return top_picture(view, &scene, columns, rows, &page);
+}
+
+static void has(const char *picture, const char *wanted)
+{
+        if (!strstr(picture, wanted))
+                fail_msg("no '%s' in\n%s", wanted, picture);
+}
+
+static void has_not(const char *picture, const char *unwanted)
+{
+        if (strstr(picture, unwanted))
+                fail_msg("'%s' in\n%s", unwanted, picture);
+}
+
+static void test_wide(void **state)
+{
+        (void)state;
+        struct top_view view = {0};
+        CLEANUP_FREE char *picture = draw(&view, metrics, 120, 20);
+        has(picture, "lab  00:16:40 UTC  every 3 s  measured 5s ago\n");
+        has(picture, "3 users, 1 active, 1 notebook server   1 Dask cluster, 3 workers, 6 of 64 cores\n");
+        has(picture, "CPU -   memory 1.92 GB   homes 9.50 GB used, 210 GB free on disk   not as applied: 2\n");
+        has(picture, "proxy is down   no figures from gateway   1 part is up\n");
+        has(picture, "[Users] Dask clusters  Parts   by memory\n");
+        has(picture, "USER                    UP   IDLE    CPU  MEMORY NOTEBOOK  LIMIT    DASK WORKERS    HOME   FULL");
+        has(picture, "alice                  10m      -      - 1.92 GB  1.92 GB    96%       -       3 9.50 GB    95%");
+        has(picture, "\\x1b[2J\xc3\xa9vil\\x0aname      -");
+        assert_null(strchr(picture, '\x1b'));
+        view.page = TOP_DASK;
+        CLEANUP_FREE char *dask = draw(&view, metrics, 120, 20);
+        has(dask, "CLUSTER                          USER         WORKERS  CORES");
+        has(dask, "0123456789abcdef0123456789abcdef alice              3      6");
+        view.page = TOP_PARTS;
+        CLEANUP_FREE char *parts = draw(&view, metrics, 120, 20);
+        has(parts, "gateway source      down");
+        has(parts, "public  certificate valid          -      -   1d00h");
+}
+
+static void test_any_size(void **state)
+{
+        (void)state;
+        for (int page = 0; page < TOP_PAGES; page++)
+                for (size_t columns = 1; columns <= 140; columns++)
+                        for (size_t rows = 1; rows <= 30; rows += columns % 5 + 1) {
+                                struct top_view view = {.page = (enum top_page)page};
+                                CLEANUP_FREE char *picture = draw(&view, metrics, columns, rows);
+                                size_t lines = 1;
+                                for (char *line = picture, *end; line; line = end) {
+                                        end = strchr(line, '\n');
+                                        if (end)
+                                                *end++ = '\0';
+                                        lines += end != NULL ? 1 : 0;
+                                        if (text_width(line) > columns)
+                                                fail_msg("%zu columns: '%s'", columns, line);
+                                }
+                                if (lines > rows)
+                                        fail_msg("%zu lines in %zu rows", lines, rows);
+                        }
+}
+
+static void test_narrow(void **state)
+{
+        (void)state;
+        struct top_view view = {0};
+        CLEANUP_FREE char *picture = draw(&view, metrics, 40, 12);
+        has(picture, "MEMORY");
+        has(picture, "1.92 GB");
+        has_not(picture, "OOM");
+        has_not(picture, "NOTEBOOK");
+        has(picture, "\xe2\x80\xa6"); /* what was cut */
+}
+
+static void test_colours(void **state)
+{
+        (void)state;
+        struct top_view plain = {0}, colored = {.color = true};
+        CLEANUP_FREE char *without = draw(&plain, metrics, 100, 20), *with = draw(&colored, metrics, 100, 20);
+        has(with, "\x1b[31mproxy is down\x1b[0m");
+        has(with, "\x1b[31m96%\x1b[0m");
+        CLEANUP_BUF struct buf stripped = BUF_INIT(100000);
+        for (const char *p = with; *p;) {
+                if (*p == '\x1b') {
+                        assert_int_equal(p[1], '[');
+                        p += 2 + strspn(p + 2, "0123456789;");
+                        assert_int_equal(*p++, 'm');
+                } else {
+                        buf_add(&stripped, p++, 1);
+                }
+        }
+        assert_string_equal(stripped.data, without);
+}
+
+static void test_scrolling(void **state)
+{
+        (void)state;
+        CLEANUP_BUF struct buf text = BUF_INIT(100000);
+        for (int i = 0; i < 100; i++)
+                buf_format(&text, "caas_home_used_bytes{user=\"user%02d\"} %d\n", i, i + 1);
+        struct top_view view = {.by = USAGE_BY_HOME, .first = 20};
+        CLEANUP_FREE char *middle = draw(&view, text.data, 80, 17);
+        has(middle, "user79");
+        has(middle, "user70");
+        has_not(middle, "user80");
+        has_not(middle, "user69");
+        view.first = SIZE_MAX / 2;
+        CLEANUP_FREE char *end = draw(&view, text.data, 80, 17);
+        assert_int_equal(view.first, 90);
+        has(end, "user00");
+        has(end, "user09");
+        view.reverse = true;
+        view.first = 0;
+        CLEANUP_FREE char *turned = draw(&view, text.data, 80, 17);
+        has(turned, "by home, reversed");
+        has(turned, "user00");
+}
+
+static void test_nothing_there(void **state)
+{
+        (void)state;
+        struct top_view view = {0};
+        CLEANUP_FREE char *picture = draw(&view, "caas_exporter_build_info 1\n", 80, 20);
+        has(picture, "0 users, 0 active, 0 notebook servers   0 Dask clusters, 0 workers\n");
+        has(picture, "nobody is known yet\n");
+        CLEANUP_USAGE struct usage *usage = usage_of("caas_exporter_build_info 1\n");
+        struct top_scene scene = {
+                .cluster = "lab\x1b[0m", .usage = usage, .now = 1012, .problem = "the exporter:\n\x1b[2J gone"};
+        size_t page;
+        CLEANUP_FREE char *stale = top_picture(&view, &scene, 80, 20, &page);
+        has(stale, "lab\\x1b[0m  00:16:52 UTC  figures are 12s old: the exporter:\\x0a\\x1b[2J gone\n");
+}
+
+static void test_once(void **state)
+{
+        (void)state;
+        CLEANUP_USAGE struct usage *usage = usage_of(metrics);
+        struct top_scene scene = {.cluster = "lab", .usage = usage, .now = 1000};
+        CLEANUP_FREE char *text = top_text(&scene, USAGE_BY_USER);
+        assert_null(strchr(text, '\x1b'));
+        has(text, "lab  00:16:40 UTC  measured 5s ago\n");
+        has(text, "\n\nUSER ");
+        has(text, "\n\nCLUSTER ");
+        has(text, "\n\nNAME ");
+        has(text, " OOM\n");
+        has_not(text, " \n");
+}
+
+/* ---- the program, in a terminal ---- */
+
+static char root[40];
+static char *program, *state_dir;
+static struct server *server;
+static atomic_bool hanging;
+static atomic_int advancing;
+
+static bool exporter(struct peer *peer, const char *request)
+{
+        if (!str_starts(request, "GET /metrics ") || !strstr(request, "Authorization: Bearer s3cret\r\n"))
+                return answer(peer, "401 Unauthorized", "", "");
+        while (hanging && !server->ending)
+                poll(NULL, 0, 20);
+        if (advancing) {
+                int n = advancing++;
+                CLEANUP_FREE char *text =
+                        str_format("caas_source_last_success_timestamp_seconds{source=\"cgroup\"} %d\n"
+                                   "caas_user_cpu_seconds_total{user=\"alice\",kind=\"dask\"} %d\n",
+                                n / 2 * 10, n / 2 * 25); /* measured anew every other time */
+                return answer(peer, "200 OK", "", text);
+        }
+        return answer(peer, "200 OK", "", metrics);
+}
+
+/* A cluster of which nothing is known but where its exporter is; access may be NULL. */
+static void make_cluster(const char *name, const char *access)
+{
+        struct journal *journal = NULL;
+        CLEANUP_ERR struct err *err = NULL;
+        int64_t run = 0;
+        json_auto_t *form = json_pack("{s:s, s:s}", "cluster", name, "target", "host");
+        json_auto_t *spec = json_pack("{s:s?, s:s}", "metrics", access, "token", "s3cret");
+        struct resource resource = {.id = (char *)"monitoring/access", .kind = (char *)"value", .spec = spec};
+        int r = journal_open(state_dir, true, &journal, &err);
+        if (r == 0)
+                r = journal_put_cluster(journal, name, "host", form, 1000, &err);
+        if (r == 0 && access) {
+                r = journal_run_begin(journal, name, "apply", 1000, &run, &err);
+                if (r == 0)
+                        r = journal_step_intent(journal, run, name, &resource, "create", 1000, &err);
+                if (r == 0)
+                        r = journal_step_applied(journal, run, name, &resource, "x", NULL, spec, 1000, &err);
+        }
+        if (r < 0)
+                fail_msg("%s", err->message);
+        journal_close(journal);
+}
+
+static int setup(void **state)
+{
+        (void)state;
+        signal(SIGPIPE, SIG_IGN);
+        const char *build = getenv("BUILD");
+        program = str_format("%s/caas", build && *build ? build : "build");
+        strcpy(root, "/tmp/caas-top-XXXXXX");
+        assert_non_null(mkdtemp(root));
+        state_dir = str_format("%s/state", root);
+        server = server_start(NULL, NULL);
+        server->custom = exporter;
+        CLEANUP_FREE char *url = str_format("http://127.0.0.1:%d/metrics", server->port);
+        make_cluster("lab", url);
+        make_cluster("bare", NULL);
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        (void)state;
+        server_stop(server);
+        file_remove_tree(root, NULL);
+        free(program);
+        free(state_dir);
+        return 0;
+}
+
+static int run(struct proc_result *ret, const char *words)
+{
+        CLEANUP_FREE char *command = str_format("exec %s top %s --state %s", program, words, state_dir);
+        const char *const argv[] = {"/bin/sh", "-c", command, NULL};
+        struct proc_spec spec = {.argv = argv, .timeout_ms = 60000, .output_max = 1 << 20};
+        CLEANUP_ERR struct err *err = NULL;
+        if (proc_run(&spec, ret, &err) < 0)
+                fail_msg("%s", err->message);
+        return ret->status;
+}
+
+static void expect(const char *words, int status, const char *out, const char *notes)
+{
+        CLEANUP_PROC struct proc_result result = {0};
+        if (run(&result, words) != status || !strstr(result.output, out) || !strstr(result.error, notes))
+                fail_msg("caas top %s: status %d: %s%s", words, result.status, result.output, result.error);
+        assert_null(strchr(result.output, '\x1b'));
+}
+
+static void test_program(void **state)
+{
+        (void)state;
+        expect("bare", 1, "", "caas: bare has no monitoring: set monitoring.enabled to true in its form");
+        expect("lab --sort hom", 64, "", "did you mean home?");
+        expect("lab --interval 0", 64, "", "--interval");
+        expect("labb", 1, "", "did you mean 'lab'?");
+        advancing = 2;
+        expect("lab", 0, "CPU 2.50 cores", ""); /* no terminal: once */
+        assert_int_equal(advancing, 5);
+        advancing = 2;
+        expect("lab --json", 0, "\"cpu_seconds\":10.0,", "");
+        advancing = 0;
+}
+
+struct tty {
+        int master;
+        pid_t child;
+        struct termios before;
+        char text[200000];
+        size_t length;
+};
+
+static void begin(struct tty *tty, const char *words)
+{
+        struct winsize size = {.ws_row = 24, .ws_col = 100};
+        int slave;
+        *tty = (struct tty){0};
+        assert_int_equal(openpty(&tty->master, &slave, NULL, NULL, &size), 0);
+        tcgetattr(tty->master, &tty->before);
+        tty->child = fork();
+        assert_true(tty->child >= 0);
+        if (tty->child == 0) {
+                login_tty(slave);
+                setenv("TERM", "xterm", 1);
+                CLEANUP_FREE char *command = str_format("exec %s top lab %s --state %s", program, words, state_dir);
+                execl("/bin/sh", "sh", "-c", command, NULL);
+                _exit(127);
+        }
+        close(slave);
+}
+
+/* Reads what is shown until `wanted` is in it; what came before is forgotten. */
+static void wait_for(struct tty *tty, const char *wanted)
+{
+        for (int i = 0; i < 600; i++) {
+                struct pollfd wait = {.fd = tty->master, .events = POLLIN};
+                char *found = memmem(tty->text, tty->length, wanted, strlen(wanted));
+                if (found) {
+                        size_t used = (size_t)(found - tty->text) + strlen(wanted);
+                        memmove(tty->text, tty->text + used, tty->length -= used);
+                        return;
+                }
+                if (poll(&wait, 1, 100) <= 0)
+                        continue;
+                ssize_t n = read(tty->master, tty->text + tty->length, sizeof tty->text - tty->length);
+                if (n <= 0)
+                        break;
+                tty->length += (size_t)n;
+        }
+        fail_msg("'%s' was not shown: %.*s", wanted, (int)tty->length, tty->text);
+}
+
+static void type(struct tty *tty, const char *keys)
+{
+        assert_int_equal(write(tty->master, keys, strlen(keys)), strlen(keys));
+}
+
+/* The terminal is as it was, and on the screen that the shell had. */
+static void check_given_back(struct tty *tty)
+{
+        wait_for(tty, "\x1b[?25h\x1b[?1049l");
+        struct termios now;
+        for (int i = 0; i < 100; i++) {
+                tcgetattr(tty->master, &now);
+                if (now.c_lflag == tty->before.c_lflag)
+                        break;
+                poll(NULL, 0, 20); /* it is set after what is written */
+        }
+        assert_int_equal(now.c_lflag, tty->before.c_lflag);
+        assert_int_equal(now.c_iflag, tty->before.c_iflag);
+        assert_true(now.c_lflag & ECHO && now.c_lflag & ICANON);
+}
+
+static int end(struct tty *tty)
+{
+        int status = 0;
+        for (int i = 0; i < 500 && waitpid(tty->child, &status, WNOHANG) == 0; i++)
+                poll(NULL, 0, 20);
+        close(tty->master);
+        return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void test_keys(void **state)
+{
+        (void)state;
+        struct tty tty;
+        begin(&tty, "");
+        wait_for(&tty, "\x1b[?1049h\x1b[?25l\x1b[?7l");
+        wait_for(&tty, "alice");
+        type(&tty, "h");
+        wait_for(&tty, "by home");
+        type(&tty, "r");
+        wait_for(&tty, "by home, reversed");
+        type(&tty, "\t");
+        wait_for(&tty, "0123456789abcdef0123456789abcdef");
+        type(&tty, "\x1b[C");
+        wait_for(&tty, "certificate");
+        type(&tty, "\x1b[Z\x1bOD"); /* back, and back */
+        wait_for(&tty, "OOM");
+        type(&tty, "\x1b[99~\x1b[1;5Cx"); /* keys that it does not know */
+        struct winsize narrow = {.ws_row = 12, .ws_col = 30};
+        ioctl(tty.master, TIOCSWINSZ, &narrow);
+        wait_for(&tty, "q quit  Tab page  m memory  c\xe2\x80\xa6");
+        type(&tty, "q");
+        check_given_back(&tty);
+        assert_int_equal(end(&tty), 0);
+}
+
+static void test_without_colours(void **state)
+{
+        (void)state;
+        setenv("NO_COLOR", "1", 1);
+        struct tty tty;
+        begin(&tty, "");
+        wait_for(&tty, "proxy is down");
+        assert_null(memmem(tty.text, tty.length, "\x1b[1m", 4));
+        unsetenv("NO_COLOR");
+        type(&tty, "\x03");
+        check_given_back(&tty);
+        assert_int_equal(end(&tty), 0);
+        begin(&tty, "");
+        wait_for(&tty, "\x1b[31mproxy is down");
+        type(&tty, "q");
+        check_given_back(&tty);
+        assert_int_equal(end(&tty), 0);
+}
+
+static void test_every_end(void **state)
+{
+        (void)state;
+        static const struct {
+                int number, status;
+        } cases[] = {{SIGINT, 0}, {SIGTERM, 0}, {SIGHUP, 0}, {SIGQUIT, 0}, {SIGABRT, -SIGABRT}};
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                struct tty tty;
+                begin(&tty, "");
+                wait_for(&tty, "alice");
+                kill(tty.child, cases[i].number);
+                kill(tty.child, cases[i].number); /* twice, as people do: it still gives back what it took */
+                check_given_back(&tty);
+                int status = end(&tty);
+                if (status != cases[i].status && status != -cases[i].number)
+                        fail_msg("signal %d: status %d", cases[i].number, status);
+        }
+}
+
+static void test_stopped_and_gone_on(void **state)
+{
+        (void)state;
+        struct tty tty;
+        begin(&tty, "");
+        wait_for(&tty, "alice");
+        kill(tty.child, SIGSTOP); /* nothing can be done about that one */
+        kill(tty.child, SIGCONT);
+        wait_for(&tty, "\x1b[?25l\x1b[?7l");
+        wait_for(&tty, "alice");
+        type(&tty, "q");
+        check_given_back(&tty);
+        assert_int_equal(end(&tty), 0);
+}
+
+/* Keys work while it waits for an answer that does not come, and the last figures are still there. */
+static void test_exporter_that_hangs(void **state)
+{
+        (void)state;
+        struct tty tty;
+        begin(&tty, "--interval 1");
+        wait_for(&tty, "alice");
+        hanging = true;
+        poll(NULL, 0, 1500);
+        type(&tty, "\t");
+        wait_for(&tty, "0123456789abcdef0123456789abcdef");
+        type(&tty, "q");
+        check_given_back(&tty);
+        assert_int_equal(end(&tty), 0);
+        hanging = false;
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_figures),
+                cmocka_unit_test(test_wide),
+                cmocka_unit_test(test_any_size),
+                cmocka_unit_test(test_narrow),
+                cmocka_unit_test(test_colours),
+                cmocka_unit_test(test_scrolling),
+                cmocka_unit_test(test_nothing_there),
+                cmocka_unit_test(test_once),
+                cmocka_unit_test(test_program),
+                cmocka_unit_test(test_keys),
+                cmocka_unit_test(test_without_colours),
+                cmocka_unit_test(test_every_end),
+                cmocka_unit_test(test_stopped_and_gone_on),
+                cmocka_unit_test(test_exporter_that_hangs),
+        };
+        return cmocka_run_group_tests(tests, setup, teardown);
+}

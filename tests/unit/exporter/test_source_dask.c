@@ -1,0 +1,240 @@
+/* Schedulers: what they say, and users who would like root to open something else. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "../client/http_server.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "exporter/dask.h"
+#include "exporter/source_list.h"
+#include "samples.h"
+
+#define GOOD   "9ba38a329acb4102be7bc3d24f321c8f"
+#define LINK   "11111111111111111111111111111111"
+#define FILE_  "22222222222222222222222222222222"
+#define SILENT "33333333333333333333333333333333"
+#define GONE   "44444444444444444444444444444444"
+
+/* As a scheduler gave it, shortened. */
+static const char PAGE[] = "# HELP python_gc_objects_collected_total Objects collected during gc\n"
+                           "python_gc_objects_collected_total{generation=\"0\"} 26841.0\n"
+                           "# HELP dask_scheduler_clients Number of clients connected\n"
+                           "# TYPE dask_scheduler_clients gauge\n"
+                           "dask_scheduler_clients 1.0\n"
+                           "dask_scheduler_desired_workers 1.0\n"
+                           "dask_scheduler_workers{state=\"idle\"} 1.0\n"
+                           "dask_scheduler_workers{state=\"saturated\"} 0.0\n"
+                           "dask_scheduler_workers_added_total 3.0\n"
+                           "dask_scheduler_tasks{state=\"memory\"} 12.0\n"
+                           "dask_scheduler_tasks{state=\"no-worker\"} 2.0\n"
+                           "dask_scheduler_tasks_compute_seconds_total{task_prefix_name=\"sum\"} 1.5\n"
+                           "dask_scheduler_tasks_compute_seconds_total{task_prefix_name=\"a b{c=\\\"d\\\"}\"} 2.25\n"
+                           "dask_scheduler_tasks_output_bytes{task_prefix_name=\"sum\"} 1.048576e+06\n";
+
+static struct sample_sink *read_page(const char *text, size_t length)
+{
+        struct sample_sink *sink = sink_new(DASK_FAMILIES);
+        struct dask_figures figures;
+        dask_read(text, length, &figures);
+        dask_add(&figures, "alice", GOOD, sink);
+        return sink;
+}
+
+#define LABELS "user=\"alice\",dask_cluster=\"" GOOD "\""
+
+static void known_numbers_are_taken(void **state)
+{
+        (void)state;
+        struct sample_sink *sink = read_page(PAGE, strlen(PAGE));
+        assert_true(samples_have(sink, "dask_scheduler_clients{" LABELS "} 1"));
+        assert_true(samples_have(sink, "dask_scheduler_workers{" LABELS ",state=\"idle\"} 1"));
+        assert_true(samples_have(sink, "dask_scheduler_workers_added_total{" LABELS "} 3"));
+        assert_true(samples_have(sink, "dask_scheduler_tasks{" LABELS ",state=\"no-worker\"} 2"));
+        assert_true(samples_have(sink, "dask_scheduler_tasks_compute_seconds_total{" LABELS "} 3.75"));
+        assert_true(samples_have(sink, "dask_scheduler_tasks_output_bytes{" LABELS "} 1048576"));
+        assert_int_equal(samples_count(sink, "dask_scheduler_workers"), 2);
+        assert_true(samples_sound(sink));
+        sink_free(sink);
+}
+
+static void nothing_else_is(void **state)
+{
+        (void)state;
+        static const char *const wrong[] = {"", "\n\n", "dask_scheduler_clients", "dask_scheduler_clients ",
+                "dask_scheduler_clients NaN", "dask_scheduler_clients +Inf", "dask_scheduler_clients -1",
+                "dask_scheduler_clients 1e999", "dask_scheduler_clients 0x10z",
+                "dask_scheduler_clients{user=\"bob\"} 1", "dask_scheduler_clients{state=\"idle\"} 1",
+                "dask_scheduler_tasks 5", "dask_scheduler_tasks{state=\"made up\"} 5",
+                "dask_scheduler_tasks{state=\"memory\",user=\"bob\"} 5", "dask_scheduler_tasks{state=\"memory} 5",
+                "dask_scheduler_tasks{state=\"memory\\\"} 5", "caas_part_up{part=\"hub\"} 0",
+                "dask_scheduler_clientsx 4", " dask_scheduler_clients 4"};
+        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+                struct sample_sink *sink = read_page(wrong[i], strlen(wrong[i]));
+                CLEANUP_FREE char *text = samples_text(sink);
+                assert_string_equal(text, "");
+                sink_free(sink);
+        }
+        static const char nul[] = "dask_scheduler_clients 5\0 6\ndask_scheduler_desired_workers 2";
+        struct sample_sink *sink = read_page(nul, sizeof nul - 1);
+        assert_true(samples_have(sink, "dask_scheduler_desired_workers{" LABELS "} 2"));
+        sink_free(sink);
+}
+
+static void the_same_again_does_not_come_twice(void **state)
+{
+        (void)state;
+        static const char text[] =
+                "dask_scheduler_clients 1\ndask_scheduler_clients 2\n"
+                "dask_scheduler_tasks{state=\"memory\"} 1\ndask_scheduler_tasks{state=\"memory\"} 2\n";
+        struct sample_sink *sink = read_page(text, strlen(text));
+        assert_true(samples_have(sink, "dask_scheduler_clients{" LABELS "} 2"));
+        assert_true(samples_sound(sink));
+        sink_free(sink);
+}
+
+/* ---- sockets in homes ---- */
+
+static char folder[] = "/tmp/caas-dask-XXXXXX";
+static struct server *gateway, *scheduler;
+static struct config *config;
+static int silent = -1;
+
+static bool clusters(struct peer *peer, const char *request)
+{
+        static const char *const names[] = {SILENT, GOOD, LINK, FILE_, GONE, "../../../etc", GOOD};
+        json_auto_t *list = json_array();
+        if (!strstr(request, "Authorization: token s3cret\r\n"))
+                return answer(peer, "401 Unauthorized", "", "");
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+                json_array_append_new(list, json_pack("{s:s, s:s}", "name", names[i], "user", "alice"));
+        json_array_append_new(list, json_pack("{s:s, s:s}", "name", LINK, "user", "../alice"));
+        json_array_append_new(
+                list, json_pack("{s:s, s:s}", "name", "55555555555555555555555555555555", "user", "mallory"));
+        json_auto_t *said = json_pack("{s:O, s:{}, s:{}}", "clusters", list, "users", "maximum");
+        CLEANUP_FREE char *text = json_dumps(said, 0);
+        return answer(peer, "200 OK", "", text);
+}
+
+static bool metrics(struct peer *peer, const char *request)
+{
+        return str_starts(request, "GET /metrics HTTP/1.1\r\n") ? answer(peer, "200 OK", "", PAGE)
+                                                                : answer(peer, "404 Not Found", "", "");
+}
+
+static int listen_at(const char *path)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+        assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 8) == 0);
+        return fd;
+}
+
+static char *in_home(const char *user, const char *name)
+{
+        return str_format("%s/mounts/%s/.local/share/dask-gateway/%s", folder, user, name);
+}
+
+static int setup(void **state)
+{
+        (void)state;
+        signal(SIGPIPE, SIG_IGN);
+        assert_non_null(mkdtemp(folder));
+        CLEANUP_FREE char *home = in_home("alice", ""), *good = in_home("alice", GOOD ".sock");
+        CLEANUP_FREE char *link_ = in_home("alice", LINK ".sock"), *file = in_home("alice", FILE_ ".sock");
+        CLEANUP_FREE char *quiet = in_home("alice", SILENT ".sock"), *mallory = str_format("%s/mounts/mallory", folder);
+        assert_int_equal(file_make_dirs(home, 0700, NULL), 0);
+        scheduler = mem_zero(sizeof *scheduler);
+        scheduler->custom = metrics;
+        scheduler->fd = listen_at(good);
+        pthread_create(&scheduler->thread, NULL, serve, scheduler);
+        silent = listen_at(quiet); /* takes connections, and nobody answers */
+        /* A link to a socket that answers, a file, and a home that is a link to somebody else's. */
+        assert_int_equal(symlink(good, link_), 0);
+        assert_int_equal(file_write_atomic(file, "x", 1, 0600, (uid_t)-1, (gid_t)-1, NULL), 0);
+        assert_int_equal(symlink("alice", mallory), 0);
+        CLEANUP_FREE char *planted = in_home("alice", "55555555555555555555555555555555.sock");
+        assert_int_equal(link(good, planted), 0);
+        gateway = server_start(NULL, NULL);
+        gateway->custom = clusters;
+        CLEANUP_FREE char *text = str_format("{\"gateway\": {\"api\": \"http://127.0.0.1:%d\", \"token\": \"s3cret\"}, "
+                                             "\"homes\": {\"mounts\": \"%s/mounts\"}}",
+                gateway->port, folder);
+        assert_int_equal(config_parse(text, strlen(text), &config, NULL), 0);
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        (void)state;
+        server_stop(gateway);
+        server_stop(scheduler);
+        close(silent);
+        config_free(config);
+        return file_remove_tree(folder, NULL);
+}
+
+static void only_sockets_in_homes_are_asked(void **state)
+{
+        (void)state;
+        struct sample_sink *sink = sink_new(source_dask.families);
+        void *kept = NULL;
+        CLEANUP_ERR struct err *err = NULL;
+        assert_true(source_dask.wanted(config));
+        assert_int_equal(source_dask.refresh(config, &kept, sink, &err), 0);
+        assert_true(samples_have(sink, "caas_dask_scheduler_up{user=\"alice\",dask_cluster=\"" GOOD "\"} 1"));
+        assert_true(samples_have(sink, "dask_scheduler_clients{" LABELS "} 1"));
+        static const char *const away[] = {LINK, FILE_, SILENT, GONE};
+        for (size_t i = 0; i < sizeof away / sizeof *away; i++) {
+                CLEANUP_FREE char *line =
+                        str_format("caas_dask_scheduler_up{user=\"alice\",dask_cluster=\"%s\"} 0", away[i]);
+                assert_true(samples_have(sink, line));
+        }
+        assert_true(samples_have(
+                sink, "caas_dask_scheduler_up{user=\"mallory\",dask_cluster=\"55555555555555555555555555555555\"} 0"));
+        assert_int_equal(samples_count(sink, "caas_dask_scheduler_up"), 6);
+        assert_int_equal(samples_count(sink, "dask_scheduler_clients"), 1);
+        assert_true(samples_sound(sink));
+        sink_free(sink);
+        source_dask.done(kept);
+}
+
+/* It had its second the first time; from then on it gets what the others leave. */
+static void who_does_not_answer_comes_last(void **state)
+{
+        (void)state;
+        struct clock *clock = clock_system();
+        void *kept = NULL;
+        for (int round = 0; round < 2; round++) {
+                struct sample_sink *sink = sink_new(source_dask.families);
+                config->timeout_ms = round == 0 ? 10000 : 500;
+                int64_t began = clock->monotonic_ms(clock);
+                assert_int_equal(source_dask.refresh(config, &kept, sink, NULL), 0);
+                assert_true(clock->monotonic_ms(clock) - began < (round == 0 ? 5000 : 1500));
+                assert_true(samples_have(sink, "caas_dask_scheduler_up{user=\"alice\",dask_cluster=\"" GOOD "\"} 1"));
+                sink_free(sink);
+        }
+        config->timeout_ms = 10000;
+        source_dask.done(kept);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(known_numbers_are_taken),
+                cmocka_unit_test(nothing_else_is),
+                cmocka_unit_test(the_same_again_does_not_come_twice),
+                cmocka_unit_test(only_sockets_in_homes_are_asked),
+                cmocka_unit_test(who_does_not_answer_comes_last),
+        };
+        return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,123 @@
+"""Every expression of every dashboard and alert, asked of a real Prometheus that has some made-up hours of a cluster."""
+
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import promql
+import pytest
+import series
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, float]]:
+    """(address, end of its data)"""
+    folder: Path = tmp_path_factory.mktemp("prometheus")
+    end = int(time.time())
+    with (folder / "series").open("w") as out:
+        series.write(6, 60, end, out)
+    made = ["promtool", "tsdb", "create-blocks-from", "openmetrics", folder / "series", folder / "data"]
+    subprocess.run(made, check=True, timeout=120, stdout=subprocess.DEVNULL)
+    (folder / "prometheus.yml").write_text("{}\n")
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                "prometheus",
+                f"--config.file={folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            wait_for(address, folder / "log")
+            yield address, float(end)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def wait_for(address: str, log: Path) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            urllib.request.urlopen(address + "/-/ready", timeout=5)
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(log.read_text()[-2000:])
+
+
+def test_every_expression_finds_something(prometheus: tuple[str, float]) -> None:
+    address, end = prometheus
+    assert promql.check(address, {"cluster": series.CLUSTER}, now=end) == []
+
+
+def test_one_user_alone(prometheus: tuple[str, float]) -> None:
+    """Chosen in the variable, as Grafana writes one or several into an expression."""
+    address, end = prometheus
+    assert promql.check(address, {"cluster": series.CLUSTER, "user": "(alice|bob)"}, now=end) == []
+
+
+def test_a_cluster_that_is_not_there_is_noticed(prometheus: tuple[str, float]) -> None:
+    """Nearly everything is then missing: the check can fail. What is left does not name the cluster."""
+    address, end = prometheus
+    faults = promql.check(address, {"cluster": "nowhere"}, now=end)
+    quiet = [q for q in promql.queries() if not any(fault.startswith(q.where + ": ") for fault in faults)]
+    assert [q.where for q in quiet if q.kind in ("range", "instant") and "ALERTS" not in q.expr] == []
+
+
+def test_what_prometheus_refuses_is_said(prometheus: tuple[str, float]) -> None:
+    address, end = prometheus
+    asked = promql.Asked(address, end, 900, None)
+    assert "parse error" in promql.fault(asked, promql.Query("x", "sum(", "instant"), {}, "")
+    assert "finds nothing" in promql.fault(asked, promql.Query("x", "caas_hub_users > 1e9", "instant"), {}, "")
+    assert "only NaN" in promql.fault(asked, promql.Query("x", "caas_hub_users * NaN", "range"), {}, "")
+    assert "not there" in promql.fault(asked, promql.Query("x", "caas_hub_user == 0", "alert"), {}, "")
+    assert "variable" in promql.fault(asked, promql.Query("x", "rate(up[$whatever])", "instant"), {}, "")
+    assert promql.fault(asked, promql.Query("x", "caas_hub_user", "range"), {}, "^caas_hub_user") == ""
+
+
+def test_the_answers_are_right(prometheus: tuple[str, float]) -> None:
+    """Not only something, but what the made-up cluster is like."""
+    address, end = prometheus
+    asked = promql.Asked(address, end, 900, None)
+    found = {
+        q.where: asked.figures(promql.fill(q.expr, {"cluster": series.CLUSTER}), over=False)[0]
+        for q in promql.queries()
+    }
+    assert 69e9 / 20_000 * 0.9 < found["Storage / Full in"][0] < 69e9 / 20_000
+    assert found["Overview / Disk of the homes is full in"] == found["Storage / Full in"]
+    assert found["Provisioner / It took"] == [74.2]
+    assert found["Host capacity / CPUs"] == [8]
+    assert found["Host capacity / By disk, if each fills their home"] == [6]
+    users = sum(series.World(6, 60, int(end)).is_on(n, 6 * 3600) for n in range(len(series.USERS)))
+    assert len(found["Users / Memory, notebooks"]) == users == found["Overview / Servers"][0]
+
+
+@pytest.mark.parametrize(
+    ("expr", "selectors"),
+    [
+        ("up", ["up"]),
+        ('sum by (le, up) (rate(a_bucket{b="}", c=~"x{"}[5m]))', ['a_bucket{b="}", c=~"x{"}']),
+        ("a / on (cluster) group_left () b > 0.95 or c unless d", ["a", "b", "c", "d"]),
+        ("topk(5, max by (user) (a)) * 1e9 - time() + vector(0)", ["a"]),
+        ("predict_linear(a[1d], 7 * 86400) offset 5m > bool Inf", ["a"]),
+        ("a * on (x) group_left b", ["a", "b"]),
+    ],
+)
+def test_selectors_of_an_expression(expr: str, selectors: list[str]) -> None:
+    assert promql.selectors(expr) == selectors
