@@ -118,7 +118,7 @@ $(BUILD)/fuzz/fuzz_answers: FUZZ_MORE = $(FUZZ_ANSWERS)
 FUZZ_EXPORTER := $(addprefix monitoring/exporter/,accounts.c address.c config.c groups.c registry.c request.c sink.c version.c write.c) $(wildcard provisioner/client/cgroup/*.c)
 $(BUILD)/fuzz/fuzz_exporter: $(FUZZ_EXPORTER)
 $(BUILD)/fuzz/fuzz_exporter: FUZZ_MORE = $(FUZZ_EXPORTER)
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC)
+$(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(FUZZ_SRC)
 	@mkdir -p $(@D)
 	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRC) $(FUZZ_MORE) -ljansson -lyaml -lcrypto -lpthread
 

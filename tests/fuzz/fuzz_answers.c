@@ -1,25 +1,11 @@
 /* What the exporter is answered by the hub ('h' in front), the gateway ('g') and Dask schedulers (anything else):
  * whatever it is, what a scrape shows is well-formed, has the labels of its family's table, and no series twice. */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "../unit/exporter/samples.h"
 #include "exporter/dask.h"
 #include "exporter/source_gateway.h"
 #include "exporter/source_hub.h"
 #include "exporter/source_list.h"
-
-#define MUST(condition)                                                                                                \
-        do {                                                                                                           \
-                if (!(condition)) {                                                                                    \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                \
-                        abort();                                                                                       \
-                }                                                                                                      \
-        } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static void hub(const json_t *page, struct sample_sink *sink)
 {

@@ -1,9 +1,5 @@
 /* What the exporter reads of requests ('r' in front), its configuration ('c'), accounts ('u') and names of control
  * groups ('g'); and what it writes (anything else): whatever the labels are, a scrape is well-formed. */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 
 #include "base/mem.h"
@@ -15,16 +11,7 @@
 #include "exporter/request.h"
 #include "exporter/sink_impl.h"
 #include "exporter/write.h"
-
-#define MUST(condition)                                                                                                \
-        do {                                                                                                           \
-                if (!(condition)) {                                                                                    \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                \
-                        abort();                                                                                       \
-                }                                                                                                      \
-        } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static const struct family COUNTER = {
         .name = "t_seconds_total", .help = "A help.", .type = FAMILY_COUNTER, .unit = "seconds", .labels = "user,kind"};

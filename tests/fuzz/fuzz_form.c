@@ -1,23 +1,9 @@
 /* Any bytes as a form: no crash, findings exactly when refused; a complete form is complete, and a form again. */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/mem.h"
 #include "base/str.h"
 #include "form/form.h"
 #include "form/table.h"
-
-#define MUST(condition)                                                                                                \
-        do {                                                                                                           \
-                if (!(condition)) {                                                                                    \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                \
-                        abort();                                                                                       \
-                }                                                                                                      \
-        } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 /* What was left out ("", the port 0 of a node) and what is derived are no part of a form. */
 static json_t *prune(const json_t *value)

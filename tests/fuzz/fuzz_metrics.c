@@ -1,24 +1,11 @@
 /* Metrics that a server sends, cut anywhere: what comes out does not depend on the cuts, and what is well-formed stays
  * so when it is written again. */
 #include <math.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "access/metrics.h"
 #include "base/mem.h"
 #include "base/str.h"
-
-#define MUST(condition)                                                                                                \
-        do {                                                                                                           \
-                if (!(condition)) {                                                                                    \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                \
-                        abort();                                                                                       \
-                }                                                                                                      \
-        } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static void write_value(struct buf *out, const char *text)
 {

@@ -1,26 +1,12 @@
 /* What a server streams to us, cut anywhere: WebSocket frames and lines. What comes out does not depend on the cuts,
  * and stays within its bounds. */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/mem.h"
 #include "client/kube/base64.h"
 #include "client/kube/lines.h"
 #include "client/kube/websocket.h"
-
-#define MUST(condition)                                                                                                \
-        do {                                                                                                           \
-                if (!(condition)) {                                                                                    \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                \
-                        abort();                                                                                       \
-                }                                                                                                      \
-        } while (0)
+#include "fuzz.h"
 
 #define LINE_BYTES 50
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static uint64_t sum; /* of all that came out */
 

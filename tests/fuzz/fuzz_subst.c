@@ -1,25 +1,11 @@
 /* A text with placeholders (first line) and a value (the rest) that is put in for ${v}; ${k} stays for a second pass.
  * The value must come out as it went in: nothing in it, or of it together with its neighbours, is ever read as a
  * placeholder. */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/mem.h"
 #include "base/str.h"
 #include "tree/mark.h"
 #include "tree/subst.h"
-
-#define MUST(condition)                                                                                                \
-        do {                                                                                                           \
-                if (!(condition)) {                                                                                    \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                \
-                        abort();                                                                                       \
-                }                                                                                                      \
-        } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 struct pass {
         const char *value;

@@ -1,10 +1,5 @@
 /* Any bytes: no crash, findings exactly when refused, every node has a place, and what was read can be written and read
  * again. */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/mem.h"
 #include "base/str.h"
 #include "tree/diff.h"
@@ -12,16 +7,7 @@
 #include "tree/merge.h"
 #include "tree/path.h"
 #include "tree/tree.h"
-
-#define MUST(condition)                                                                                                \
-        do {                                                                                                           \
-                if (!(condition)) {                                                                                    \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                \
-                        abort();                                                                                       \
-                }                                                                                                      \
-        } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static size_t nodes;
 
