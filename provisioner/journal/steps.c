@@ -91,6 +91,17 @@ static int fail_step(
         return r < 0 ? r : 0;
 }
 
+/* ?1 to ?5: the cluster, and the resource as it is wanted. */
+static void bind_resource(sqlite3_stmt *stmt, const char *cluster, const struct resource *resource)
+{
+        json_auto_t *needs = needs_to_json(resource->needs);
+        db_bind_text(stmt, 1, cluster);
+        db_bind_text(stmt, 2, resource->id);
+        db_bind_json(stmt, 3, needs);
+        db_bind_text(stmt, 4, resource->kind);
+        db_bind_json(stmt, 5, resource->spec);
+}
+
 static int intend_apply(struct journal *journal, const char *cluster, const struct resource *resource, struct err **err)
 {
         sqlite3_stmt *stmt;
@@ -102,12 +113,7 @@ static int intend_apply(struct journal *journal, const char *cluster, const stru
                 &stmt, err);
         if (r < 0)
                 return r;
-        json_auto_t *needs = needs_to_json(resource->needs);
-        db_bind_text(stmt, 1, cluster);
-        db_bind_text(stmt, 2, resource->id);
-        db_bind_json(stmt, 3, needs);
-        db_bind_text(stmt, 4, resource->kind);
-        db_bind_json(stmt, 5, resource->spec);
+        bind_resource(stmt, cluster, resource);
         return db_run(journal, stmt, err);
 }
 
@@ -155,12 +161,7 @@ static int complete(struct journal *journal, const char *cluster, const struct r
                 &stmt, err);
         if (r < 0)
                 return r;
-        json_auto_t *needs = needs_to_json(resource->needs);
-        db_bind_text(stmt, 1, cluster);
-        db_bind_text(stmt, 2, resource->id);
-        db_bind_json(stmt, 3, needs);
-        db_bind_text(stmt, 4, resource->kind);
-        db_bind_json(stmt, 5, resource->spec);
+        bind_resource(stmt, cluster, resource);
         db_bind_text(stmt, 6, digest);
         db_bind_json(stmt, 7, state);
         db_bind_json(stmt, 8, outputs);
