@@ -24,7 +24,12 @@ counted() {
 bash tests/lib/deps.sh test || exit 1
 stage "lint" counted bash tests/lint/run.sh
 clang_build() {
-        if make --no-print-directory -j2 CC=clang all; then echo "1 0" >>"$TALLY"; else echo "0 1" >>"$TALLY"; fi
+        if make --no-print-directory -j2 CC=clang all; then
+                echo "1 0" >>"$TALLY"
+        else
+                echo "0 1" >>"$TALLY"
+                echo "FAILED: clang does not build it"
+        fi
 }
 stage "build, clang" counted clang_build
 stage "unit, -O2" counted make --no-print-directory -j2 unit

@@ -136,14 +136,15 @@ static int check_rights(struct look *look, struct err **err)
         const json_t *entry;
         json_array_foreach (json_object_get(look->spec, "rights"), i, entry)
                 add_rights(&rights, entry, look->namespace);
-        CLEANUP_FREE struct kube_permission *list = rights.item;
-        json_auto_t *names = rights.names;
-        if (rights.count == 0)
-                return 0;
-        CLEANUP_FREE bool *allowed = mem_zero_array(rights.count, sizeof *allowed);
-        int r = kube_can(look->kube, list, rights.count, allowed, err);
-        if (r == 0)
-                say_missing(look, &rights, allowed);
+        int r = 0;
+        if (rights.count) {
+                CLEANUP_FREE bool *allowed = mem_zero_array(rights.count, sizeof *allowed);
+                r = kube_can(look->kube, rights.item, rights.count, allowed, err);
+                if (r == 0)
+                        say_missing(look, &rights, allowed);
+        }
+        free(rights.item);
+        json_decref(rights.names);
         return r;
 }
 
