@@ -166,6 +166,35 @@ static void collect(struct exchange *exchange, struct http_response *ret)
         ret->body = buf_steal(&exchange->body);
 }
 
+/* In TLS 1.3 a server looks at our certificate when the connection stands for us already: its alert comes while the
+ * request is sent, and may be lost under it. In a handshake of TLS 1.2 it cannot be. Returns its code if that is what
+ * it is about, with client->detail. */
+static CURLcode ask_why(struct exchange *exchange, int level, CURLcode code, const char *url)
+{
+        struct http_client *client = exchange->client;
+        if (!client->certificate ||
+                (code != CURLE_SEND_ERROR && code != CURLE_RECV_ERROR && code != CURLE_GOT_NOTHING) ||
+                http_refuses_certificate(code, client->detail))
+                return code;
+        char before[CURL_ERROR_SIZE];
+        memcpy(before, client->detail, sizeof before);
+        struct exchange again = {.client = client, .request = exchange->request};
+        CURLcode answer = CURLE_FAILED_INIT;
+        if (http_set_options(&again, url, NULL) == 0) {
+                client->api->easy_setopt(client->easy, CURLOPT_CONNECT_ONLY, 1L);
+                client->api->easy_setopt(client->easy, CURLOPT_FRESH_CONNECT, 1L);
+                client->api->easy_setopt(
+                        client->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2 | CURL_SSLVERSION_MAX_TLSv1_2);
+                if (http_transfer(client, level, false, &answer, NULL) < 0)
+                        answer = CURLE_FAILED_INIT;
+        }
+        http_exchange_clear(&again);
+        if (http_refuses_certificate(answer, client->detail))
+                return answer;
+        memcpy(client->detail, before, sizeof before);
+        return code;
+}
+
 static int send_once(struct http_client *client, const struct http_request *request, const char *url,
         struct http_response *ret, struct err **err)
 {
@@ -198,7 +227,7 @@ static int send_once(struct http_client *client, const struct http_request *requ
         if (code != CURLE_OK && exchange.said < 0)
                 return err_set(err, (enum err_code) - exchange.said, "given up");
         if (code != CURLE_OK && exchange.said == 0)
-                return http_translate(&exchange, code, url, err);
+                return http_translate(&exchange, ask_why(&exchange, level, code, url), url, err);
         collect(&exchange, ret);
         return 0;
 }

@@ -38,6 +38,9 @@ int http_transfer(struct http_client *client, int level, bool keep, CURLcode *re
 /* Tells libcurl what the client's options and the exchange's request want of it. */
 int http_set_options(struct exchange *exchange, const char *url, struct err **err);
 
+/* A TLS alert of the server about what we have shown it? */
+bool http_refuses_certificate(CURLcode code, const char *detail);
+
 /* libcurl's word on what went wrong, in ours. */
 int http_translate(const struct exchange *exchange, CURLcode code, const char *url, struct err **err);
 

@@ -11,8 +11,7 @@ static const char *ca_name(const struct http_client *client)
         return client->ca ? client->ca : "the system's authorities";
 }
 
-/* A TLS alert of the server about what we have shown it. */
-static bool about_our_certificate(CURLcode code, const char *detail)
+bool http_refuses_certificate(CURLcode code, const char *detail)
 {
         return (code == CURLE_SSL_CONNECT_ERROR || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR) &&
                strstr(detail, "alert") && (strstr(detail, "certificate") || strstr(detail, "unknown ca"));
@@ -23,7 +22,7 @@ int http_translate(const struct exchange *exchange, CURLcode code, const char *u
         const struct http_client *client = exchange->client;
         const char *detail = client->detail[0] ? client->detail : client->api->easy_strerror(code);
         CLEANUP_FREE char *name = http_shown(url);
-        if (about_our_certificate(code, detail))
+        if (http_refuses_certificate(code, detail))
                 return err_set(err, ERR_DENIED, "%s: the server refuses our client certificate: %s", name, detail);
         switch (code) {
         case CURLE_PEER_FAILED_VERIFICATION:

@@ -229,13 +229,13 @@ static int take_none(int good, X509_STORE_CTX *context)
         return 0;
 }
 
-static void test_refused_certificate(void **state)
+static void refused_certificate(bool abrupt)
 {
-        (void)state;
         scenario = wants_certificate;
         struct server *usual = api;
         api = server_start(pki.server_path, pki.server_key_path);
         api->custom = route;
+        api->abrupt = abrupt;
         SSL_CTX_set_verify(api->tls, SSL_VERIFY_PEER, take_none);
         CLEANUP_FREE char *user = certificate_user(pki.client, pki.client_key);
         struct kube *kube = open_with(NULL, user, &(struct kube_options){0});
@@ -244,6 +244,13 @@ static void test_refused_certificate(void **state)
         kube_close(kube);
         server_stop(api);
         api = usual;
+}
+
+static void test_refused_certificate(void **state)
+{
+        (void)state;
+        refused_certificate(false);
+        refused_certificate(true); /* the alert is lost */
 }
 
 static void test_expired_certificate(void **state)
