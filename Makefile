@@ -46,7 +46,7 @@ FUZZ      := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuz
 BENCHES   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
 MAIN      := provisioner/cli/main.c
 
-.PHONY: help deps all demo demo-stop test unit lint fmt fuzz integration testbed-up testbed-down testbed-check bench bench-programs install clean FORCE
+.PHONY: help deps all demo demo-stop test unit unit-programs lint fmt fuzz integration testbed-up testbed-down testbed-check bench bench-programs install clean FORCE
 .DEFAULT_GOAL := all
 
 help: ## this list
@@ -104,6 +104,7 @@ $(BUILD)/unit/exporter/%: $(BUILD)/tests/unit/exporter/%.o $(LIBRARIES) $(EXPORT
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(BUILD)/libexporter.a $(LINK) -Wl,--end-group $(LIBS) -lssl -lmicrohttpd -lcmocka
 
+unit-programs: $(UNIT)
 unit: $(UNIT) $(PROGRAMS) ## unit tests and fixture cases (SAN=1: under the sanitizers)
 	@BUILD=$(BUILD) bash tests/lib/unit.sh $(UNIT)
 

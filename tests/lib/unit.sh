@@ -12,6 +12,7 @@ expected() {
         return 1
 }
 for program in "$@"; do
+        from=$SECONDS
         timeout 600 "$program" >"$log" 2>&1
         status=$?
         p=$(grep -c '^\[       OK \]' "$log") f=$(failed_cases | wc -l) s=$(grep -c '^\[  SKIPPED \] [a-z]' "$log")
@@ -21,7 +22,8 @@ for program in "$@"; do
                 echo "FAILED: $program (status $status): $(failed_cases | paste -sd' ')"
         else
                 f=0
-                echo "ok: $program ($p)"
+                took=$((SECONDS - from))
+                echo "ok: $program ($p$([ "$took" -lt 5 ] || echo ", $took s"))"
         fi
         while read -r line; do
                 echo "$line"
