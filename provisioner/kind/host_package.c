@@ -71,6 +71,19 @@ static struct {
         struct timespec changed;
 } status_cache;
 
+/* "Status: install ok installed": wanted, whole, there. One whose triggers are still to be run is there, too. */
+static bool says_installed(const char *line, size_t n)
+{
+        static const char *const there[] = {"install ok installed", "hold ok installed", "install ok triggers-awaited",
+                "hold ok triggers-awaited", "install ok triggers-pending", "hold ok triggers-pending"};
+        if (!str_starts(line, "Status: "))
+                return false;
+        for (size_t i = 0; i < sizeof there / sizeof *there; i++)
+                if (strlen(there[i]) == n - 8 && str_starts(line + 8, there[i]))
+                        return true;
+        return false;
+}
+
 static json_t *parse_status(const char *text)
 {
         json_t *installed = json_object();
@@ -80,9 +93,7 @@ static json_t *parse_status(const char *text)
                 if (strncmp(line, "Package: ", 9) == 0 && n - 9 < sizeof name) {
                         memcpy(name, line + 9, n - 9);
                         name[n - 9] = '\0';
-                } else if (n == 28 && strncmp(line, "Status: install ok installed", n) == 0) {
-                        json_object_set_new(installed, name, json_true());
-                } else if (n == 25 && strncmp(line, "Status: hold ok installed", n) == 0) {
+                } else if (says_installed(line, n)) {
                         json_object_set_new(installed, name, json_true());
                 }
                 line += n + (line[n] == '\n');
@@ -148,15 +159,8 @@ static void show(void *data, const char *line)
                 kind_progress(data, "apt: %.100s", line);
 }
 
-static int apt(struct kind_ctx *ctx, const char *const *words, struct err **err)
+static int run_packager(struct kind_ctx *ctx, const char *const *argv, struct err **err)
 {
-        /* Configuration that somebody has written where a package would put its own stays. */
-        static const char *const options[] = {"apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o",
-                "Dpkg::Use-Pty=0", "-o", "DPkg::Options::=--force-confdef", "-o", "DPkg::Options::=--force-confold"};
-        const char *argv[ARGS_MAX + sizeof options / sizeof *options + 1] = {NULL};
-        memcpy(argv, options, sizeof options);
-        for (size_t i = 0; i < ARGS_MAX && words[i]; i++)
-                argv[sizeof options / sizeof *options + i] = words[i];
         const char *env[] = {"DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", NULL};
         struct proc_spec spec = {.argv = argv,
                 .env = env,
@@ -166,6 +170,33 @@ static int apt(struct kind_ctx *ctx, const char *const *words, struct err **err)
                 .data = ctx,
                 .new_session = true};
         return proc_must(&spec, NULL, err);
+}
+
+/* apt refuses everything until what a power cut, a kill or somebody else's run has left half done is finished. */
+static int finish_and_run(struct kind_ctx *ctx, const char *const *argv, struct err **err)
+{
+        static const char *const finish[] = {"dpkg", "--force-confdef", "--force-confold", "--configure", "-a", NULL};
+        CLEANUP_ERR struct err *first = NULL;
+        int result = run_packager(ctx, argv, &first);
+        if (result == 0)
+                return 0;
+        if (!strstr(first->message, "dpkg --configure -a"))
+                return err_set(err, first->code, "%s", first->message);
+        kind_progress(ctx, "dpkg was interrupted: finishing what it had begun");
+        result = run_packager(ctx, finish, err);
+        return result < 0 ? result : run_packager(ctx, argv, err);
+}
+
+static int apt(struct kind_ctx *ctx, const char *const *words, struct err **err)
+{
+        /* Configuration that somebody has written where a package would put its own stays. */
+        static const char *const options[] = {"apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o",
+                "Dpkg::Use-Pty=0", "-o", "DPkg::Options::=--force-confdef", "-o", "DPkg::Options::=--force-confold"};
+        const char *argv[ARGS_MAX + sizeof options / sizeof *options + 1] = {NULL};
+        memcpy(argv, options, sizeof options);
+        for (size_t i = 0; i < ARGS_MAX && words[i]; i++)
+                argv[sizeof options / sizeof *options + i] = words[i];
+        return finish_and_run(ctx, argv, err);
 }
 
 static int install(struct kind_ctx *ctx, const json_t *missing, struct err **err)

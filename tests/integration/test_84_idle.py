@@ -179,4 +179,4 @@ def test_who_works_is_left_alone(seen: Seen) -> None:
 
 
 def test_an_idle_dask_cluster_is_closed(seen: Seen) -> None:
-    assert 55 < seen.ended["dask"] < LONGEST, seen
+    assert 45 < seen.ended["dask"] < LONGEST, seen  # idle since before its user was answered

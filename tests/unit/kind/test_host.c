@@ -257,6 +257,29 @@ static void services_of_packages_never_start(void **state)
         assert_non_null(strstr(message, "no name of a service's unit"));
 }
 
+static void what_dpkg_has_left_half_done_is_finished(void **state)
+{
+        struct fixture *f = *state;
+        const char *spec = "{\"packages\": [\"caas-no-such-package\"]}";
+        CLEANUP_FREE char *path = str_copy(getenv("PATH"));
+        CLEANUP_FREE char *dpkg = file_join(f->state, "bin/dpkg");
+        CLEANUP_FREE char *whole = file_join(f->state, "whole");
+        CLEANUP_FREE char *text = str_format("#!/bin/sh\necho \"$*\" >%s\n", whole);
+        CLEANUP_FREE char *refuse =
+                str_format("[ ! -e %s ] || exit 0\necho \"E: dpkg was interrupted, you must "
+                           "manually run 'dpkg --configure -a' to correct the problem.\" >&2\nexit 100",
+                        whole);
+        put_apt(f, refuse);
+        MUST(file_write_atomic(dpkg, text, strlen(text), 0755, (uid_t)-1, (gid_t)-1, err));
+        CLEANUP_REMEMBERED struct remembered m = {0};
+        fixture_apply(f, &kind_host_package, spec, &m);
+        setenv("PATH", path, 1);
+        CLEANUP_FREE char *finished = NULL, *seen = seen_by_apt(f);
+        MUST(file_read(whole, 4096, &finished, NULL, err));
+        assert_string_equal(finished, "--force-confdef --force-confold --configure -a\n");
+        assert_non_null(strstr(seen, "install --no-install-recommends caas-no-such-package\n"));
+}
+
 static void requirements_name_everything_at_once(void **state)
 {
         struct fixture *f = *state;
@@ -360,6 +383,7 @@ int main(void)
                 T(processes_claim_apart),
                 T(account_is_ours_or_left_alone),
                 T(installed_packages_need_nothing),
+                T(what_dpkg_has_left_half_done_is_finished),
                 T(services_of_packages_never_start),
                 T(requirements_name_everything_at_once),
                 T(a_given_certificate_is_looked_at_first),
