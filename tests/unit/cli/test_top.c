@@ -365,7 +365,16 @@ struct tty {
         size_t length;
 };
 
-static void begin(struct tty *tty, const char *words)
+static _Noreturn void become(const char *words)
+{
+        setenv("TERM", "xterm", 1);
+        CLEANUP_FREE char *command = str_format("exec %s top lab %s --state %s", program, words, state_dir);
+        execl("/bin/sh", "sh", "-c", command, NULL);
+        _exit(127);
+}
+
+/* What has the terminal: the program itself, with these words, or what stands between it and us. */
+static void begin_with(struct tty *tty, void (*what)(const char *words), const char *words)
 {
         struct winsize size = {.ws_row = 24, .ws_col = 100};
         int slave;
@@ -376,12 +385,15 @@ static void begin(struct tty *tty, const char *words)
         assert_true(tty->child >= 0);
         if (tty->child == 0) {
                 login_tty(slave);
-                setenv("TERM", "xterm", 1);
-                CLEANUP_FREE char *command = str_format("exec %s top lab %s --state %s", program, words, state_dir);
-                execl("/bin/sh", "sh", "-c", command, NULL);
+                what(words);
                 _exit(127);
         }
         close(slave);
+}
+
+static void begin(struct tty *tty, const char *words)
+{
+        begin_with(tty, become, words);
 }
 
 /* Reads what is shown until `wanted` is in it; what came before is forgotten. */
@@ -514,6 +526,49 @@ static void test_stopped_and_gone_on(void **state)
         assert_int_equal(end(&tty), 0);
 }
 
+/* A shell: the program is its job in the foreground, and once it has stopped, is told to end. Status 0: so it does. */
+static _Noreturn void kill_stopped_job(const char *words)
+{
+        int status = 0;
+        signal(SIGTTOU, SIG_IGN);
+        pid_t job = fork();
+        if (job == 0) {
+                setpgid(0, 0);
+                tcsetpgrp(STDIN_FILENO, getpid());
+                signal(SIGTTOU, SIG_DFL);
+                become(words);
+        }
+        waitpid(job, &status, WUNTRACED);
+        bool stopped = WIFSTOPPED(status);
+        tcsetpgrp(STDIN_FILENO, getpgrp());
+        kill(-job, SIGTERM);
+        kill(-job, SIGCONT);
+        waitpid(job, &status, WUNTRACED);
+        kill(-job, SIGKILL);
+        _exit(stopped && WIFEXITED(status) ? 0 : 1);
+}
+
+static void test_stopped_and_ended(void **state)
+{
+        (void)state;
+        struct tty tty;
+        begin_with(&tty, kill_stopped_job, "");
+        wait_for(&tty, "alice");
+        type(&tty, "\x1a"); /* Ctrl-Z: what follows must leave the shell's screen alone */
+        check_given_back(&tty);
+        struct pollfd more = {.fd = tty.master, .events = POLLIN};
+        while (poll(&more, 1, 200) > 0 && more.revents == POLLIN)
+                tty.length += (size_t)read(tty.master, tty.text + tty.length, sizeof tty.text - tty.length);
+        assert_int_equal(tty.length, 0);
+        assert_int_equal(end(&tty), 0);
+
+        begin_with(&tty, kill_stopped_job, "");
+        wait_for(&tty, "alice");
+        kill(-tcgetpgrp(tty.master), SIGSTOP); /* without its knowing */
+        wait_for(&tty, "\x1b[?25h\x1b[?1049l");
+        assert_int_equal(end(&tty), 0);
+}
+
 /* Keys work while it waits for an answer that does not come, and the last figures are still there. */
 static void test_exporter_that_hangs(void **state)
 {
@@ -547,6 +602,7 @@ int main(void)
                 cmocka_unit_test(test_without_colours),
                 cmocka_unit_test(test_every_end),
                 cmocka_unit_test(test_stopped_and_gone_on),
+                cmocka_unit_test(test_stopped_and_ended),
                 cmocka_unit_test(test_exporter_that_hangs),
         };
         return cmocka_run_group_tests(tests, setup, teardown);
