@@ -74,8 +74,6 @@ static int good_refresh(const struct config *config, void **state, struct sample
         (void)config;
         ++*count;
         sink_add(sink, &GOOD, *count, (const char *const[]){"user", "alice", NULL});
-        sink_target(sink, "dask_scheduler", "127.0.0.1:1234", (const char *const[]){"user", "al\"ice", NULL});
-        sink_target(sink, "dask_worker", "127.0.0.1:1235", NULL);
         int r = atomic_load(&good_fails) ? err_set(err, ERR_UNREACHABLE, "it is away for %d ms", *count + 6) : 0;
         atomic_fetch_add(&good_refreshes, 1);
         return r;
@@ -259,11 +257,9 @@ static void test_stale(void **state)
         has(text, "\nt_good{user=\"alice\"} 1\n"); /* what the failed refresh added is not shown */
         atomic_fetch_add(&now_ms, 60000);
         CLEANUP_FREE char *later = get(&e, "/metrics", "");
-        CLEANUP_FREE char *targets = get(&e, "/targets", "");
         lacks(later, "t_good");
         has(later, "caas_source_up{source=\"good\"} 0\n");
         has(later, "caas_source_last_success_timestamp_seconds{source=\"good\"} ");
-        has(targets, "\r\n\r\n[]");
         atomic_store(&good_fails, false);
         atomic_fetch_add(&now_ms, 10001);
         wait_for(good_is_shown, &e);
@@ -357,7 +353,7 @@ static void test_requests(void **state)
                 const char *request, *answer;
         } cases[] = {
                 {"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 401 "},
-                {"GET /targets HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 401 "},
+                {"GET /targets HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 404 "},
                 {"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer wrong\r\n\r\n",
                         "WWW-Authenticate: Bearer\r\n"},
                 {"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer secret\r\n\r\n",
@@ -401,14 +397,6 @@ static void test_formats(void **state)
         CLEANUP_FREE char *text = get(&e, "/metrics", "Accept: application/openmetrics-text; version=1.0.0\r\n");
         has(text, "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n");
         assert_true(str_ends(text, "\n# EOF\n"));
-        CLEANUP_FREE char *all = get(&e, "/targets", "");
-        has(all, "Content-Type: application/json\r\n");
-        has(all, "[{\"targets\":[\"127.0.0.1:1234\"],\"labels\":{\"user\":\"al\\\"ice\",\"job\":\"dask_scheduler\"}},"
-                 "{\"targets\":[\"127.0.0.1:1235\"],\"labels\":{\"job\":\"dask_worker\"}}]");
-        CLEANUP_FREE char *some = get(&e, "/targets?job=dask_worker", "");
-        has(some, "\r\n\r\n[{\"targets\":[\"127.0.0.1:1235\"],\"labels\":{\"job\":\"dask_worker\"}}]");
-        CLEANUP_FREE char *none = get(&e, "/targets?job=", "");
-        has(none, "\r\n\r\n[]");
         assert_true(end(&e, WAIT_MS));
 }
 
