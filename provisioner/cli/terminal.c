@@ -191,14 +191,14 @@ void terminal_draw(struct terminal *t, const char *picture)
         buf_str(&out, "\x1b[H");
         for (const char *p = picture;; p++) {
                 size_t n = strcspn(p, "\n");
-                buf_str(&out, "\x1b[K"); /* first: after a full line the cursor stands on its last character */
+                /* wiped out first: after a full line the cursor stands on its last character */
+                buf_str(&out, p[n] ? "\x1b[K" : "\x1b[J");
                 buf_add(&out, p, n);
                 p += n;
                 if (!*p)
                         break;
                 buf_str(&out, "\r\n");
         }
-        buf_str(&out, "\x1b[J");
         write_all(t, out.data, out.length, true);
 }
 

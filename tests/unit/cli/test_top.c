@@ -396,17 +396,14 @@ static void begin(struct tty *tty, const char *words)
         begin_with(tty, become, words);
 }
 
-/* Reads what is shown until `wanted` is in it; what came before is forgotten. */
-static void wait_for(struct tty *tty, const char *wanted)
+/* Reads what is shown until `wanted` is in it, and where; what came before is kept. */
+static char *find(struct tty *tty, const char *wanted)
 {
         for (int i = 0; i < 600; i++) {
                 struct pollfd wait = {.fd = tty->master, .events = POLLIN};
                 char *found = memmem(tty->text, tty->length, wanted, strlen(wanted));
-                if (found) {
-                        size_t used = (size_t)(found - tty->text) + strlen(wanted);
-                        memmove(tty->text, tty->text + used, tty->length -= used);
-                        return;
-                }
+                if (found)
+                        return found;
                 if (poll(&wait, 1, 100) <= 0)
                         continue;
                 ssize_t n = read(tty->master, tty->text + tty->length, sizeof tty->text - tty->length);
@@ -415,6 +412,14 @@ static void wait_for(struct tty *tty, const char *wanted)
                 tty->length += (size_t)n;
         }
         fail_msg("'%s' was not shown: %.*s", wanted, (int)tty->length, tty->text);
+        return NULL;
+}
+
+/* The same; what came before is forgotten. */
+static void wait_for(struct tty *tty, const char *wanted)
+{
+        size_t used = (size_t)(find(tty, wanted) - tty->text) + strlen(wanted);
+        memmove(tty->text, tty->text + used, tty->length -= used);
 }
 
 static void type(struct tty *tty, const char *keys)
@@ -468,6 +473,8 @@ static void test_keys(void **state)
         struct winsize narrow = {.ws_row = 12, .ws_col = 30};
         ioctl(tty.master, TIOCSWINSZ, &narrow);
         wait_for(&tty, "q quit  Tab page  m memory  c\xe2\x80\xa6");
+        /* on whose last character the cursor stands now: until the next picture nothing may be wiped out */
+        assert_null(memmem(tty.text, (size_t)(find(&tty, "\x1b[H") - tty.text), "\x1b[J", 3));
         type(&tty, "q");
         check_given_back(&tty);
         assert_int_equal(end(&tty), 0);
