@@ -171,6 +171,8 @@ static void test_narrow(void **state)
         has_not(picture, "OOM");
         has_not(picture, "NOTEBOOK");
         has(picture, "\xe2\x80\xa6"); /* what was cut */
+        CLEANUP_FREE char *usual = draw(&view, metrics, 80, 24);
+        has(usual, "arrows scroll"); /* all keys are told */
 }
 
 static void test_colours(void **state)
@@ -472,7 +474,7 @@ static void test_keys(void **state)
         type(&tty, "\x1b[99~\x1b[1;5Cx"); /* keys that it does not know */
         struct winsize narrow = {.ws_row = 12, .ws_col = 30};
         ioctl(tty.master, TIOCSWINSZ, &narrow);
-        wait_for(&tty, "q quit  Tab page  m memory  c\xe2\x80\xa6");
+        wait_for(&tty, "q quit  Tab page  m mem  c CP\xe2\x80\xa6");
         /* on whose last character the cursor stands now: until the next picture nothing may be wiped out */
         assert_null(memmem(tty.text, (size_t)(find(&tty, "\x1b[H") - tty.text), "\x1b[J", 3));
         type(&tty, "q");
