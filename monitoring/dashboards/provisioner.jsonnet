@@ -38,6 +38,6 @@ c.dashboard('provisioner', 'CaaS / Provisioner', 'What was done to the cluster, 
       matcher: { id: 'byName', options: 'series' },
       properties: [{ id: 'unit', value: 'short' }, { id: 'custom.axisPlacement', value: 'right' }],
     }] } },
-    c.lines('What the parts use', 'Memory of the hub, the proxy, Prometheus and the exporters themselves.', [c.over('max by (job) (process_resident_memory_bytes{cluster="$cluster", job!~"dask_.*"})', '{{job}}')], unit='bytes', width=8),
+    c.lines('What the parts use', 'Memory of the hub, the proxy, Prometheus and the exporters themselves.', [c.over('max by (job) (process_resident_memory_bytes{cluster="$cluster"})', '{{job}}')], unit='bytes', width=8),
   ]),
 ])

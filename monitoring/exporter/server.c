@@ -21,7 +21,6 @@
 #define CHUNK              32768
 
 #define TYPE_PLAIN       "text/plain; charset=utf-8"
-#define TYPE_JSON        "application/json"
 #define TYPE_TEXT        "text/plain; version=0.0.4; charset=utf-8"
 #define TYPE_OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -78,38 +77,6 @@ static enum MHD_Result metrics(const struct server *server, struct MHD_Connectio
         return answer(connection, MHD_HTTP_OK, openmetrics ? TYPE_OPENMETRICS : TYPE_TEXT, response);
 }
 
-/* Each source's targets with their job as a label; ?job=J gives those of one job. */
-static enum MHD_Result targets(const struct server *server, struct MHD_Connection *connection)
-{
-        const char *wanted = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "job");
-        size_t count = registry_count(server->registry), n;
-        struct source_state *states = registry_look(server->registry);
-        json_t *list = json_array(), *target;
-        for (size_t i = 0; i < count; i++) {
-                if (!states[i].samples)
-                        continue;
-                json_array_foreach (snapshot_sink(states[i].samples)->targets, n, target) {
-                        json_t *labels = json_copy(json_object_get(target, "labels"));
-                        const char *job = json_string_value(json_object_get(target, "job"));
-                        if (!wanted || str_is(wanted, job)) {
-                                json_object_set_new(labels, "job", json_string(job));
-                                json_array_append_new(
-                                        list, json_pack("{s:O, s:O}", "targets", json_object_get(target, "targets"),
-                                                      "labels", labels));
-                        }
-                        json_decref(labels);
-                }
-        }
-        source_states_free(states, count);
-        char *text = json_dumps(list, JSON_COMPACT);
-        json_decref(list);
-        struct MHD_Response *response =
-                text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE) : NULL;
-        if (!response)
-                free(text);
-        return answer(connection, MHD_HTTP_OK, TYPE_JSON, response);
-}
-
 static enum MHD_Result handle(void *data, struct MHD_Connection *connection, const char *url, const char *method,
         const char *version, const char *body, size_t *body_length, void **seen)
 {
@@ -124,18 +91,18 @@ static enum MHD_Result handle(void *data, struct MHD_Connection *connection, con
                 *body_length = 0;
                 return MHD_YES;
         }
-        bool health = str_is(url, "/healthz"), known = health || str_is(url, "/metrics") || str_is(url, "/targets");
+        bool health = str_is(url, "/healthz"), known = health || str_is(url, "/metrics");
         const char *authorization =
                 MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
         if (!known)
-                return say(connection, MHD_HTTP_NOT_FOUND, "not found: there are /metrics, /targets and /healthz\n");
+                return say(connection, MHD_HTTP_NOT_FOUND, "not found: there are /metrics and /healthz\n");
         if (!str_is(method, "GET") && !str_is(method, "HEAD"))
                 return say(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         if (health)
                 return say(connection, MHD_HTTP_OK, "ok\n");
         if (server->config->token && !request_allowed(authorization, server->config->token))
                 return say(connection, MHD_HTTP_UNAUTHORIZED, "a bearer token is needed\n");
-        return str_is(url, "/metrics") ? metrics(server, connection) : targets(server, connection);
+        return metrics(server, connection);
 }
 
 /* A listening socket. The first address that the name stands for. */

@@ -35,7 +35,6 @@ struct sample_sink *sink_free(struct sample_sink *sink)
         for (size_t i = 0; i < sink->count; i++)
                 free(sink->block[i].text);
         free(sink->block);
-        json_decref(sink->targets);
         free(sink);
         return NULL;
 }
@@ -157,16 +156,4 @@ void sink_add(struct sample_sink *sink, const struct family *family, double valu
         add(block, open == '{' ? " " : "} ", open == '{' ? 1 : 2);
         add(block, number, length);
         add(block, "\n", 1);
-}
-
-void sink_target(struct sample_sink *sink, const char *job, const char *address, const char *const labels[])
-{
-        json_t *pairs = json_object();
-        for (size_t i = 0; labels && labels[i]; i += 2)
-                if (labels[i + 1])
-                        json_object_set_new(pairs, labels[i], json_string(labels[i + 1])); /* no UTF-8: left out */
-        if (!sink->targets)
-                sink->targets = json_array();
-        json_array_append_new(
-                sink->targets, json_pack("{s:s, s:[s], s:o}", "job", job, "targets", address, "labels", pairs));
 }

@@ -14,8 +14,4 @@ struct sample_sink;
  * Prometheus would take the first and drop the others. */
 void sink_add(struct sample_sink *sink, const struct family *family, double value, const char *const labels[]);
 
-/* One entry of /targets (Prometheus' http_sd): job is "dask_scheduler" or "dask_worker", address "host:port"; labels as
- * above, "__scheme__" and "__metrics_path__" among them where they are not "http" and "/metrics". */
-void sink_target(struct sample_sink *sink, const char *job, const char *address, const char *const labels[]);
-
 #endif

@@ -2,7 +2,6 @@
 #ifndef CAAS_EXPORTER_SINK_IMPL_H
 #define CAAS_EXPORTER_SINK_IMPL_H
 
-#include <jansson.h>
 #include <stddef.h>
 
 #include "exporter/sink.h"
@@ -20,8 +19,7 @@ struct sample_sink {
         const struct family *const *families;
         struct block *block; /* one a family, in the order of the table */
         size_t count;
-        size_t last;     /* the block used last: sources add in the same order again and again */
-        json_t *targets; /* [{"job", "targets", "labels"}]; NULL = none */
+        size_t last; /* the block used last: sources add in the same order again and again */
 };
 
 struct sample_sink *sink_new(const struct family *const *families);

@@ -19,6 +19,7 @@
 #define PAGINATION   "application/jupyterhub-pagination+json"
 #define HUB_SHARE    20 /* the hub, which does one thing at a time, is busy with us for one 20th of its time at most */
 #define PAUSE_MAX_MS 60000 /* but figures are never older than that */
+#define NAME_MOST    100   /* bytes of an environment's name: it is whatever its user has said */
 
 struct state {
         void *api;     /* of api_begin */
@@ -62,7 +63,7 @@ static void add_server(struct hub_servers *servers, const char *user, const char
         const char *environment = json_string_value(json_object_get(options, "environment"));
         struct hub_server server = {.user = str_copy(user),
                 .name = str_copy(name),
-                .environment = environment ? str_copy(environment) : NULL,
+                .environment = environment && strlen(environment) <= NAME_MOST ? str_copy(environment) : NULL,
                 .ready = json_is_true(json_object_get(model, "ready"))};
         api_time(json_object_get(model, "started"), &server.started);
         api_time(json_object_get(model, "last_activity"), &server.last_activity);

@@ -141,7 +141,8 @@ static int look_for_it(const struct whose *whose, struct kube_link *link, char *
         }
         bool same = now && *before;
         /* It may answer and only not say which one it is. */
-        if (!same && (now || r == -ERR_DENIED) && find(whose, kube, kube_link_namespace(link), &found, NULL) == 0)
+        if (!same && kube && (now || r == -ERR_DENIED) &&
+                find(whose, kube, kube_link_namespace(link), &found, NULL) == 0)
                 r = 0;
         if (same || found)
                 return err_set(err, ERR_REFUSED,

@@ -29,6 +29,7 @@ struct terminal {
         int in, out; /* out: our own opening of it, which never waits, if it can be had */
         int signals;
         bool keys, own;
+        bool away; /* it is the shell's: we were told to end while we were stopped */
         struct termios before;
         sigset_t mask; /* as it was */
         char held[64]; /* bytes of keys that are not used yet */
@@ -116,8 +117,9 @@ static void enter(const struct terminal *t)
 
 static void leave(const struct terminal *t)
 {
+        pid_t front = t->keys ? tcgetpgrp(t->in) : -1;
         write_all(t, LEAVE, sizeof LEAVE - 1, false);
-        if (!t->keys)
+        if (!t->keys || (front >= 0 && front != getpgrp())) /* the shell has set it as it wants it */
                 return;
         tcflush(t->in, TCIFLUSH); /* half a key must not reach the shell */
         tcsetattr(t->in, TCSANOW, &t->before);
@@ -160,7 +162,8 @@ struct terminal *terminal_close(struct terminal *t)
 {
         if (!t)
                 return NULL;
-        leave(t);
+        if (!t->away)
+                leave(t);
         crash.taken = 0;
         for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
                 signal(crashes[i], SIG_DFL);
@@ -183,21 +186,34 @@ struct terminal_size terminal_size(const struct terminal *t)
 void terminal_draw(struct terminal *t, const char *picture)
 {
         CLEANUP_BUF struct buf out = BUF_INIT(FRAME_MAX);
+        if (t->away)
+                return;
         buf_str(&out, "\x1b[H");
         for (const char *p = picture;; p++) {
                 size_t n = strcspn(p, "\n");
-                buf_str(&out, "\x1b[K"); /* first: after a full line the cursor stands on its last character */
+                /* wiped out first: after a full line the cursor stands on its last character */
+                buf_str(&out, p[n] ? "\x1b[K" : "\x1b[J");
                 buf_add(&out, p, n);
                 p += n;
                 if (!*p)
                         break;
                 buf_str(&out, "\r\n");
         }
-        buf_str(&out, "\x1b[J");
         write_all(t, out.data, out.length, true);
 }
 
 /* ---- waiting ---- */
+
+static bool told_to_end(void)
+{
+        static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+        sigset_t pending;
+        sigpending(&pending);
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+                if (sigismember(&pending, numbers[i]) == 1)
+                        return true;
+        return false;
+}
 
 /* As if it had not been caught: the terminal is the shell's until it says to go on. */
 static void stop_here(struct terminal *t)
@@ -212,7 +228,9 @@ static void stop_here(struct terminal *t)
         sigemptyset(&set);
         sigaddset(&set, SIGCONT);
         sigtimedwait(&set, NULL, &(struct timespec){0, 0}); /* known already */
-        enter(t);
+        t->away = told_to_end();                            /* `kill %1`: to take the terminal would stop us again */
+        if (!t->away)
+                enter(t);
 }
 
 static int take_signal(struct terminal *t)

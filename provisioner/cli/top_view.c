@@ -281,7 +281,7 @@ char *top_picture(struct top_view *view, const struct top_scene *scene, size_t c
                 buf_str(&out, "\n");
         if (keys)
                 put(&last, STYLE_DIM,
-                        "q quit  Tab page  m memory  c CPU  u user  h home  d Dask  r reverse  arrows scroll");
+                        "q quit  Tab page  m mem  c CPU  u user  h home  d Dask  r reverse  arrows scroll");
         *ret_page = most;
         char *picture = buf_steal(&out);
         size_t length = strlen(picture);

@@ -121,12 +121,23 @@ class Guarded(HubOAuthenticated, web.RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")
+        # Who opened it, and may be another user's notebook page at the same host, holds no handle on it.
+        self.set_header("Cross-Origin-Opener-Policy", "noopener-allow-popups")
         # Prometheus' pages have scripts of their own and none from elsewhere. Names that users gave are shown in them.
         self.set_header(
             "Content-Security-Policy",
             "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
             "img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
         )
+
+    def prepare(self) -> None:
+        """JupyterHub wants no XSRF token where a browser says no-cors, as with images, of which a page learns nothing. But
+        fetch() can say so, too, and at the same host it is given everything."""
+        if self.request.headers.get("Sec-Fetch-Mode") == "no-cors" and not self.is_shown_to_all():
+            raise web.HTTPError(403)
+
+    def is_shown_to_all(self) -> bool:
+        return False
 
     @property
     def prometheus(self) -> Prometheus:
@@ -203,10 +214,14 @@ class Forward(Guarded):
             raise web.HTTPError(403)  # a program that is sent to a page for people learns nothing from it
         return super().get_login_url()
 
+    def is_shown_to_all(self) -> bool:
+        """Files of Debian's package are no secret, and pages, styles and fonts bring no token for them."""
+        return STATIC.fullmatch(self.path_args[0]) is not None
+
     def check_xsrf_cookie(self) -> None:
         """Asked where somebody comes by cookie and not by going to a page: another user's notebook, whose address is of the
-        same host, cannot ask in an admin's name. Files of Debian's package are no secret, and fonts bring no token."""
-        if not STATIC.fullmatch(self.path_args[0]):
+        same host, cannot ask in an admin's name."""
+        if not self.is_shown_to_all():
             super().check_xsrf_cookie()
 
     @web.authenticated

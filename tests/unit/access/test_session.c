@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -244,6 +245,22 @@ static void test_a_cluster_whose_kubernetes_is_gone(void **state)
         assert_int_equal(session_open_cluster(&p->options, "lab", SESSION_CHANGE, &session, &none), -ERR_NOT_FOUND);
 }
 
+/* A kubeconfig that may not be read is no API server that refuses. */
+static void test_a_kubeconfig_that_is_somebody_elses(void **state)
+{
+        struct place *p = *state;
+        CLEANUP_SESSION struct session *session = NULL;
+        CLEANUP_ERR struct err *err = NULL;
+        CLEANUP_FREE char *why = NULL;
+        record_on_kubernetes(p);
+        assert_int_equal(session_open_cluster(&p->options, "lab", SESSION_CHANGE, &session, NULL), 0);
+        setfsuid(65534); /* the folder is root's */
+        int r = session_gone(session, &why, &err);
+        setfsuid(0);
+        assert_int_equal(r, 0);
+        assert_non_null(strstr(why, "kubeconfig"));
+}
+
 static void test_what_is_on_this_machine_is_not_forgotten(void **state)
 {
         struct place *p = *state;
@@ -354,6 +371,7 @@ int main(void)
                 T(test_life),
                 T(test_destroy_with_data_after_destroy),
                 T(test_a_cluster_whose_kubernetes_is_gone),
+                T(test_a_kubeconfig_that_is_somebody_elses),
                 T(test_what_is_on_this_machine_is_not_forgotten),
                 T(test_refused_forms_change_nothing),
                 T(test_lock),

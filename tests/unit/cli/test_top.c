@@ -171,6 +171,8 @@ static void test_narrow(void **state)
         has_not(picture, "OOM");
         has_not(picture, "NOTEBOOK");
         has(picture, "\xe2\x80\xa6"); /* what was cut */
+        CLEANUP_FREE char *usual = draw(&view, metrics, 80, 24);
+        has(usual, "arrows scroll"); /* all keys are told */
 }
 
 static void test_colours(void **state)
@@ -365,7 +367,16 @@ struct tty {
         size_t length;
 };
 
-static void begin(struct tty *tty, const char *words)
+static _Noreturn void become(const char *words)
+{
+        setenv("TERM", "xterm", 1);
+        CLEANUP_FREE char *command = str_format("exec %s top lab %s --state %s", program, words, state_dir);
+        execl("/bin/sh", "sh", "-c", command, NULL);
+        _exit(127);
+}
+
+/* What has the terminal: the program itself, with these words, or what stands between it and us. */
+static void begin_with(struct tty *tty, void (*what)(const char *words), const char *words)
 {
         struct winsize size = {.ws_row = 24, .ws_col = 100};
         int slave;
@@ -376,25 +387,25 @@ static void begin(struct tty *tty, const char *words)
         assert_true(tty->child >= 0);
         if (tty->child == 0) {
                 login_tty(slave);
-                setenv("TERM", "xterm", 1);
-                CLEANUP_FREE char *command = str_format("exec %s top lab %s --state %s", program, words, state_dir);
-                execl("/bin/sh", "sh", "-c", command, NULL);
+                what(words);
                 _exit(127);
         }
         close(slave);
 }
 
-/* Reads what is shown until `wanted` is in it; what came before is forgotten. */
-static void wait_for(struct tty *tty, const char *wanted)
+static void begin(struct tty *tty, const char *words)
+{
+        begin_with(tty, become, words);
+}
+
+/* Reads what is shown until `wanted` is in it, and where; what came before is kept. */
+static char *find(struct tty *tty, const char *wanted)
 {
         for (int i = 0; i < 600; i++) {
                 struct pollfd wait = {.fd = tty->master, .events = POLLIN};
                 char *found = memmem(tty->text, tty->length, wanted, strlen(wanted));
-                if (found) {
-                        size_t used = (size_t)(found - tty->text) + strlen(wanted);
-                        memmove(tty->text, tty->text + used, tty->length -= used);
-                        return;
-                }
+                if (found)
+                        return found;
                 if (poll(&wait, 1, 100) <= 0)
                         continue;
                 ssize_t n = read(tty->master, tty->text + tty->length, sizeof tty->text - tty->length);
@@ -403,6 +414,14 @@ static void wait_for(struct tty *tty, const char *wanted)
                 tty->length += (size_t)n;
         }
         fail_msg("'%s' was not shown: %.*s", wanted, (int)tty->length, tty->text);
+        return NULL;
+}
+
+/* The same; what came before is forgotten. */
+static void wait_for(struct tty *tty, const char *wanted)
+{
+        size_t used = (size_t)(find(tty, wanted) - tty->text) + strlen(wanted);
+        memmove(tty->text, tty->text + used, tty->length -= used);
 }
 
 static void type(struct tty *tty, const char *keys)
@@ -455,7 +474,9 @@ static void test_keys(void **state)
         type(&tty, "\x1b[99~\x1b[1;5Cx"); /* keys that it does not know */
         struct winsize narrow = {.ws_row = 12, .ws_col = 30};
         ioctl(tty.master, TIOCSWINSZ, &narrow);
-        wait_for(&tty, "q quit  Tab page  m memory  c\xe2\x80\xa6");
+        wait_for(&tty, "q quit  Tab page  m mem  c CP\xe2\x80\xa6");
+        /* on whose last character the cursor stands now: until the next picture nothing may be wiped out */
+        assert_null(memmem(tty.text, (size_t)(find(&tty, "\x1b[H") - tty.text), "\x1b[J", 3));
         type(&tty, "q");
         check_given_back(&tty);
         assert_int_equal(end(&tty), 0);
@@ -514,6 +535,49 @@ static void test_stopped_and_gone_on(void **state)
         assert_int_equal(end(&tty), 0);
 }
 
+/* A shell: the program is its job in the foreground, and once it has stopped, is told to end. Status 0: so it does. */
+static _Noreturn void kill_stopped_job(const char *words)
+{
+        int status = 0;
+        signal(SIGTTOU, SIG_IGN);
+        pid_t job = fork();
+        if (job == 0) {
+                setpgid(0, 0);
+                tcsetpgrp(STDIN_FILENO, getpid());
+                signal(SIGTTOU, SIG_DFL);
+                become(words);
+        }
+        waitpid(job, &status, WUNTRACED);
+        bool stopped = WIFSTOPPED(status);
+        tcsetpgrp(STDIN_FILENO, getpgrp());
+        kill(-job, SIGTERM);
+        kill(-job, SIGCONT);
+        waitpid(job, &status, WUNTRACED);
+        kill(-job, SIGKILL);
+        _exit(stopped && WIFEXITED(status) ? 0 : 1);
+}
+
+static void test_stopped_and_ended(void **state)
+{
+        (void)state;
+        struct tty tty;
+        begin_with(&tty, kill_stopped_job, "");
+        wait_for(&tty, "alice");
+        type(&tty, "\x1a"); /* Ctrl-Z: what follows must leave the shell's screen alone */
+        check_given_back(&tty);
+        struct pollfd more = {.fd = tty.master, .events = POLLIN};
+        while (poll(&more, 1, 200) > 0 && more.revents == POLLIN)
+                tty.length += (size_t)read(tty.master, tty.text + tty.length, sizeof tty.text - tty.length);
+        assert_int_equal(tty.length, 0);
+        assert_int_equal(end(&tty), 0);
+
+        begin_with(&tty, kill_stopped_job, "");
+        wait_for(&tty, "alice");
+        kill(-tcgetpgrp(tty.master), SIGSTOP); /* without its knowing */
+        wait_for(&tty, "\x1b[?25h\x1b[?1049l");
+        assert_int_equal(end(&tty), 0);
+}
+
 /* Keys work while it waits for an answer that does not come, and the last figures are still there. */
 static void test_exporter_that_hangs(void **state)
 {
@@ -547,6 +611,7 @@ int main(void)
                 cmocka_unit_test(test_without_colours),
                 cmocka_unit_test(test_every_end),
                 cmocka_unit_test(test_stopped_and_gone_on),
+                cmocka_unit_test(test_stopped_and_ended),
                 cmocka_unit_test(test_exporter_that_hangs),
         };
         return cmocka_run_group_tests(tests, setup, teardown);

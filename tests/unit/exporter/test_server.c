@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -73,9 +74,7 @@ static int good_refresh(const struct config *config, void **state, struct sample
         (void)config;
         ++*count;
         sink_add(sink, &GOOD, *count, (const char *const[]){"user", "alice", NULL});
-        sink_target(sink, "dask_scheduler", "127.0.0.1:1234", (const char *const[]){"user", "al\"ice", NULL});
-        sink_target(sink, "dask_worker", "127.0.0.1:1235", NULL);
-        int r = atomic_load(&good_fails) ? err_set(err, ERR_UNREACHABLE, "it is away") : 0;
+        int r = atomic_load(&good_fails) ? err_set(err, ERR_UNREACHABLE, "it is away for %d ms", *count + 6) : 0;
         atomic_fetch_add(&good_refreshes, 1);
         return r;
 }
@@ -258,15 +257,48 @@ static void test_stale(void **state)
         has(text, "\nt_good{user=\"alice\"} 1\n"); /* what the failed refresh added is not shown */
         atomic_fetch_add(&now_ms, 60000);
         CLEANUP_FREE char *later = get(&e, "/metrics", "");
-        CLEANUP_FREE char *targets = get(&e, "/targets", "");
         lacks(later, "t_good");
         has(later, "caas_source_up{source=\"good\"} 0\n");
         has(later, "caas_source_last_success_timestamp_seconds{source=\"good\"} ");
-        has(targets, "\r\n\r\n[]");
         atomic_store(&good_fails, false);
         atomic_fetch_add(&now_ms, 10001);
         wait_for(good_is_shown, &e);
         assert_true(end(&e, WAIT_MS));
+}
+
+static bool three_refreshes(const struct exporter *e)
+{
+        (void)e;
+        atomic_fetch_add(&now_ms, 10001);
+        return atomic_load(&good_refreshes) >= 3;
+}
+
+static bool good_later(const struct exporter *e)
+{
+        atomic_fetch_add(&now_ms, 10001);
+        return good_is_shown(e);
+}
+
+/* The log has the reason, once, and says when it is over. */
+static void test_log(void **state)
+{
+        (void)state;
+        char text[4096] = "";
+        int before = dup(STDERR_FILENO), log = memfd_create("log", MFD_CLOEXEC);
+        assert_true(before >= 0 && log >= 0 && dup2(log, STDERR_FILENO) >= 0);
+        atomic_store(&slow_hangs, false);
+        atomic_store(&good_fails, true);
+        struct exporter e = begin("");
+        wait_for(three_refreshes, &e);
+        atomic_store(&good_fails, false);
+        wait_for(good_later, &e);
+        bool ended = end(&e, WAIT_MS);
+        dup2(before, STDERR_FILENO);
+        close(before);
+        assert_true(ended);
+        assert_true(pread(log, text, sizeof text - 1, 0) >= 0);
+        close(log);
+        assert_string_equal(text, "caas-exporter: good: it is away for 7 ms\ncaas-exporter: good: well again\n");
 }
 
 /* A refresh that takes longer than it may is down although the one before succeeded. */
@@ -321,7 +353,7 @@ static void test_requests(void **state)
                 const char *request, *answer;
         } cases[] = {
                 {"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 401 "},
-                {"GET /targets HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 401 "},
+                {"GET /targets HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 404 "},
                 {"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer wrong\r\n\r\n",
                         "WWW-Authenticate: Bearer\r\n"},
                 {"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer secret\r\n\r\n",
@@ -365,14 +397,6 @@ static void test_formats(void **state)
         CLEANUP_FREE char *text = get(&e, "/metrics", "Accept: application/openmetrics-text; version=1.0.0\r\n");
         has(text, "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n");
         assert_true(str_ends(text, "\n# EOF\n"));
-        CLEANUP_FREE char *all = get(&e, "/targets", "");
-        has(all, "Content-Type: application/json\r\n");
-        has(all, "[{\"targets\":[\"127.0.0.1:1234\"],\"labels\":{\"user\":\"al\\\"ice\",\"job\":\"dask_scheduler\"}},"
-                 "{\"targets\":[\"127.0.0.1:1235\"],\"labels\":{\"job\":\"dask_worker\"}}]");
-        CLEANUP_FREE char *some = get(&e, "/targets?job=dask_worker", "");
-        has(some, "\r\n\r\n[{\"targets\":[\"127.0.0.1:1235\"],\"labels\":{\"job\":\"dask_worker\"}}]");
-        CLEANUP_FREE char *none = get(&e, "/targets?job=", "");
-        has(none, "\r\n\r\n[]");
         assert_true(end(&e, WAIT_MS));
 }
 
@@ -434,6 +458,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_slow_source),
                 cmocka_unit_test(test_stale),
+                cmocka_unit_test(test_log),
                 cmocka_unit_test(test_overdue),
                 cmocka_unit_test(test_hanging_end),
                 cmocka_unit_test(test_requests),

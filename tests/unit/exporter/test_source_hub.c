@@ -224,6 +224,24 @@ static void answers_that_make_no_sense(void **state)
         assert_int_equal(next, 0);
 }
 
+/* Where there is one environment only, the hub does not look at what was asked for. */
+static void an_environment_is_a_name_and_no_more(void **state)
+{
+        (void)state;
+        char name[102];
+        memset(name, 'x', sizeof name);
+        for (size_t length = 100; length <= 101; length++) {
+                name[length] = '\0';
+                CLEANUP_HUB_SERVERS struct hub_servers servers = {0};
+                json_auto_t *page_ = json_pack("{s:[{s:s, s:{s:{s:{s:s}}}}], s:{s:i}}", "items", "name", "alice",
+                        "servers", "", "user_options", "environment", name, "_pagination", "total", 1);
+                assert_int_equal(hub_read_page(page_, &servers, NULL, NULL, NULL), 0);
+                assert_int_equal(servers.count, 1);
+                assert_int_equal(servers.item[0].environment != NULL, length == 100);
+                name[length] = 'x';
+        }
+}
+
 static double time_of(const char *text)
 {
         double value = -1;
@@ -255,6 +273,7 @@ int main(void)
                 cmocka_unit_test(a_busy_hub_is_asked_less_often),
                 cmocka_unit_test(no_token_and_no_hub),
                 cmocka_unit_test(answers_that_make_no_sense),
+                cmocka_unit_test(an_environment_is_a_name_and_no_more),
                 cmocka_unit_test(times),
         };
         return cmocka_run_group_tests(tests, setup, teardown);

@@ -45,6 +45,16 @@ def test_what_was_chosen_when_there_was_a_choice_keeps_nobody_from_starting(sett
         choices.resolve({"cmd": "sh"}, [])
 
 
+@pytest.mark.parametrize("value", ["x" * 10_000, ["large"], {"large": 1}, 7])
+@pytest.mark.parametrize("key", ["profile", "environment"])
+def test_what_is_no_name_is_refused_even_where_nothing_can_be_chosen(
+    settings: Settings, key: str, value: object
+) -> None:
+    for raw in (settings.raw, {**settings.raw, "profiles": [], "environments": []}):
+        with pytest.raises(BadChoice):
+            Choices(Settings(raw)).resolve({key: value}, [])
+
+
 def test_the_form_is_escaped_and_keeps_the_last_choice(settings: Settings) -> None:
     text = Choices(settings).form([], {"profile": "large", "environment": "gone"})
     assert "For &lt;big&gt; arrays" in text

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 from pathlib import Path
 
@@ -114,3 +115,17 @@ def test_the_exporter_says_the_same_of_itself() -> None:
     done = subprocess.run([EXPORTER, "--families"], capture_output=True, text=True, check=True, timeout=20)
     families = json.loads(done.stdout)
     assert {f["name"] for f in families} - {"up"} == set(of_the_exporter())
+
+
+@pytest.mark.skipif(not EXPORTER.exists(), reason="caas-exporter is not built")
+def test_no_core_dump_of_it_has_its_secrets(tmp_path: Path) -> None:
+    config = tmp_path / "exporter.json"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        config.write_text(json.dumps({"listen": f"127.0.0.1:{free.getsockname()[1]}"}))
+    with subprocess.Popen([EXPORTER, config], stdout=subprocess.PIPE, text=True) as exporter:
+        assert exporter.stdout and "listening" in exporter.stdout.readline()
+        limits = Path(f"/proc/{exporter.pid}/limits").read_text()
+        exporter.terminate()
+    assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE), limits
+    assert exporter.returncode == 0

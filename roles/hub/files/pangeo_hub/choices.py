@@ -11,6 +11,7 @@ from .settings import Settings
 
 PLAIN = "default"
 BUILT_IN = "pangeo"
+LONGEST_NAME = 100  # more than the form allows
 
 
 class BadChoice(ValueError):
@@ -124,6 +125,8 @@ class Choices:
         unknown = sorted(set(options) - {"profile", "environment"})
         if unknown:
             raise BadChoice(f"There is nothing to choose by the name of {unknown[0]!r}.")
+        if any(value is not None and not _is_name(value) for value in options.values()):
+            raise BadChoice("A choice is the name of a size or of an environment.")
         sizes = {size.key: size for size in self.sizes_for(groups)}
         if len(sizes) == 1 and len(self.environments) == 1:
             # No page asks, and the hub takes what was chosen last, which need not be there any more.
@@ -136,6 +139,11 @@ class Choices:
         if name not in environments:
             raise BadChoice(f"There is no environment {name!r}. There are: {', '.join(environments)}.")
         return Choice(sizes[key], environments[name])
+
+
+def _is_name(value: Any) -> bool:
+    """What somebody sends is kept and told to all who ask the hub for its servers, even where nothing can be chosen."""
+    return isinstance(value, str) and len(value) <= LONGEST_NAME
 
 
 def options_from_form(form: Mapping[str, list[str]]) -> dict[str, str]:
