@@ -49,9 +49,10 @@ static int read_api(json_t *tree, const char *where, struct config_api *ret, str
 static int read_directory(json_t *tree, struct config_directory *d, struct err **err)
 {
         json_error_t error;
-        if (tree && json_unpack_ex(tree, &error, JSON_STRICT, "{s?s, s?s, s?s, s?s, s?s, s?s, s?s}", "uri", &d->uri,
-                            "ca", &d->ca, "bind_dn", &d->bind_dn, "bind_password", &d->bind_password, "groups_base",
-                            &d->groups_base, "users_group", &d->users_group, "admins_group", &d->admins_group) < 0)
+        if (tree && json_unpack_ex(tree, &error, JSON_STRICT, "{s?s, s?s, s?s, s?s, s?s, s?s, s?s, s?s}", "uri",
+                            &d->uri, "ca", &d->ca, "bind_dn", &d->bind_dn, "bind_password", &d->bind_password,
+                            "users_base", &d->users_base, "groups_base", &d->groups_base, "users_group",
+                            &d->users_group, "admins_group", &d->admins_group) < 0)
                 return wrong("directory", &error, err);
         return 0;
 }

@@ -17,7 +17,7 @@ struct config_api {
 
 struct config_directory {
         const char *uri; /* NULL: there is none */
-        const char *ca, *bind_dn, *bind_password, *groups_base, *users_group, *admins_group;
+        const char *ca, *bind_dn, *bind_password, *users_base, *groups_base, *users_group, *admins_group;
 };
 
 struct config_limit {

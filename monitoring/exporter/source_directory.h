@@ -3,11 +3,23 @@
 #define CAAS_EXPORTER_SOURCE_DIRECTORY_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "exporter/config.h"
 #include "exporter/sink.h"
 
-/* entries: what directory_search gave for both groups. Members that are no users (other groups) are left out. */
-void directory_add_groups(const struct config *config, const json_t *entries, struct sample_sink *sink);
+struct members;
+
+/* until: a moment of the system clock's monotonic_ms, after which no more are taken. */
+struct members *members_new(const struct config_directory *where, int64_t until);
+struct members *members_free(struct members *members); /* accepts NULL, returns NULL */
+
+/* data: struct members. entry: a user as directory_each gives it. What is no user's name, or in neither group, is left
+ * out. False: it is too late. */
+bool members_add(void *data, const json_t *entry);
+
+/* Each name once. */
+void members_write(const struct config *config, struct members *members, struct sample_sink *sink);
 
 #endif

@@ -6,6 +6,7 @@
 #include "form/form.h"
 #include "form/rules.h"
 #include "form/type.h"
+#include "form/type_net.h"
 #include "form/values.h"
 #include "tree/path.h"
 
@@ -80,7 +81,8 @@ static void nothing(struct checker *c, const struct form_field *field, const cha
                 !field->required && standard ? standard : "");
 }
 
-static void names(struct checker *c, const char *path, const json_t *list, json_t **ret)
+/* Items that are texts: names, e-mail addresses, networks. */
+static void texts(struct checker *c, const struct form_field *field, const char *path, const json_t *list, json_t **ret)
 {
         json_auto_t *result = json_array(), *seen = json_object();
         size_t i, before = c->diags->count;
@@ -92,8 +94,8 @@ static void names(struct checker *c, const char *path, const json_t *list, json_
                 int line, column;
                 if (tree_suspect(c->tree, at))
                         before = (size_t)-1;
-                else if (form_name_check(item, &name, &hint) < 0)
-                        wrong(c, at, item, "a name: " FORM_NAME_ALLOWED, hint);
+                else if (form_item_check(field, item, &name, &hint) < 0)
+                        wrong(c, at, item, form_item_allowed(field), hint);
                 else if (json_object_get(seen, json_string_value(name))) {
                         tree_place(c->tree, at, &line, &column);
                         diags_add(
@@ -103,7 +105,7 @@ static void names(struct checker *c, const char *path, const json_t *list, json_
                 json_array_append_new(result, name ? name : json_null());
         }
         if (c->diags->count == before)
-                *ret = STEAL(result);
+                *ret = form_list_whole(field, result);
 }
 
 static void mapping(
@@ -159,11 +161,14 @@ static void list(struct checker *c, const struct form_field *field, const char *
         if (json_is_array(value) && count > (size_t)field->max)
                 hint = str_format("it has %zu", count);
         else if (json_is_array(value)) {
-                if (field->type == FORM_NAMES)
-                        names(c, path, value, ret);
-                else
+                if (field->type == FORM_ITEMS)
                         items(c, field, path, value, ret);
+                else
+                        texts(c, field, path, value, ret);
                 return;
+        } else if (json_is_string(value) && field->type == FORM_EMAILS) {
+                if (form_item_check(field, value, ret, &hint) == 0)
+                        return;
         } else if (json_is_string(value))
                 hint = str_copy("a list is written [a, b], or with \"- \" before each item");
         wrong_type(c, field, path, value, hint);
@@ -181,7 +186,8 @@ static void leaf(struct checker *c, const struct scope *scope, size_t row, const
                 nothing(c, field, path);
                 return;
         }
-        if (field->type == FORM_ITEMS || field->type == FORM_NAMES)
+        if (field->type == FORM_ITEMS || field->type == FORM_NAMES || field->type == FORM_EMAILS ||
+                field->type == FORM_NETWORKS)
                 list(c, field, path, value, slot);
         else if (form_type_check(field, value, slot, &hint) < 0)
                 wrong_type(c, field, path, value, hint);
@@ -389,10 +395,12 @@ static void drop_others(json_t *form)
                 json_t *item;
                 if (!form_of_other_target(field, target))
                         continue;
-                if (form_is_block(field))
-                        json_object_del(form, field->path);
-                if (!form_in_items(field))
+                if (!form_in_items(field)) {
+                        CLEANUP_FREE char *above = path_parent(field->path);
+                        if (str_is(field->when, "target"))
+                                json_object_del(tree_get(form, above), form_leaf(field));
                         continue;
+                }
                 CLEANUP_FREE char *path = str_copy_n(field->path, strcspn(field->path, "["));
                 json_array_foreach (tree_get(form, path), index, item)
                         json_object_del(item, form_leaf(field));

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "form/rules_kube.h"
+#include "form/rules_monitoring.h"
 #include "tree/number.h"
 #include "tree/path.h"
 
@@ -106,18 +107,6 @@ static void worker_rule(struct tree *tree, const struct form_values *values, con
                 form_is_given(values, max) ? "" : notebook, form_is_given(values, max) ? "" : " by default)");
 }
 
-/* A token is for somebody. */
-static void token_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
-{
-        int line, column;
-        if (!form_is_given(values, "monitoring.remote_write.token_file") ||
-                form_is_given(values, "monitoring.remote_write.url"))
-                return;
-        tree_key_place(tree, "monitoring.remote_write.token_file", &line, &column);
-        diags_add(diags, line, column,
-                "monitoring.remote_write.token_file: only used with monitoring.remote_write.url, which is missing");
-}
-
 void form_rules(struct tree *tree, const struct form_values *values, struct diags *diags)
 {
         for (size_t i = 0; i < form_table_count; i++)
@@ -126,6 +115,6 @@ void form_rules(struct tree *tree, const struct form_values *values, struct diag
                         mode_rule(tree, values, i, diags);
         worker_rule(tree, values, "dask.worker.cpus", "dask.max.cpus", "notebook.cpus", diags);
         worker_rule(tree, values, "dask.worker.ram", "dask.max.ram", "notebook.ram", diags);
-        token_rule(tree, values, diags);
+        form_rules_monitoring(tree, values, diags);
         form_rules_kube(tree, values, diags);
 }

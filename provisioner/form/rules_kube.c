@@ -141,7 +141,19 @@ static void gpu_rule(struct tree *tree, const struct form_values *values, struct
         }
 }
 
-/* All of a block that another target has, in one finding. */
+/* Does it stand in a block of which that is said already? */
+static bool in_such_block(const struct form_field *field, const char *target)
+{
+        for (size_t i = 0; i < form_table_count; i++) {
+                size_t length = strlen(form_table[i].path);
+                if (form_is_block(&form_table[i]) && form_of_other_target(&form_table[i], target) &&
+                        strncmp(field->path, form_table[i].path, length) == 0 && field->path[length] == '.')
+                        return true;
+        }
+        return false;
+}
+
+/* All of a block that another target has, or a field of that kind, in one finding. */
 static void block_rule(struct tree *tree, const struct form_field *field, const char *target,
         const struct form_values *values, struct diags *diags)
 {
@@ -163,7 +175,8 @@ void form_rules_kube(struct tree *tree, const struct form_values *values, struct
                 if (form_in_items(&form_table[i]) && str_is(form_table[i].when, "target"))
                         item_rule(tree, &form_table[i], target, diags);
         for (size_t i = 0; i < form_table_count; i++)
-                if (form_is_block(&form_table[i]) && form_of_other_target(&form_table[i], target))
+                if (str_is(form_table[i].when, "target") && !form_in_items(&form_table[i]) &&
+                        form_of_other_target(&form_table[i], target) && !in_such_block(&form_table[i], target))
                         block_rule(tree, &form_table[i], target, values, diags);
         tls_rule(tree, values, target, diags);
         if (!str_is(target, "kubernetes")) {

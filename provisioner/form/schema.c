@@ -32,6 +32,12 @@ static void text_schema(json_t *s, double max, const char *pattern)
                 set(s, "pattern", json_string(pattern));
 }
 
+static void email_schema(json_t *s)
+{
+        text_schema(s, 254, "^[^\\s@]+@[^\\s@]+\\.[^\\s@]+$");
+        set(s, "format", json_string("email"));
+}
+
 static json_t *number(double value)
 {
         json_int_t whole = (json_int_t)value;
@@ -89,9 +95,11 @@ static void type_schema(json_t *s, const struct form_field *field)
                 text_schema(s, 0, NULL);
                 set(s, "anyOf", json_pack("[{s:s}, {s:s}]", "format", "ipv4", "format", "ipv6"));
                 return;
+        case FORM_HOST:
+                text_schema(s, field->max, "^[A-Za-z0-9.:\\[\\]-]+$");
+                return;
         case FORM_EMAIL:
-                text_schema(s, 254, "^[^\\s@]+@[^\\s@]+\\.[^\\s@]+$");
-                set(s, "format", json_string("email"));
+                email_schema(s);
                 return;
         case FORM_URL:
                 text_schema(s, 300, "^https://[^/?#@\\s]+/[A-Za-z0-9._~%+=:,@/-]*$");
@@ -112,6 +120,19 @@ static void type_schema(json_t *s, const struct form_field *field)
         case FORM_NAMES:
                 part = json_object();
                 text_schema(part, 64, NAME_PATTERN);
+                list_schema(s, field, part);
+                set(s, "uniqueItems", json_true());
+                return;
+        case FORM_EMAILS:
+                set(s, "anyOf", json_pack("[{}, {}]"));
+                email_schema(json_array_get(json_object_get(s, "anyOf"), 0));
+                part = json_object();
+                email_schema(part);
+                list_schema(json_array_get(json_object_get(s, "anyOf"), 1), field, part);
+                return;
+        case FORM_NETWORKS:
+                part = json_object();
+                text_schema(part, 49, "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$");
                 list_schema(s, field, part);
                 set(s, "uniqueItems", json_true());
                 return;

@@ -94,6 +94,15 @@ json_t *form_standard_namespace(const struct form_values *values)
         return cluster ? json_string(cluster) : NULL;
 }
 
+/* Servers let an account write in its own name; without one, whoever is written to is an address that they know. */
+json_t *form_standard_mail_from(const struct form_values *values)
+{
+        const char *user = form_text(values, "monitoring.smtp.user"), *to = form_text(values, "monitoring.alert_email");
+        if (user && strchr(user, '@'))
+                return json_string(user);
+        return to && *to ? json_stringn(to, strcspn(to, ",")) : NULL;
+}
+
 static json_t *times_eight(const json_t *value)
 {
         if (!value)

@@ -12,6 +12,7 @@ json_t *form_standard_tls_mode(const struct form_values *values);
 json_t *form_standard_acme_server(const struct form_values *values);
 json_t *form_standard_worker_cpus(const struct form_values *values);
 json_t *form_standard_worker_ram(const struct form_values *values);
+json_t *form_standard_mail_from(const struct form_values *values);
 json_t *form_standard_namespace(const struct form_values *values);
 json_t *form_standard_max_cpus(const struct form_values *values);
 json_t *form_standard_max_ram(const struct form_values *values);

@@ -169,6 +169,27 @@ const struct form_field form_table[] = {
          .description = "Where it takes them, by Prometheus' remote write."},
         {"monitoring.remote_write.token_file", FORM_PATH, .example = "\"metrics-token\"",
          .description = "A file with the token that it wants (Authorization: Bearer), mode 0600."},
+        {"monitoring.alert_email", FORM_EMAILS, .max = 20, .when = "target", .when_value = "host",
+         .standard_words = "nobody", .example = "\"admins@example.org\"", .description = "Who is sent a mail when an alert fires, and when it is over."},
+        {"monitoring.smtp", FORM_GROUP, .when = "target", .when_value = "host", .description = "The mail server that takes these mails."},
+        {"monitoring.smtp.host", FORM_HOST, .max = 253, .example = "\"mail.example.org\"",
+         .description = "Its name, as its certificate has it. Required with monitoring.alert_email."},
+        {"monitoring.smtp.port", FORM_WHOLE, 1, 65535, .standard = "587",
+         .description = "Its port; at 465 TLS comes first, at others by STARTTLS."},
+        {"monitoring.smtp.from", FORM_EMAIL, .compute = form_standard_mail_from,
+         .standard_words = "the user, if that is an e-mail address; otherwise the first of monitoring.alert_email",
+         .example = "\"pangeo@example.org\"", .description = "Whom the mails are from."},
+        {"monitoring.smtp.user", FORM_TEXT, .max = 254, .standard_words = "none: it takes mails of this machine", .example = "\"pangeo@example.org\"",
+         .description = "The account to sign in with."},
+        {"monitoring.smtp.password_file", FORM_PATH, .example = "\"mail-password\"",
+         .description = "A file with that account's password, mode 0600."},
+        {"monitoring.smtp.ca", FORM_PATH, .standard_words = "the CAs that this machine trusts", .example = "\"/etc/ssl/mail-ca.crt\"",
+         .description = "The CA of its certificate (PEM)."},
+        {"monitoring.smtp.tls", FORM_SWITCH, .standard = "true",
+         .description = "Whether it has to speak TLS with a certificate that can be verified; false only for a server on this machine (localhost)."},
+        {"monitoring.scrape_from", FORM_NETWORKS, .max = 50, .when = "target", .when_value = "host", .standard = "[]",
+         .example = "[\"192.0.2.10\", \"198.51.100.0/24\"]",
+         .description = "Where a Prometheus elsewhere may read all metrics from, with a token (docs/MONITORING.md)."},
 
         {"kubernetes", FORM_GROUP, .when = "target", .when_value = "kubernetes",
          .description = "The Kubernetes cluster, and what of it is used."},
@@ -318,6 +339,10 @@ char *form_allowed(const struct form_field *field)
                 return str_format("a list of at most %d mappings", max);
         case FORM_NAMES:
                 return str_format("a list of at most %d names", max);
+        case FORM_EMAILS:
+                return str_format("an e-mail address, or a list of at most %d", max);
+        case FORM_NETWORKS:
+                return str_format("a list of at most %d addresses and networks (192.0.2.0/24)", max);
         case FORM_SWITCH:
                 return str_copy("true or false");
         case FORM_NUMBER:
@@ -333,6 +358,8 @@ char *form_allowed(const struct form_field *field)
                 return str_format("a DNS name of at most %d characters", max);
         case FORM_ADDRESS:
                 return str_copy("an IPv4 or IPv6 address");
+        case FORM_HOST:
+                return str_copy("a DNS name or an address");
         case FORM_EMAIL:
                 return str_copy("an e-mail address");
         case FORM_URL:

@@ -8,16 +8,19 @@
 #include <stddef.h>
 
 enum form_type {
-        FORM_GROUP,   /* a mapping; its members are rows of their own */
-        FORM_ITEMS,   /* a list of mappings; their members are rows "list[].member" */
-        FORM_NAMES,   /* a list of user or group names */
-        FORM_SWITCH,  /* true or false */
-        FORM_NUMBER,  /* min to max */
-        FORM_WHOLE,   /* min to max */
-        FORM_CHOICE,  /* one of values */
-        FORM_LABEL,   /* [a-z]([a-z0-9-]*[a-z0-9])?, at most max characters */
-        FORM_DOMAIN,  /* a DNS name of at most max characters */
-        FORM_ADDRESS, /* IPv4 or IPv6 */
+        FORM_GROUP,    /* a mapping; its members are rows of their own */
+        FORM_ITEMS,    /* a list of mappings; their members are rows "list[].member" */
+        FORM_NAMES,    /* a list of user or group names */
+        FORM_EMAILS,   /* one e-mail address or a list; in the complete form one text */
+        FORM_NETWORKS, /* a list of addresses and networks (192.0.2.0/24) */
+        FORM_SWITCH,   /* true or false */
+        FORM_NUMBER,   /* min to max */
+        FORM_WHOLE,    /* min to max */
+        FORM_CHOICE,   /* one of values */
+        FORM_LABEL,    /* [a-z]([a-z0-9-]*[a-z0-9])?, at most max characters */
+        FORM_DOMAIN,   /* a DNS name of at most max characters */
+        FORM_ADDRESS,  /* IPv4 or IPv6 */
+        FORM_HOST,     /* a DNS name of at most max characters, or an address */
         FORM_EMAIL,
         FORM_URL,  /* https://host[:port]/path */
         FORM_LDAP, /* ldap://host[:port] or ldaps:// */

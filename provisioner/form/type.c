@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "form/net.h"
 #include "form/type_kube.h"
+#include "form/type_net.h"
 #include "tree/diag.h"
 #include "tree/number.h"
 
@@ -413,6 +414,8 @@ int form_type_check(const struct form_field *field, const json_t *value, json_t 
                 return check_domain(field, text, ret, ret_hint);
         case FORM_ADDRESS:
                 return check_address(field, text, ret, ret_hint);
+        case FORM_HOST:
+                return form_host_check(field, text, ret, ret_hint);
         case FORM_EMAIL:
                 return check_email(text, ret, ret_hint);
         case FORM_URL:
@@ -434,6 +437,8 @@ int form_type_check(const struct form_field *field, const json_t *value, json_t 
         case FORM_GROUP:
         case FORM_ITEMS:
         case FORM_NAMES:
+        case FORM_EMAILS:
+        case FORM_NETWORKS:
         case FORM_SWITCH:
         case FORM_NUMBER:
         case FORM_WHOLE:

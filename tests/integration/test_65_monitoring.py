@@ -1,9 +1,11 @@
 """The cluster watched by a real Prometheus: what is collected, and who may see it."""
 
+import http.client
 import json
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import time
@@ -18,6 +20,7 @@ import promql
 import pytest
 from conftest import Cluster
 from hubclient import HubClient
+from mailserver import USER, MailServer
 
 PAGE = "/services/monitoring/"
 JOBS = {"prometheus", "node", "hub", "proxy", "exporter"}
@@ -155,7 +158,8 @@ def test_a_users_server_appears(cluster: Cluster, watcher: Watcher, alice: HubCl
     watcher.wait('caas_home_used_bytes{user="alice"} > 4.5e7')
     kernel.run("import os; os.remove('/home/alice/filled')")
     kernel.close()
-    assert watcher.wait('caas_user_group_info{user="alice", group="users"}') == 1
+    for user in ("alice", "carol"):  # directly, and through another group
+        assert watcher.wait(f'caas_user_group_info{{user="{user}", group="users"}}') == 1
     # as Kubernetes would say it, with a namespace of the exporter's own writing
     watcher.wait(f'container_memory_working_set_bytes{{namespace="{cluster.name}", pod="jupyter-alice"}} > 3e7')
     watcher.wait(
@@ -342,16 +346,32 @@ def test_the_page_says_when_prometheus_does_not_answer(cluster: Cluster, admin: 
 # ---- a changed form
 
 
-def test_what_the_form_says_of_it_counts(cluster: Cluster) -> None:
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def mails(cluster: Cluster) -> Iterator[MailServer]:
+    with MailServer(cluster.caas.folder / "mail", free_port()) as server:
+        yield server
+
+
+def test_what_the_form_says_of_it_counts(cluster: Cluster, mails: MailServer) -> None:
     token = cluster.caas.folder / "metrics-token"
     token.write_text("of-another-server\n")
     token.chmod(0o600)
     cluster.write_form(
         extra="monitoring:\n  retention_days: 7\n  retention_gb: 2\n"
         "  remote_write: {url: 'https://127.0.0.1:9/write', token_file: metrics-token}\n"
+        "  alert_email: [ops@example.org, second@example.org]\n"
+        f"  smtp: {{host: 127.0.0.1, port: {mails.port}, user: {USER}, password_file: mail/mail-password,"
+        " ca: mail/server.crt}\n"
+        "  scrape_from: [127.0.0.3, 127.0.0.128/25]\n"
     )
     plan = json.loads(cluster.caas.run("plan", str(cluster.form), "--json", status=2).stdout)
-    assert {step["id"].split("/")[0] for step in plan["steps"]} == {"monitoring"}
+    assert {step["id"].split("/")[0] for step in plan["steps"]} == {"monitoring", "alerts", "scrape"}
     cluster.apply()
     watcher = Watcher(cluster)
     (line,) = [line for line in running(cluster).values() if line.startswith("/usr/bin/prometheus --config")]
@@ -361,11 +381,117 @@ def test_what_the_form_says_of_it_counts(cluster: Cluster) -> None:
     watcher.wait("prometheus_remote_storage_samples_pending > 0 or prometheus_remote_storage_samples_total > 0")
 
 
+def test_a_mail_comes_of_what_fires(cluster: Cluster, mails: MailServer) -> None:
+    """The gateway hangs. Nobody waits for two minutes here: the rule that is loaded says so at once."""
+    rules = cluster.folder / "monitoring" / "alerts" / "parts.yaml"
+    written = rules.read_text()
+    processes = running(cluster)
+    (prometheus,) = [int(pid) for pid, line in processes.items() if line.startswith("/usr/bin/prometheus --config")]
+    (gateway,) = [int(pid) for pid, line in processes.items() if "-m dask_gateway_server -f" in line]
+    os.kill(gateway, signal.SIGSTOP)
+    try:
+        rules.write_text(written.replace("for: 2m", "for: 0s"))
+        os.kill(prometheus, signal.SIGHUP)
+        mail = mails.wait(f"[{cluster.name}] critical: PartDown", SECONDS)
+    finally:
+        os.kill(gateway, signal.SIGCONT)
+        rules.write_text(written)
+        os.kill(prometheus, signal.SIGHUP)
+    assert mail["From"] == USER and mail["To"] == mail["X-Rcpt-To"] == "ops@example.org, second@example.org"
+    text = mails.text(mail)
+    assert text.startswith(f"Cluster {cluster.name}\n") and f"* gateway of {cluster.name} is down\n" in text
+    assert "has not answered for two minutes" in text and "What to do: docs/RUNBOOK.md#partdown\n" in text
+    assert f"{cluster.url}{PAGE}mail" in text
+
+
+def test_alertmanager_keeps_to_itself(cluster: Cluster, watcher: Watcher) -> None:
+    processes = running(cluster)
+    (pid,) = [pid for pid, line in processes.items() if line.startswith("/usr/bin/prometheus-alertmanager ")]
+    for kind in ("-Hltnp", "-Hlunp"):
+        shown = subprocess.run(["ss", kind], capture_output=True, text=True, check=True).stdout
+        ours = [line.split()[3] for line in shown.splitlines() if f"pid={pid}," in line]
+        assert len(ours) == (kind == "-Hltnp") and all(one.startswith("127.0.0.1:") for one in ours), ours
+    theirs = [
+        line
+        for line in Path("/proc").glob("[0-9]*/cmdline")
+        if line.read_bytes().startswith(b"/usr/bin/prometheus-alert")
+    ]
+    assert all(str(cluster.folder).encode() in line.read_bytes() for line in theirs)
+    mode = (cluster.folder / "monitoring" / "mail" / "alertmanager.yaml").stat().st_mode
+    assert mode & 0o7777 == 0o640
+    url = (
+        json.loads((cluster.folder / "monitoring" / "page.json").read_text())["mail"]["url"]
+        + PAGE
+        + "mail/api/v2/status"
+    )
+    with pytest.raises((ssl.SSLError, urllib.error.URLError, ConnectionError)):
+        unknown = ssl.create_default_context(cafile=str(cluster.folder / "ca" / "ca.crt"))
+        urllib.request.urlopen(url, context=unknown, timeout=10)
+    with urllib.request.urlopen(url, context=watcher.context, timeout=10) as answer:
+        assert "mail-Secret" not in answer.read().decode()
+    watcher.wait('up{job="alertmanager"} == 1')
+
+
+def test_an_admin_silences_it(cluster: Cluster, admin: HubClient) -> None:
+    assert "ops@example.org, second@example.org" in admin.request("GET", PAGE).text
+    page = admin.request("GET", PAGE + "mail/")
+    assert page.status == 200 and "Mails about" in page.text
+    fetch = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"}
+    assert (
+        admin.request("GET", PAGE + "mail/", headers=fetch).status == 302
+    )  # nobody is signed in who is not sent there
+    asked = {"alert": "PartDown", "hours": "8"}
+    assert admin.request("POST", PAGE + "mail/", form=asked).status == 403
+    token = {"X-XSRFToken": admin.cookie("_xsrf", PAGE)}
+    assert admin.request("POST", PAGE + "mail/", form={**asked, "hours": "9"}, headers=token).status == 400
+    page = admin.request("POST", PAGE + "mail/", form=asked, headers=token)
+    assert "alertname=PartDown until" in page.text and "by admin" in page.text
+    (silence,) = re.findall(r'name="end" value="([^"]+)"', page.text)
+    page = admin.request("POST", PAGE + "mail/", form={"end": silence}, headers=token)
+    assert page.status == 200 and "alertname=PartDown until" not in page.text
+
+
+def federate(cluster: Cluster, token: str, source: str, query: str = "") -> tuple[int, str]:
+    """As a Prometheus at that address asks."""
+    context = ssl.create_default_context(cafile=str(cluster.folder / "ca" / "ca.crt"))
+    asked = http.client.HTTPSConnection(
+        "localhost", cluster.port, source_address=(source, 0), context=context, timeout=30
+    )
+    headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": "127.0.0.3", "X-Real-IP": "127.0.0.3"}
+    asked.request("GET", f"{PAGE}federate{query}", headers=headers)
+    answer = asked.getresponse()
+    said = answer.status, answer.read().decode()
+    asked.close()
+    return said
+
+
+def test_a_prometheus_elsewhere_reads_everything(cluster: Cluster, watcher: Watcher) -> None:
+    path = cluster.folder / "monitoring" / "scrape-token"
+    token = path.read_text()
+    assert path.stat().st_mode & 0o7777 == 0o640 and len(token) >= 40
+    watcher.wait('caas_user_group_info{user="alice"}')
+    status, text = federate(cluster, token, "127.0.0.3")
+    assert status == 200
+    assert re.search(rf'^caas_user_group_info{{[^}}]*cluster="{cluster.name}"[^}}]*user="alice"', text, re.M)
+    assert federate(cluster, token, "127.0.0.200", "?match[]=up")[0] == 200
+    for source in ("127.0.0.1", "127.0.0.4", "127.0.0.127"):
+        assert federate(cluster, token, source)[0] == 403, source
+    for wrong in ("", token[:-1], token + "x", "0" * len(token)):
+        assert federate(cluster, wrong, "127.0.0.3")[0] == 403, wrong
+    # The token opens nothing else.
+    given = {"Authorization": f"Bearer {token}"}
+    program = cluster.client()
+    for other in ("prometheus/api/v1/query?query=up", "prometheus/federate?match[]=up", "mail/"):
+        answer = program.request("GET", PAGE + other, headers=given, follow=False)
+        assert answer.status in (302, 403), other
+    assert program.request("GET", "/hub/api/users", headers=given).status == 403
+
+
 def test_it_can_be_left_out_and_comes_back(cluster: Cluster, alice: HubClient) -> None:
     cluster.write_form(extra="monitoring: {enabled: false}\n")
     cluster.apply()
     names = {part["name"] for part in cluster.caas.json("status", cluster.name)["services"]}
-    assert not names & SERVICES and "hub" in names
+    assert not names & {*SERVICES, "alertmanager"} and "hub" in names
     assert not [line for line in running(cluster).values() if re.search(r"prometheus|caas-exporter|/monitoring/", line)]
     assert not (cluster.folder / "monitoring").exists()
     assert cluster.client().request("GET", PAGE).status == 404

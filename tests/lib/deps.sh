@@ -7,7 +7,7 @@ build="gcc libc6-dev make libjansson-dev libyaml-dev libcurl4-openssl-dev liblda
 # Python's venv module and the name of the fuzzer's library follow the release.
 clang=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
 # The stack's own servers and tools are there for the unit tests, which come before any apply.
-test="389-ds-base libnss3-tools bubblewrap runit xfsprogs clang clang-tidy libclang-rt-${clang:-14}-dev shellcheck libcmocka-dev mmdebstrap python3-venv git procps iproute2 chromium chromium-driver fonts-dejavu-core jsonnet prometheus"
+test="389-ds-base libnss3-tools bubblewrap runit xfsprogs clang clang-tidy libclang-rt-${clang:-14}-dev shellcheck libcmocka-dev mmdebstrap python3-venv git procps iproute2 chromium chromium-driver fonts-dejavu-core jsonnet prometheus prometheus-alertmanager python3-aiosmtpd"
 # A Kubernetes cluster on this machine. Go comes with Debian's only where there is none (tests/testbed/build.sh).
 testbed="gcc libc6-dev libseccomp-dev nftables conntrack iproute2 util-linux procps openssl curl mmdebstrap python3-venv hostname"
 command -v go >/dev/null || [ -x /usr/local/go/bin/go ] || testbed="$testbed golang-go"
@@ -31,19 +31,22 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "installing: $need"
 export DEBIAN_FRONTEND=noninteractive
-# Of Prometheus the tests want its programs. As a service it would start with its package, and at every boot, on all addresses.
+# Of Prometheus and Alertmanager the tests want the programs. As services they would start with their packages, and at every boot,
+# on all addresses.
 quiet() {
-        [ ! -d /run/systemd/system ] || systemctl mask --quiet prometheus.service
+        [ ! -d /run/systemd/system ] || systemctl mask --quiet prometheus.service prometheus-alertmanager.service
         [ -e /usr/sbin/policy-rc.d ] && return
         printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
         chmod 0755 /usr/sbin/policy-rc.d
         trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 }
-case " $need " in *" prometheus "*) quiet ;; esac
+case " $need " in *" prometheus"*) quiet ;; esac
 # shellcheck disable=SC2086 # a list of words
 apt-get install -y -qq --no-install-recommends $need >/dev/null 2>&1 ||
         { apt-get update -qq && clang=$(apt-cache depends clang | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1) &&
                 apt-get install -y -qq --no-install-recommends ${need//libclang-rt-14-dev/libclang-rt-${clang:-14}-dev} >/dev/null; }
 left=$(missing)
-case " $need " in *" prometheus "*) [ -d /run/systemd/system ] || update-rc.d prometheus disable >/dev/null 2>&1 || : ;; esac
+for service in prometheus prometheus-alertmanager; do
+        case " $need " in *" $service "*) [ -d /run/systemd/system ] || update-rc.d "$service" disable >/dev/null 2>&1 || : ;; esac
+done
 [ -z "${left//libclang-rt-14-dev /}" ] || { echo "could not install: $left" >&2; exit 1; }

@@ -47,6 +47,11 @@ enum directory_scope { DIRECTORY_BASE, DIRECTORY_ONE, DIRECTORY_TREE };
 int directory_search(struct directory *directory, const char *base, enum directory_scope scope, const char *filter,
         const char *const *attributes, size_t max, json_t **ret_entries, bool *ret_more, struct err **err);
 
+/* The same, for many: `visit` is given each entry as it comes, a page at a time, and nothing is kept. When it says
+ * false, no further page is asked for. */
+int directory_each(struct directory *directory, const char *base, enum directory_scope scope, const char *filter,
+        const char *const *attributes, bool (*visit)(void *data, const json_t *entry), void *data, struct err **err);
+
 /* One entry by its DN (new reference), or -ERR_NOT_FOUND. */
 int directory_read(struct directory *directory, const char *dn, const char *const *attributes, json_t **ret_entry,
         struct err **err);

@@ -10,6 +10,8 @@
 #define PAGE       500
 #define VALUES_MAX 200000 /* of one attribute: a group of a whole university */
 
+static const int scopes[] = {LDAP_SCOPE_BASE, LDAP_SCOPE_ONELEVEL, LDAP_SCOPE_SUBTREE};
+
 static json_t *values_of(LDAP *ld, LDAPMessage *entry, const char *name)
 {
         json_t *list = json_array();
@@ -98,7 +100,6 @@ static char **borrowed(const char *const *attributes)
 int directory_search(struct directory *directory, const char *base, enum directory_scope scope, const char *filter,
         const char *const *attributes, size_t max, json_t **ret_entries, bool *ret_more, struct err **err)
 {
-        static const int scopes[] = {LDAP_SCOPE_BASE, LDAP_SCOPE_ONELEVEL, LDAP_SCOPE_SUBTREE};
         json_auto_t *entries = json_array();
         struct berval cookie = {0};
         int result;
@@ -120,6 +121,30 @@ int directory_search(struct directory *directory, const char *base, enum directo
         *ret_entries = STEAL(entries);
         if (ret_more)
                 *ret_more = more;
+        return 0;
+}
+
+int directory_each(struct directory *directory, const char *base, enum directory_scope scope, const char *filter,
+        const char *const *attributes, bool (*visit)(void *data, const json_t *entry), void *data, struct err **err)
+{
+        struct berval cookie = {0};
+        bool going = true;
+        size_t count = 0;
+        int result;
+        do {
+                json_auto_t *entries = json_array();
+                size_t i;
+                json_t *entry;
+                result = page(directory->ld, base, scopes[scope], filter, borrowed(attributes), PAGE, &cookie, entries);
+                json_array_foreach (entries, i, entry)
+                        going = going && visit(data, entry);
+                count += json_array_size(entries);
+        } while (result == LDAP_SUCCESS && cookie.bv_len > 0 && going);
+        ber_memfree(cookie.bv_val);
+        if (result == LDAP_SUCCESS && count == 0)
+                result = is_there(directory->ld, base);
+        if (result != LDAP_SUCCESS)
+                return directory_fail(directory->ld, result, err, "cannot search %s in %s", base, directory->uri);
         return 0;
 }
 

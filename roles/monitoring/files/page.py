@@ -6,6 +6,9 @@ have and users do not. Programs (a Grafana, an outside Prometheus) come with a t
     page.py CONFIG          CONFIG: page.json, as the role writes it"""
 
 import asyncio
+import datetime
+import hmac
+import ipaddress
 import json
 import os
 import re
@@ -14,7 +17,7 @@ import ssl
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated
 from tornado import web
@@ -54,6 +57,9 @@ GRAPHS = {
     " / sum by (operation) (rate(caas_directory_request_duration_seconds_count[5m]))",
 }
 
+MAILS = 'sum(increase(alertmanager_notifications_{}{{integration="email"}}[24h]))'
+SILENCE_HOURS = (1, 8, 24, 168)
+
 ASKING = """\
 (function () {
   function token() {
@@ -76,14 +82,24 @@ ASKING = """\
 """
 
 
-class Prometheus:
-    """Knows the certificate that Prometheus answers to."""
+class Away(web.HTTPError):
+    """A part does not answer; `part` is what its log is called."""
 
-    def __init__(self, config: dict[str, Any], prefix: str) -> None:
-        self.base = config["url"] + prefix + "prometheus/"
-        self.tls = ssl.create_default_context(cafile=config["ca"])
-        self.tls.load_cert_chain(config["certificate"], config["key"])
-        self._classic: bool | None = None  # not known yet
+    def __init__(self, part: str) -> None:
+        super().__init__(503)
+        self.words = (
+            f"{part.capitalize()} does not answer. It may be starting; its log is shown by: caas logs CLUSTER {part}"
+        )
+
+
+class Behind:
+    """A part that answers who shows the page's certificate."""
+
+    name = ""
+
+    def __init__(self, url: str, tls: ssl.SSLContext) -> None:
+        self.base = url
+        self.tls = tls
 
     async def fetch(self, path: str, **options: Any) -> HTTPResponse:
         request = HTTPRequest(
@@ -97,7 +113,12 @@ class Prometheus:
         try:
             return await AsyncHTTPClient().fetch(request, raise_error=False)
         except (OSError, HTTPClientError) as error:  # it is not there, or does not answer in time
-            raise web.HTTPError(503) from error
+            raise Away(self.name) from error
+
+
+class Prometheus(Behind):
+    name = "prometheus"
+    _classic: bool | None = None  # not known yet
 
     async def is_classic(self) -> bool:
         """Debian's Prometheus has pages of its own instead of upstream's; links in alerts lead to upstream's addresses."""
@@ -112,6 +133,38 @@ class Prometheus:
         if response.code != 200:
             return None
         return json.loads(response.body).get("data")
+
+
+class Alertmanager(Behind):
+    """Writes the mails."""
+
+    name = "alertmanager"
+
+    async def ask(self, path: str) -> list[dict[str, Any]]:
+        response = await self.fetch("api/v2/" + path)
+        if response.code != 200:
+            raise Away(self.name)
+        return json.loads(response.body)
+
+    async def silence(self, alert: str, user: str, hours: int) -> None:
+        """No mails about an alert of this name."""
+        now = datetime.datetime.now(datetime.UTC)
+        silence = {
+            "matchers": [{"name": "alertname", "value": alert, "isRegex": False}],
+            "startsAt": now.isoformat(),
+            "endsAt": (now + datetime.timedelta(hours=hours)).isoformat(),
+            "createdBy": user,
+            "comment": "on the page",
+        }
+        await self._change("silences", method="POST", body=json.dumps(silence))
+
+    async def end(self, silence: str) -> None:
+        await self._change(f"silence/{silence}", method="DELETE")
+
+    async def _change(self, path: str, **options: Any) -> None:
+        response = await self.fetch("api/v2/" + path, headers={"Content-Type": "application/json"}, **options)
+        if response.code != 200:
+            raise Away(self.name) if response.code >= 500 else web.HTTPError(404)  # there is no such silence any more
 
 
 class Guarded(HubOAuthenticated, web.RequestHandler):
@@ -144,13 +197,14 @@ class Guarded(HubOAuthenticated, web.RequestHandler):
         return self.settings["prometheus"]
 
     def write_error(self, status_code: int, **options: Any) -> None:
-        self.finish(self.render_string("error.html", status=status_code, reason=self._reason, words=WORDS))
+        error = options.get("exc_info", (None, None))[1]
+        words = error.words if isinstance(error, Away) else WORDS.get(status_code, "")
+        self.finish(self.render_string("error.html", status=status_code, reason=self._reason, words=words))
 
 
 WORDS = {
     403: "This page is for the cluster's administrators.",
     404: "There is no such page.",
-    503: "Prometheus does not answer. It may be starting; its log is shown by: caas logs CLUSTER prometheus",
 }
 
 
@@ -165,12 +219,15 @@ class Index(Guarded):
             *asked,
         )
         if up is None:
-            raise web.HTTPError(503)
+            raise Away("prometheus")
         firing = [alert for alert in (alerts or {}).get("alerts", []) if alert["state"] == "firing"]
         self.render(
             "index.html",
             cluster=self.settings["cluster"],
             glance=[(name, amount(name, first_value(value))) for name, value in zip(names, values, strict=True)],
+            mail=self.settings["mail"],
+            scrape=self.settings["scrape"],
+            address=urlsplit(self.settings["public_url"]).netloc,
             parts=sorted((one["metric"]["job"], int(float(one["value"][1]))) for one in up["result"]),
             firing=firing,
             graphs={
@@ -180,6 +237,92 @@ class Index(Guarded):
             dashboards=self.settings["dashboards"],
             prometheus=self.settings["public_url"] + "prometheus",
         )
+
+
+class Mail(Guarded):
+    """What is mailed, to whom, and what is not for a while. Alertmanager has no pages of its own in Debian."""
+
+    @property
+    def alertmanager(self) -> Alertmanager:
+        if not self.settings["mail"]:
+            raise web.HTTPError(404)
+        return self.settings["alertmanager"]
+
+    @web.authenticated
+    async def get(self) -> None:
+        alertmanager = self.alertmanager
+        alerts, silences, sent, failed = await asyncio.gather(
+            alertmanager.ask("alerts"),
+            alertmanager.ask("silences"),
+            self.prometheus.ask("query", query=MAILS.format("total")),
+            self.prometheus.ask("query", query=MAILS.format("failed_total")),
+        )
+        active = [one for one in silences if one["status"]["state"] == "active"]
+        self.render(
+            "mail.html",
+            mail=self.settings["mail"],
+            cluster=self.settings["cluster"],
+            sent=amount("", first_value(sent)),
+            failed=amount("", first_value(failed)),
+            alerts=sorted(alerts, key=lambda one: one["startsAt"]),
+            silences=[(one["id"], matched(one), one["createdBy"], one["endsAt"][:16]) for one in active],
+            hours=SILENCE_HOURS,
+        )
+
+    @web.authenticated
+    async def post(self) -> None:
+        alert, silence = self.get_body_argument("alert", ""), self.get_body_argument("end", "")
+        hours = self.get_body_argument("hours", "")
+        if re.fullmatch(r"[A-Za-z]\w{0,99}", alert) and hours in map(str, SILENCE_HOURS):
+            await self.alertmanager.silence(alert, self.current_user["name"], int(hours))
+        elif re.fullmatch(r"[0-9a-f-]{36}", silence):
+            await self.alertmanager.end(silence)
+        else:
+            raise web.HTTPError(400)
+        self.redirect(self.settings["prefix"] + "mail/")
+
+
+def matched(silence: dict[str, Any]) -> str:
+    """What a silence is about; those that others made by Alertmanager's API may have several conditions."""
+    return ", ".join(f"{one['name']}={one['value']}" for one in silence["matchers"])
+
+
+class Scrape(Guarded):
+    """For a Prometheus elsewhere: everything that is known now, to who has the token and comes from where it may."""
+
+    async def get(self) -> None:
+        scrape = self.settings["scrape"]
+        headers = self.request.headers
+        if not scrape or not may_scrape(scrape, came_from(headers), headers.get("Authorization", "")):
+            raise web.HTTPError(403)
+        asked = self.get_query_arguments("match[]") or ['{__name__=~".+"}']
+        query = urlencode([("match[]", one) for one in asked])
+        accepted = {name: headers[name] for name in ("Accept", "Accept-Encoding") if name in headers}
+        response = await self.prometheus.fetch(
+            "federate?" + query, headers=HTTPHeaders(accepted), decompress_response=False
+        )
+        self.set_status(response.code)
+        for name in ("Content-Type", "Content-Encoding"):
+            if name in response.headers:
+                self.set_header(name, response.headers[name])
+        self.finish(response.body)
+
+
+def came_from(headers: HTTPHeaders) -> str:
+    """The address that Caddy wrote, which is the last. Tornado's own remote_ip believes X-Real-Ip, and so whoever sends it.
+    Processes on this machine can come past Caddy; the token is what they do not have."""
+    return headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+
+
+def may_scrape(scrape: dict[str, Any], address: str, authorization: str) -> bool:
+    """The token is compared in constant time, whatever the address."""
+    given = hmac.compare_digest(authorization.encode(), b"Bearer " + scrape["secret"].encode())
+    try:
+        there = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    there = getattr(there, "ipv4_mapped", None) or there
+    return given and any(there in ipaddress.ip_network(network) for network in scrape["from"])
 
 
 def first_value(data: Any) -> float | None:
@@ -300,7 +443,12 @@ def dashboards(folder: Path) -> list[dict[str, str]]:
 
 
 def application(config: dict[str, Any], cookie_secret: str) -> web.Application:
-    prefix = config["prefix"]
+    prefix, watched = config["prefix"], config["prometheus"]
+    mail, scrape = config.get("mail"), dict(config.get("scrape", {}))
+    tls = ssl.create_default_context(cafile=watched["ca"])
+    tls.load_cert_chain(watched["certificate"], watched["key"])
+    if scrape:
+        scrape["secret"] = Path(scrape["token"]).read_text(encoding="utf-8").strip()
     return web.Application(
         [
             (prefix, Index),
@@ -308,6 +456,9 @@ def application(config: dict[str, Any], cookie_secret: str) -> web.Application:
             (prefix + "asking.js", Asking),
             (prefix + "oauth_callback", HubOAuthCallbackHandler),
             (prefix + "dashboards/([^/]+)", Dashboard),
+            (prefix + "mail", web.RedirectHandler, {"url": prefix + "mail/", "permanent": False}),
+            (prefix + "mail/", Mail),
+            (prefix + "federate", Scrape),
             (prefix + "prometheus", web.RedirectHandler, {"url": prefix + "prometheus/", "permanent": False}),
             (prefix + "prometheus/(.*)", Forward),
             (".*", Nothing),
@@ -317,7 +468,10 @@ def application(config: dict[str, Any], cookie_secret: str) -> web.Application:
         prefix=prefix,
         cluster=config["cluster"],
         public_url=config["public_url"],
-        prometheus=Prometheus(config["prometheus"], prefix),
+        prometheus=Prometheus(watched["url"] + prefix + "prometheus/", tls),
+        mail=mail,
+        alertmanager=Alertmanager(mail["url"] + prefix + "mail/", tls) if mail else None,
+        scrape=scrape,
         dashboards=dashboards(Path(config["dashboards"])),
     )
 

@@ -34,6 +34,7 @@ MAY_BE_EMPTY = {
 # Series that there are only at times; the beginning of a selector → why.
 MAY_BE_ABSENT = {
     "ALERTS{": "no alert is firing",
+    "alertmanager_notifications_failed_total{": "the form has nobody who is sent mails",
     'jupyterhub_request_duration_seconds_count{code=~"5.."}': "the hub has not failed yet",
 }
 # For a caller whose cluster has no Dask cluster at the time.

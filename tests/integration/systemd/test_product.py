@@ -23,8 +23,10 @@ domain: localhost
 external_ip: 127.0.0.1
 port: {PORT}
 dask: {{worker: {{cpus: 1, ram: 1}}, max: {{cpus: 3, ram: 3}}}}
+monitoring: {{alert_email: root@example.org, smtp: {{host: localhost, port: 25, tls: false}}}}
 """
 SERVICES = (
+    "alertmanager",
     "caddy",
     "chp",
     "directory",
@@ -36,7 +38,12 @@ SERVICES = (
     "node_exporter",
     "prometheus",
 )
-PACKAGED = ("caddy.service", "prometheus.service", "prometheus-node-exporter.service")
+PACKAGED = (
+    "caddy.service",
+    "prometheus.service",
+    "prometheus-alertmanager.service",
+    "prometheus-node-exporter.service",
+)
 UNITS_SECONDS = 10
 START_DASK = """
 from dask_gateway import GatewayCluster
@@ -154,7 +161,8 @@ def test_every_service_is_a_unit(lab: Lab) -> None:
             "UnitFileState": "disabled",
         }, unit
     # nor were they for a moment: what they keep would be there
-    lab.shell("journalctl -q -u prometheus -u prometheus-node-exporter --no-pager | grep -c Started", status=1)
+    units = "-u prometheus -u prometheus-alertmanager -u prometheus-node-exporter"
+    lab.shell(f"journalctl -q {units} --no-pager | grep -c Started", status=1)
 
 
 def test_monitoring_sees_itself(lab: Lab) -> None:
@@ -162,13 +170,13 @@ def test_monitoring_sees_itself(lab: Lab) -> None:
     exporter = json.loads(text)
     listening = [line.split() for line in lab.run("ss", "-Hltnp").splitlines()]
     ours = [line[3] for line in listening if "prometheus" in line[-1] or "caas-exporter" in line[-1]]
-    assert len(ours) == 3 and exporter["listen"] in ours and all(one.startswith("127.0.0.1:") for one in ours), ours
+    assert len(ours) == 4 and exporter["listen"] in ours and all(one.startswith("127.0.0.1:") for one in ours), ours
     client = lab.client()
     password = lab.caas("password", "lab").strip()
     assert client.login("admin", password)[0] == 302
     assert client.request("GET", "/services/monitoring/").status == 200  # programs are not led through the sign-in
     end = time.monotonic() + 60
-    question = "/services/monitoring/prometheus/api/v1/query?query=" + "sum(up{job!~'dask_.*'})%20==%205"
+    question = "/services/monitoring/prometheus/api/v1/query?query=" + "sum(up{job!~'dask_.*'})%20==%206"
     while not client.request("GET", question).json()["data"]["result"]:
         assert time.monotonic() < end, client.request("GET", "/services/monitoring/").text
         time.sleep(1)

@@ -267,6 +267,35 @@ static void rules_of_the_server_are_said(void **state)
         assert_false(has);
 }
 
+struct seen {
+        size_t count, enough;
+};
+
+static bool see(void *data, const json_t *entry)
+{
+        struct seen *seen = data;
+        assert_non_null(directory_value(entry, "cn"));
+        return ++seen->count < seen->enough;
+}
+
+static void each_is_seen_once(struct directory *directory, size_t many)
+{
+        const char *base = "cn=many,dc=t,dc=caas,dc=internal", *all = "(objectClass=person)";
+        static const char *const wanted[] = {"cn", NULL};
+        struct seen seen = {.enough = SIZE_MAX}, enough = {.enough = 7}, none = {0};
+        struct err *err = NULL;
+        assert_int_equal(directory_each(directory, base, DIRECTORY_ONE, all, wanted, see, &seen, NULL), 0);
+        assert_int_equal(seen.count, many);
+        assert_int_equal(directory_each(directory, base, DIRECTORY_ONE, all, wanted, see, &enough, NULL), 0);
+        assert_int_equal(enough.count, 7);
+        assert_int_equal(directory_each(directory, base, DIRECTORY_ONE, "(cn=nobody)", wanted, see, &none, NULL), 0);
+        assert_int_equal(directory_each(directory, "cn=no,dc=t,dc=caas,dc=internal", DIRECTORY_ONE, all, wanted, see,
+                                 &none, &err),
+                -ERR_NOT_FOUND);
+        assert_int_equal(none.count, 0);
+        err_free(err);
+}
+
 static void long_lists_come_in_pages(void **state)
 {
         (void)state;
@@ -295,6 +324,7 @@ static void long_lists_come_in_pages(void **state)
                 assert_int_equal(json_array_size(entries), cases[i].count);
                 assert_int_equal(more, cases[i].more);
         }
+        each_is_seen_once(directory, (size_t)many);
 }
 
 /* What the accounts of the role may do, and what not. */

@@ -17,9 +17,9 @@
 static struct config *config_for(const char *uri, const char *ca, const char *password)
 {
         struct config *config = NULL;
-        json_auto_t *tree = json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "cluster", "t", "directory",
-                "uri", uri, "ca", ca, "bind_dn", "cn=Directory Manager", "bind_password", password, "groups_base",
-                GROUPS, "users_group", "t_notebook_users", "admins_group", "t_notebook_admins");
+        json_auto_t *tree = json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "cluster", "t", "directory",
+                "uri", uri, "ca", ca, "bind_dn", "cn=Directory Manager", "bind_password", password, "users_base", USERS,
+                "groups_base", GROUPS, "users_group", "t_notebook_users", "admins_group", "t_notebook_admins");
         CLEANUP_FREE char *text = json_dumps(tree, 0);
         assert_non_null(text);
         assert_int_equal(config_parse(text, strlen(text), &config, NULL), 0);
@@ -34,15 +34,49 @@ static struct sample_sink *refreshed(const struct config *config, void **kept)
         return sink;
 }
 
+static void add_user(struct directory *root, const char *name)
+{
+        CLEANUP_FREE char *dn = str_format("uid=%s," USERS, name);
+        json_auto_t *user = json_pack("{s:[s, s], s:s, s:s, s:s}", "objectClass", "inetOrgPerson", "nsMemberOf", "uid",
+                name, "cn", name, "sn", name);
+        assert_int_equal(directory_add(root, dn, user, NULL), 0);
+}
+
+static void add_member(struct directory *root, const char *group, const char *dn)
+{
+        CLEANUP_FREE char *to = str_format("cn=%s," GROUPS, group);
+        assert_int_equal(directory_value_add(root, to, "member", dn, NULL, NULL), 0);
+}
+
+static void add_group(struct directory *root, const char *name, const char *member)
+{
+        CLEANUP_FREE char *dn = str_format("cn=%s," GROUPS, name);
+        json_auto_t *group = json_pack("{s:[s, s, s], s:s, s:s}", "objectClass", "groupOfNames", "nestedGroup",
+                "ipaUserGroup", "cn", name, "member", member);
+        assert_int_equal(directory_add(root, dn, group, NULL), 0);
+}
+
+/* alice and Bob directly, carol through a group in a group, which has a ring in it; dora is in a group of no meaning.
+ */
+static void people(void)
+{
+        CLEANUP_DIRECTORY struct directory *root = fixture_root();
+        static const char *const names[] = {"alice", "Bob", "carol", "dora"};
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+                add_user(root, names[i]);
+        add_member(root, "t_notebook_users", "uid=alice," USERS);
+        add_member(root, "t_notebook_users", "uid=bob," USERS);
+        add_group(root, "team", "uid=carol," USERS);
+        add_group(root, "teams", "cn=team," GROUPS);
+        add_group(root, "others", "uid=dora," USERS);
+        add_member(root, "team", "cn=teams," GROUPS);
+        add_member(root, "t_notebook_users", "cn=teams," GROUPS);
+}
+
 static void members_are_counted(void **state)
 {
         (void)state;
-        CLEANUP_DIRECTORY struct directory *root = fixture_root();
-        static const char *const members[] = {
-                "uid=alice," USERS, "uid=Bob," USERS, GROUPS, "cn=t_notebook_admins," GROUPS};
-        for (size_t i = 0; i < sizeof members / sizeof *members; i++)
-                assert_int_equal(
-                        directory_value_add(root, "cn=t_notebook_users," GROUPS, "member", members[i], NULL, NULL), 0);
+        people();
         struct config *config = config_for(fixture_value(&fixture, "identity/access.uri"),
                 fixture_value(&fixture, "identity/access.ca"), "root-secret-0123456789");
         void *kept = NULL;
@@ -52,8 +86,9 @@ static void members_are_counted(void **state)
                 assert_int_equal(samples_count(sink, "caas_directory_search_duration_seconds"), 1);
                 assert_true(samples_have(sink, "caas_user_group_info{user=\"alice\",group=\"users\"} 1"));
                 assert_true(samples_have(sink, "caas_user_group_info{user=\"bob\",group=\"users\"} 1"));
+                assert_true(samples_have(sink, "caas_user_group_info{user=\"carol\",group=\"users\"} 1"));
                 assert_true(samples_have(sink, "caas_user_group_info{user=\"admin\",group=\"admins\"} 1"));
-                assert_true(samples_have(sink, "caas_group_members{group=\"users\"} 2"));
+                assert_true(samples_have(sink, "caas_group_members{group=\"users\"} 3"));
                 assert_true(samples_have(sink,
                         "jupyterhub_user_group_info{namespace=\"t\",usergroup=\"t_notebook_users\",username=\"bob\","
                         "username_escaped=\"bob\",username_safe=\"bob\"} 1"));
@@ -108,24 +143,52 @@ static void what_was_known_stays_for_a_while(void **state)
         config_free(config);
 }
 
+static void add_entries(struct members *members)
+{
+#define U "CN=T_Notebook_Users, cn=Groups,cn=accounts,dc=t,dc=caas,dc=internal"
+#define A "cn=t_notebook_admins," GROUPS
+        static const struct {
+                const char *dn, *group, *other, *uid;
+        } given[] = {
+                {"", "x", "", "a"},
+                {"no dn", U, "", "../x"},
+                {"uid=a b,x=y", U, "", "z"},
+                {"uid=../x,x=y", U, "", "z"},
+                {"cn=b,x=y", U, "no dn", "B"},
+                {"uid=A,x=y", "cn=other," GROUPS, U, "z"},
+                {"uid=a,x=z", A, U, "a"},
+                {"uid=z,x=z", "cn=other," GROUPS, "cn=t_notebook_users,cn=groups", "z"},
+        };
+        for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+                json_auto_t *entry = json_pack("{s:s, s:{s:[s, s], s:[s, s]}}", "dn", given[i].dn, "attributes",
+                        "memberof", given[i].group, given[i].other, "uid", given[i].uid, "c");
+                assert_true(members_add(members, entry));
+        }
+        json_auto_t *nothing = json_object(), *strange = json_pack("{s:{s:[i, n]}}", "attributes", "memberof", 1);
+        assert_true(members_add(members, nothing));
+        assert_true(members_add(members, strange));
+        struct members *late = members_new(&(struct config_directory){.groups_base = GROUPS}, 0);
+        assert_false(members_add(late, nothing));
+        members_free(late);
+}
+
 static void names_that_are_none(void **state)
 {
         (void)state;
         struct config *config = config_for("ldaps://a", "", "");
-        json_auto_t *entries = json_loads(
-                "[{\"dn\": \"cn=T_Notebook_Users,x\", \"attributes\": {\"cn\": [\"T_Notebook_Users\"], \"member\": "
-                "[\"\", "
-                "\"no dn\", \"uid=a b,x=y\", \"uid=../x,x=y\", \"cn=a,x=y\", \"uid=A,x=y\", \"uid=a,x=z\"]}},"
-                " {}, {\"dn\": \"cn=other,x\", \"attributes\": {\"cn\": [\"other\"], \"member\": [\"uid=z,x=y\"]}}]",
-                0, NULL);
         struct sample_sink *sink = sink_new(source_directory.families);
-        assert_non_null(entries);
-        directory_add_groups(config, entries, sink);
-        assert_true(samples_have(sink, "caas_group_members{group=\"users\"} 1"));
+        struct members *members = members_new(&config->directory, INT64_MAX);
+        add_entries(members);
+        members_write(config, members, sink);
+        assert_true(samples_have(sink, "caas_group_members{group=\"users\"} 2"));
+        assert_true(samples_have(sink, "caas_group_members{group=\"admins\"} 1"));
         assert_true(samples_have(sink, "caas_user_group_info{user=\"a\",group=\"users\"} 1"));
-        assert_int_equal(samples_count(sink, "caas_group_members"), 1);
+        assert_true(samples_have(sink, "caas_user_group_info{user=\"a\",group=\"admins\"} 1"));
+        assert_true(samples_have(sink, "caas_user_group_info{user=\"b\",group=\"users\"} 1"));
+        assert_int_equal(samples_count(sink, "caas_user_group_info"), 3);
         assert_true(samples_sound(sink));
         sink_free(sink);
+        members_free(members);
         config_free(config);
 }
 

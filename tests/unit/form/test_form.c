@@ -115,8 +115,10 @@ static void each_line(const char *target)
                 if (!changed)
                         break;
                 int rc = read_form(changed, NULL, &form, &diags);
-                if (rc < 0 && diags.count == 1 && strstr(diags.item[0].message, "only used with"))
-                        conditional++; /* belongs to a mode that the template does not choose */
+                if (rc < 0 && diags.count == 1 &&
+                        (strstr(diags.item[0].message, "only used with") ||
+                                strstr(diags.item[0].message, "it is required with monitoring.")))
+                        conditional++; /* belongs to a mode that the template does not choose, or to another field */
                 else if (rc < 0)
                         fail_msg("%d:%d: %s\n%s", diags.item[0].line, diags.item[0].column, diags.item[0].message,
                                 changed);
@@ -127,7 +129,10 @@ static void each_line(const char *target)
                 if (field->type == FORM_GROUP || form_in_items(field) || form_of_other_target(field, target))
                         continue;
                 optional += !field->shown && (!field->required || field->when);
-                with_mode += field->when || str_is(field->path, "monitoring.remote_write.token_file");
+                with_mode += (field->when && !str_is(field->when, "target")) ||
+                             str_is(field->path, "monitoring.remote_write.token_file") ||
+                             str_is(field->path, "monitoring.alert_email") ||
+                             str_starts(field->path, "monitoring.smtp.");
         }
         if (!str_is(target, "host")) /* it stands there */
                 optional--;

@@ -47,6 +47,7 @@ JOBS = {
     "hub": "127.0.0.1:8081",
     "proxy": "127.0.0.1:8082",
     "exporter": "127.0.0.1:9500",
+    "alertmanager": "127.0.0.1:9093",
 }
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, math.inf)
 SPAWN_BUCKETS = (0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 180, 300, 600, math.inf)
@@ -276,6 +277,9 @@ class World:
         proxy = {"job": "proxy", "instance": JOBS["proxy"]}
         yield self.count("requests_web", proxy, self.step * 4)
         yield self.count("requests_ws", proxy, self.step * 0.3)
+        mails = {"job": "alertmanager", "instance": JOBS["alertmanager"], "integration": "email"}
+        yield self.count("alertmanager_notifications_total", mails, 0.02)
+        yield self.count("alertmanager_notifications_failed_total", mails, 0)
         alert = {"alertname": "KernelsKilled", "alertstate": "firing", "severity": "info", "user": "carol"}
         if age % 2400 < 900 and age > 2400:
             yield "ALERTS", {**alert, "kind": "notebook"}, 1

@@ -61,6 +61,18 @@ static void add_tls_and_identity(struct buf *text, const char *mode, bool freeip
                 buf_format(text, "  ca: %s\n", pem);
 }
 
+/* With mails and a Prometheus elsewhere: with as little as they need, and with all. */
+static void add_monitoring(struct buf *text, bool freeipa, bool ca, const char *pem)
+{
+        buf_format(text, "monitoring:\n  enabled: %s\n  remote_write: {url: https://example.org/write%s%s}\n",
+                freeipa && ca ? "false" : "true", ca ? ", token_file: " : "", ca ? pem : "");
+        buf_str(text, "  alert_email: ops@example.org\n  scrape_from: [192.0.2.7]\n");
+        if (ca)
+                buf_format(text, "  smtp: {host: '::1', user: ops, password_file: %s, ca: %s}\n", pem, pem);
+        else
+                buf_str(text, "  smtp: {host: mail.example.org}\n");
+}
+
 /* As a user writes it, through the form's own checker. pem: a file that is there. */
 static json_t *form_of(const char *mode, bool freeipa, bool ca, bool environment, const char *pem)
 {
@@ -71,8 +83,7 @@ static json_t *form_of(const char *mode, bool freeipa, bool ca, bool environment
         if (environment)
                 buf_format(&text, "environments:\n  - {name: climate, description: Ours, lock: %s}\n", pem);
         if (environment)
-                buf_format(&text, "monitoring:\n  enabled: %s\n  remote_write: {url: https://example.org/write%s%s}\n",
-                        freeipa && ca ? "false" : "true", ca ? ", token_file: " : "", ca ? pem : "");
+                add_monitoring(&text, freeipa, ca, pem);
         struct form_facts facts = {.address = "192.0.2.1"};
         struct diags diags = {0};
         json_t *form = NULL;
@@ -139,6 +150,10 @@ static void check(const char *folder, const json_t *form, bool systemd, const ch
         bool watched = json_is_true(tree_get(form, "monitoring.enabled"));
         assert_true(!find(&resources, "monitoring/access") == !watched);
         assert_true(!find(&resources, "monitoring/prometheus") == !watched);
+        bool mailed = watched && *json_string_value(tree_get(form, "monitoring.alert_email"));
+        assert_true(!find(&resources, "alerts/alertmanager") == !mailed);
+        bool scraped = watched && json_array_size(tree_get(form, "monitoring.scrape_from"));
+        assert_true(!find(&resources, "scrape/token_file") == !scraped);
         check_quotes(&resources);
         role_secrets_clear(&secrets);
 }

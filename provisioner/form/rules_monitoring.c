@@ -1,0 +1,82 @@
+#include "form/rules_monitoring.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+/* Fields that say nothing without another one. */
+static const struct {
+        const char *field, *needs;
+} with[] = {
+        {"monitoring.remote_write.token_file", "monitoring.remote_write.url"},
+        {"monitoring.smtp.host", "monitoring.alert_email"},
+        {"monitoring.smtp.port", "monitoring.alert_email"},
+        {"monitoring.smtp.from", "monitoring.alert_email"},
+        {"monitoring.smtp.user", "monitoring.alert_email"},
+        {"monitoring.smtp.password_file", "monitoring.alert_email"},
+        {"monitoring.smtp.ca", "monitoring.alert_email"},
+        {"monitoring.smtp.tls", "monitoring.alert_email"},
+};
+
+static bool is_of_other_target(const struct form_values *values, const char *path)
+{
+        return form_of_other_target(&form_table[form_find(path)], form_text(values, "target"));
+}
+
+static void only_with(struct tree *tree, const struct form_values *values, struct diags *diags)
+{
+        for (size_t i = 0; i < sizeof with / sizeof *with; i++) {
+                int line, column;
+                if (!form_is_given(values, with[i].field) || form_is_given(values, with[i].needs) ||
+                        is_of_other_target(values, with[i].field))
+                        continue;
+                tree_key_place(tree, with[i].field, &line, &column);
+                diags_add(diags, line, column, "%s: only used with %s, which is missing", with[i].field, with[i].needs);
+        }
+}
+
+/* The other way round: `field` is not enough by itself. */
+static void must_have(
+        struct tree *tree, const struct form_values *values, const char *field, const char *needs, struct diags *diags)
+{
+        const char *text = form_text(values, field);
+        int line, column;
+        if (!text || !*text || form_is_given(values, needs) || is_of_other_target(values, field))
+                return;
+        CLEANUP_FREE char *allowed = form_allowed(&form_table[form_find(needs)]);
+        tree_key_place(tree, field, &line, &column);
+        diags_add(diags, line, column, "%s: missing; it is required with %s: %s", needs, field, allowed);
+}
+
+static bool is_this_machine(const char *host)
+{
+        return str_is(host, "localhost") || str_is(host, "[::1]") || str_starts(host, "127.");
+}
+
+/* Mails name users, and a password is a password: neither goes over a network in the clear. */
+static void tls_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
+{
+        const char *host = form_text(values, "monitoring.smtp.host");
+        int line, column;
+        if (!host || !json_is_false(form_value(values, "monitoring.smtp.tls")) || is_this_machine(host) ||
+                is_of_other_target(values, "monitoring.smtp.tls"))
+                return;
+        tree_place(tree, "monitoring.smtp.tls", &line, &column);
+        diags_add(diags, line, column,
+                "monitoring.smtp.tls: found false, but monitoring.smtp.host is %s; without TLS only a mail server on "
+                "this "
+                "machine (localhost) is written to",
+                host);
+}
+
+void form_rules_monitoring(struct tree *tree, const struct form_values *values, struct diags *diags)
+{
+        only_with(tree, values, diags);
+        must_have(tree, values, "monitoring.alert_email", "monitoring.smtp.host", diags);
+        if (form_is_given(values, "monitoring.alert_email")) {
+                must_have(tree, values, "monitoring.smtp.user", "monitoring.smtp.password_file", diags);
+                must_have(tree, values, "monitoring.smtp.password_file", "monitoring.smtp.user", diags);
+        }
+        tls_rule(tree, values, diags);
+}
