@@ -122,7 +122,7 @@ static int write_down(
         const char *cluster = a->engine->o.cluster;
         char digest[DIGEST_SIZE];
         digest_tree(r->spec, digest);
-        int result = journal_step_intent(journal, a->run, cluster, r, "adopt", wall(a), err);
+        int result = journal_step_intent(journal, a->run, cluster, r, "adopt", NULL, wall(a), err);
         if (result == 0)
                 result = journal_step_applied(journal, a->run, cluster, r, digest, state, outputs, wall(a), err);
         if (result < 0)

@@ -82,6 +82,7 @@ int engine_new(const struct engine_options *options, struct engine **ret, struct
                 .kube = options->target_form ? kube_link_new(options->target_form, options->cancel) : NULL,
                 .resolve = engine_resolve,
                 .progress = call_progress};
+        engine->changed_by = engine_changed_by(options);
         copy_desired(engine);
         int r = journal_resources(options->journal, options->cluster, &engine->recorded, err);
         if (r == 0)
@@ -285,6 +286,8 @@ int engine_apply(struct engine *engine, const struct plan *plan, const char *com
         size_t total = plan->create + plan->update + plan->replace + plan->remove;
         int64_t run = 0, began = engine->o.clock->monotonic_ms(engine->o.clock);
         r = engine_begin(engine, command, &run, err);
+        if (r == 0 && engine->o.form)
+                r = journal_put_drift(engine->o.journal, engine->o.cluster, (int64_t)plan->drift, err);
         if (r < 0)
                 return r;
         engine_event(engine, &(struct event){.type = EVENT_RUN_BEGIN, .text = command, .total = total});

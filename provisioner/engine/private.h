@@ -29,6 +29,7 @@ struct engine {
         json_t *index; /* id -> number of the item */
         struct plan_known *known;
         size_t count;
+        const char *changed_by; /* why desired things are not what they were: "form", "version" … */
         pthread_mutex_t event_mutex;
 };
 
@@ -65,5 +66,10 @@ int engine_run(struct engine *engine, const struct plan *plan, int64_t run, stru
 /* compare.c: the kind's comparison, with the rules that hold for every kind. */
 int engine_compare(void *engine, const struct resource *r, const struct recorded *recorded, const json_t *state,
         struct change *ret, struct err **err);
+
+/* Why it is done, as the journal has it; NULL = nothing is known. Borrows from both. */
+const char *engine_reason(const struct engine *engine, const struct change *change);
+/* What is not as it was at the last apply that succeeded; for engine_new. */
+const char *engine_changed_by(const struct engine_options *options);
 
 #endif

@@ -150,9 +150,9 @@ static void learn_outputs(struct runner *run, const char *id, const json_t *outp
         pthread_mutex_unlock(&run->mutex);
 }
 
-/* Puts the outputs in that are known by now, looks and compares again. *ret_action may turn out to be none. */
+/* Puts the outputs in that are known by now, looks and compares again. *ret_change may turn out to be none. */
 static int prepare(struct runner *run, const struct kind *kind, struct kind_ctx *ctx, const struct plan_step *step,
-        struct resource *ret_resource, json_t **ret_state, enum action *ret_action, struct err **err)
+        struct resource *ret_resource, json_t **ret_state, struct change *ret_change, struct err **err)
 {
         const struct resource *desired = engine_desired(run->engine, step->resource.id);
         const struct recorded *recorded = step->recorded.kind ? &step->recorded : NULL;
@@ -174,16 +174,15 @@ static int prepare(struct runner *run, const struct kind *kind, struct kind_ctx 
         if (result == 0 && change.notice && change.action != ACTION_NONE)
                 engine_event(run->engine,
                         &(struct event){.type = EVENT_NOTICE, .id = r.id, .kind = r.kind, .text = change.notice});
-        enum action action = change.action;
-        change_clear(&change);
         if (result < 0) {
+                change_clear(&change);
                 json_decref(spec);
                 json_decref(state);
                 return result;
         }
         *ret_resource = r;
         *ret_state = state;
-        *ret_action = action;
+        *ret_change = change;
         return 0;
 }
 
@@ -194,17 +193,19 @@ static int apply_step(struct runner *run, const struct plan_step *step, struct k
         const struct kind *kind = engine_kind(engine, step->resource.kind);
         struct resource r;
         json_auto_t *state = NULL, *outputs = NULL;
-        int result = prepare(run, kind, ctx, step, &r, &state, ret_action, err);
+        CLEANUP_CHANGE struct change change = {0};
+        int result = prepare(run, kind, ctx, step, &r, &state, &change, err);
         if (result < 0)
                 return result;
         json_auto_t *spec = r.spec;
+        *ret_action = change.action;
         if (*ret_action == ACTION_NONE) {
                 learn_outputs(run, r.id, step->recorded.outputs);
                 return 0;
         }
         struct journal *journal = engine->o.journal;
-        result =
-                journal_step_intent(journal, run->run, engine->o.cluster, &r, action_name(*ret_action), wall(run), err);
+        result = journal_step_intent(journal, run->run, engine->o.cluster, &r, action_name(*ret_action),
+                engine_reason(engine, &change), wall(run), err);
         if (result == 0)
                 result = carry_out(run, kind, ctx, &r, step, *ret_action, &state, &outputs, err);
         if (result < 0)
@@ -222,7 +223,8 @@ static int remove_step(struct runner *run, const struct plan_step *step, struct 
         const struct engine *engine = run->engine;
         const struct resource *r = &step->resource;
         const struct kind *kind = engine_kind(engine, r->kind);
-        int result = journal_step_intent(engine->o.journal, run->run, engine->o.cluster, r, "remove", wall(run), err);
+        int result = journal_step_intent(engine->o.journal, run->run, engine->o.cluster, r, "remove",
+                engine_reason(engine, &step->change), wall(run), err);
         CLEANUP_FREE char *kept = NULL;
         if (result == 0 && step->recorded.pending)
                 result = remove_pending(run, ctx, r->id, &step->recorded, err);

@@ -29,14 +29,16 @@ int journal_lock(
 struct journal_lock *journal_unlock(struct journal_lock *lock);
 
 /* ---- clusters ---- */
-/* New reference: {"name", "target", "form", "created", "applied", "version", "destroyed"}; times in ms since 1970, what
- * is not so (yet) is null. -ERR_NOT_FOUND. */
+/* New reference: {"name", "target", "form", "created", "applied", "version", "destroyed", "drift"}; times in ms since
+ * 1970, what is not so (yet) is null. -ERR_NOT_FOUND. */
 int journal_cluster(struct journal *journal, const char *name, json_t **ret, struct err **err);
 /* All of them, by name, destroyed ones whose data was kept included. */
 int journal_clusters(struct journal *journal, json_t **ret_array, struct err **err);
 int journal_put_cluster(struct journal *journal, const char *name, const char *target, const json_t *form, int64_t now,
         struct err **err);
 int journal_mark_applied(struct journal *journal, const char *name, const char *version, int64_t now, struct err **err);
+/* How many resources an apply found that are not as the one before had left them. */
+int journal_put_drift(struct journal *journal, const char *name, int64_t count, struct err **err);
 /* Forgets a cluster with all resources; its history stays. keep_secrets: user data was kept, so its secrets stay for a
  * later apply of the same name, and so does the cluster's row, with the time of its last run in "destroyed". */
 int journal_forget_cluster(struct journal *journal, const char *name, bool keep_secrets, struct err **err);
@@ -51,22 +53,23 @@ int journal_run_end(
 int journal_runs_close_dead(struct journal *journal, const char *cluster, int64_t now, struct err **err);
 /* Newest first, at most limit (0 = all that are kept: JOURNAL_RUNS_KEPT of a cluster):
  * {"run","command","began","ended","outcome","message",
- * "steps":[{"resource","action","state","began","ended","message"}]}; a step's state is "intent", "done", "failed" or
- * "interrupted". */
+ * "steps":[{"resource","action","reason","state","began","ended","message"}]}; a step's state is "intent", "done",
+ * "failed" or "interrupted". */
 #define JOURNAL_RUNS_KEPT 200
 int journal_history(struct journal *journal, const char *cluster, int limit, json_t **ret_array, struct err **err);
 
-/* The last run of each command that has ended, by command: {"command", "began", "ended", "outcome"}. Reads the file
- * `path` (the journal itself, not its folder) without opening it for writing and without making a writer wait; needs no
- * struct journal. -ERR_NOT_FOUND, -ERR_BUSY (ask again), -ERR_CORRUPT and others. */
-int journal_last_runs(const char *path, const char *cluster, json_t **ret_array, struct err **err);
+/* {"runs": [the last run of each command that has ended, by command: {"command", "began", "ended", "outcome"}],
+ * "drift": what journal_put_drift said last, or null}. Reads the file `path` (the journal itself, not its folder)
+ * without opening it for writing and without making a writer wait; needs no struct journal. -ERR_NOT_FOUND, -ERR_BUSY
+ * (ask again), -ERR_CORRUPT and others. */
+int journal_look(const char *path, const char *cluster, json_t **ret, struct err **err);
 
 /* Intent: committed before the kind is called. Writes the step and marks the resource row (made if need be) incomplete,
  * with the spec that is about to be applied; the last complete spec and state stay readable as long as it is
- * incomplete. The action "remove" wants no new spec: the row is only marked. -ERR_INVALID: no such run, or cluster not
- * put. */
+ * incomplete. The action "remove" wants no new spec: the row is only marked. reason: why it is done, for people
+ * ("new", "drift" …), or NULL. -ERR_INVALID: no such run, or cluster not put. */
 int journal_step_intent(struct journal *journal, int64_t run, const char *cluster, const struct resource *resource,
-        const char *action, int64_t now, struct err **err);
+        const char *action, const char *reason, int64_t now, struct err **err);
 /* Outcome of an apply: the resource is complete with this spec, digest, observed state and outputs (state, outputs may
  * be NULL). */
 int journal_step_applied(struct journal *journal, int64_t run, const char *cluster, const struct resource *resource,

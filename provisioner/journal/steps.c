@@ -35,18 +35,20 @@ static json_t *needs_to_json(char *const *needs)
         return list;
 }
 
-static int insert_step(
-        struct journal *journal, int64_t run, const char *id, const char *action, int64_t now, struct err **err)
+static int insert_step(struct journal *journal, int64_t run, const char *id, const char *action, const char *reason,
+        int64_t now, struct err **err)
 {
         sqlite3_stmt *stmt;
         int r = db_query(journal,
-                "INSERT INTO step (run, resource, action, state, began) VALUES (?1, ?2, ?3, 'intent', ?4)", &stmt, err);
+                "INSERT INTO step (run, resource, action, state, began, reason) VALUES (?1, ?2, ?3, 'intent', ?4, ?5)",
+                &stmt, err);
         if (r < 0)
                 return r;
         db_bind_int(stmt, 1, run);
         db_bind_text(stmt, 2, id);
         db_bind_text(stmt, 3, action);
         db_bind_int(stmt, 4, now);
+        db_bind_text(stmt, 5, reason);
         return db_run(journal, stmt, err);
 }
 
@@ -85,7 +87,7 @@ static int fail_step(
         int r = set_outcome(journal, run, id, "failed", message, now, err);
         if (r != 0)
                 return r < 0 ? r : 0;
-        r = insert_step(journal, run, id, "none", now, err);
+        r = insert_step(journal, run, id, "none", NULL, now, err);
         if (r == 0)
                 r = set_outcome(journal, run, id, "failed", message, now, err);
         return r < 0 ? r : 0;
@@ -138,12 +140,12 @@ static int intend_removal(struct journal *journal, const char *cluster, const ch
 }
 
 int journal_step_intent(struct journal *journal, int64_t run, const char *cluster, const struct resource *resource,
-        const char *action, int64_t now, struct err **err)
+        const char *action, const char *reason, int64_t now, struct err **err)
 {
         int r = db_begin(journal, DB_WRITE, err);
         if (r < 0)
                 return r;
-        r = insert_step(journal, run, resource->id, action, now, err);
+        r = insert_step(journal, run, resource->id, action, reason, now, err);
         if (r == 0)
                 r = str_is(action, "remove") ? intend_removal(journal, cluster, resource->id, err)
                                              : intend_apply(journal, cluster, resource, err);

@@ -16,6 +16,8 @@
 static char *base;  /* a temporary folder with state/ and things/ */
 static char *where; /* the state folder */
 static int slept_ms;
+static const char *stored_version; /* of the caas that applied it last, as the engine is told; NULL = never applied */
+static int stored_cpus;            /* of the form that was applied last; today's says 0 */
 
 static int64_t test_now(struct clock *clock)
 {
@@ -40,7 +42,8 @@ static int setup(void **state)
         assert_int_equal(file_make_dirs(fake_folder, 0700, NULL), 0);
         fake_kill_at = fake_points = 0;
         fake_applies = fake_fail_times = slept_ms = 0;
-        fake_broken = NULL;
+        fake_broken = stored_version = NULL;
+        stored_cpus = 0;
         fake_hook = NULL;
         return 0;
 }
@@ -111,7 +114,8 @@ static int run(const struct call_options *o, struct err **err)
         CLEANUP_PLAN struct plan plan = {0};
         struct role_secret secret = {.name = (char *)"r/secret", .bytes = secret_bytes[0]};
         struct role_secrets secrets = {.item = &secret, .count = 1};
-        json_auto_t *form = json_object();
+        json_auto_t *form = json_pack("{s:i}", "cpus", 0);
+        json_auto_t *stored = json_pack("{s:s?, s:{s:i}}", "version", stored_version, "form", "cpus", stored_cpus);
         if (o->desired)
                 o->desired(&desired);
         int result = journal_open(where, true, &journal, err);
@@ -127,6 +131,7 @@ static int run(const struct call_options *o, struct err **err)
                 .data_dir = where,
                 .version = "test",
                 .form = o->desired ? form : NULL,
+                .stored = stored,
                 .desired = o->desired ? &desired : NULL,
                 .secrets = o->desired ? &secrets : NULL,
                 .kinds = fake_kinds,
@@ -254,6 +259,85 @@ static void test_drift_is_repaired_and_only_that(void **state)
         must(version_one);
         expect_one();
         assert_int_equal(fake_applies, 1);
+}
+
+/* "update drift" and so on of the steps of the last run, one after another. */
+static char *last_steps(int64_t *ret_drift)
+{
+        struct journal *journal;
+        json_auto_t *history = NULL, *cluster = NULL;
+        struct buf text = BUF_INIT(10000);
+        assert_int_equal(journal_open(where, false, &journal, NULL), 0);
+        assert_int_equal(journal_history(journal, "demo", 1, &history, NULL), 0);
+        assert_int_equal(journal_cluster(journal, "demo", &cluster, NULL), 0);
+        journal_close(journal);
+        *ret_drift = json_integer_value(json_object_get(cluster, "drift"));
+        size_t i;
+        json_t *step;
+        json_array_foreach (json_object_get(json_array_get(history, 0), "steps"), i, step) {
+                const char *reason = json_string_value(json_object_get(step, "reason"));
+                buf_format(&text, "%s%s %s %s", i ? ", " : "", json_string_value(json_object_get(step, "resource")),
+                        json_string_value(json_object_get(step, "action")), reason ? reason : "-");
+        }
+        return buf_steal(&text);
+}
+
+static void expect_steps(const char *wanted, int64_t drift)
+{
+        int64_t found;
+        CLEANUP_FREE char *text = last_steps(&found);
+        assert_string_equal(text, wanted);
+        assert_int_equal(found, drift);
+}
+
+static void one_thing(struct resources *list)
+{
+        add(list, "r/c", "fake", thing("c", "c"), NULL);
+}
+static void other_thing(struct resources *list)
+{
+        add(list, "r/c", "fake", thing("c", "other"), NULL);
+}
+static void no_thing(struct resources *list)
+{
+        add(list, "r/d", "fake", thing("d", "d"), NULL);
+}
+
+/* What stands in the history, and how many were found changed by others. */
+static void test_the_journal_says_why(void **state)
+{
+        (void)state;
+        CLEANUP_FREE char *path = file_join(fake_folder, "c");
+        must(one_thing);
+        expect_steps("r/c create new", 0);
+        assert_int_equal(fake_write(path, "changed by hand", NULL), 0);
+        must(one_thing);
+        expect_steps("r/c update drift", 1);
+        assert_int_equal(file_remove(path, NULL), 0);
+        must(one_thing);
+        expect_steps("r/c create missing", 1);
+        must(other_thing);
+        expect_steps("r/c update changed", 0);
+        assert_int_equal(fake_write(path, "changed by hand", NULL), 0);
+        must(one_thing); /* both: the form's is the reason, and it is counted */
+        expect_steps("r/c update changed", 1);
+        fake_broken = "r/c";
+        run(&(struct call_options){.desired = other_thing}, NULL);
+        fake_broken = NULL;
+        must(one_thing);
+        expect_steps("r/c update interrupted", 0);
+        stored_version = "older";
+        must(other_thing);
+        expect_steps("r/c update version", 0);
+        stored_version = "test";
+        stored_cpus = 2;
+        must(one_thing);
+        expect_steps("r/c update form", 0);
+        stored_version = "older";
+        must(other_thing);
+        expect_steps("r/c update form and version", 0);
+        must(no_thing);
+        expect_steps("r/d create new, r/c remove form and version", 0);
 }
 
 /* The phases that are killed at each boundary: what is there before, what is asked, what must come out. */
@@ -521,6 +605,7 @@ int main(void)
                 T(test_apply_update_destroy),
                 T(test_nothing_to_do_calls_no_kind),
                 T(test_drift_is_repaired_and_only_that),
+                T(test_the_journal_says_why),
                 T(test_killed_inside_every_kind_call),
                 T(test_killed_at_every_write_of_the_journal),
                 T(test_killed_while_moving_then_moved_again),

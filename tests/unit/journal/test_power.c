@@ -130,12 +130,12 @@ static void each_call_is_there(void **state)
                 char *id = str_format("hub/%d", i);
                 struct resource r = some(id);
                 assert_int_equal(found(id), -1);
-                assert_done(journal_step_intent(journal, run, "demo", &r, "create", 1, err));
+                assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
                 assert_int_equal(found(id), 0);
                 assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 2, err));
                 assert_int_equal(found(id), 1);
                 if (i % 2) {
-                        assert_done(journal_step_intent(journal, run, "demo", &r, "remove", 1, err));
+                        assert_done(journal_step_intent(journal, run, "demo", &r, "remove", NULL, 1, err));
                         assert_int_equal(found(id), 0);
                         assert_done(journal_step_removed(journal, run, "demo", id, 2, err));
                         assert_int_equal(found(id), -1);
@@ -161,7 +161,7 @@ static void *work(void *data)
         for (int i = 0; i < STEPS; i++) {
                 char *id = str_format("hub/%d-%d", worker->number, i);
                 struct resource r = some(id);
-                if (journal_step_intent(worker->journal, worker->run, "demo", &r, "create", 1, NULL) < 0 ||
+                if (journal_step_intent(worker->journal, worker->run, "demo", &r, "create", NULL, 1, NULL) < 0 ||
                         journal_step_applied(worker->journal, worker->run, "demo", &r, "d", NULL, NULL, 2, NULL) < 0)
                         worker->failures++;
                 resource_clear(&r);
@@ -211,12 +211,12 @@ static void broken_disk(void **state)
         int64_t run;
         struct journal *journal = begin(*state, &run);
         struct resource r = some("hub/a");
-        assert_done(journal_step_intent(journal, run, "demo", &r, "create", 1, err));
+        assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
         atomic_store(&power.broken, true);
         assert_error(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 2, err), ERR_IO, "onto the disk");
         assert_int_equal(found("hub/a"), 0);
         atomic_store(&power.broken, false);
-        assert_error(journal_step_intent(journal, run, "demo", &r, "create", 1, err), ERR_IO, "onto the disk");
+        assert_error(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err), ERR_IO, "onto the disk");
         assert_int_equal(work_all(journal, run), THREADS * STEPS);
         resource_clear(&r);
         end(journal);

@@ -51,11 +51,13 @@ static void clusters(void **state)
         assert_done(journal_put_cluster(journal, "demo", "host", form, 10, err));
         assert_done(journal_put_cluster(journal, "able", "host", form, 20, err));
         assert_done(journal_put_cluster(journal, "demo", "host", form, 30, err));
+        assert_done(journal_put_drift(journal, "demo", 3, err));
+        assert_done(journal_put_drift(journal, "demo", 2, err));
         assert_done(journal_mark_applied(journal, "demo", "1.0", 40, err));
         assert_done(journal_cluster(journal, "demo", &got, err));
         assert_json(got, "{\"name\":\"demo\",\"target\":\"host\",\"form\":{\"cluster\":\"demo\",\"cpus\":0.1},"
                          "\"created\":10,\"applied\":40,"
-                         "\"version\":\"1.0\",\"destroyed\":null}");
+                         "\"version\":\"1.0\",\"destroyed\":null,\"drift\":2}");
         assert_done(journal_clusters(journal, &got, err));
         assert_int_equal(json_array_size(got), 2);
         assert_string_equal(json_string_value(json_object_get(json_array_get(got, 0), "name")), "able");
@@ -69,7 +71,7 @@ static void clusters(void **state)
         assert_done(journal_cluster(journal, "demo", &got, err));
         assert_json(got, "{\"name\":\"demo\",\"target\":\"host\",\"form\":{\"cluster\":\"demo\",\"cpus\":0.1},"
                          "\"created\":10,\"applied\":null,"
-                         "\"version\":null,\"destroyed\":50}");
+                         "\"version\":null,\"destroyed\":50,\"drift\":null}");
         assert_done(journal_secret_versions(journal, "demo", &got, err));
         assert_json(got, "{\"hub/cookie\":1}");
 
@@ -110,7 +112,7 @@ static void life_of_a_resource(void **state)
         struct journal_resources list = {0};
         json_t *outputs = NULL;
 
-        assert_done(journal_step_intent(journal, run, "demo", &first, "create", 1, err));
+        assert_done(journal_step_intent(journal, run, "demo", &first, "create", NULL, 1, err));
         struct journal_resource *r = only(journal, &list);
         assert_false(r->complete);
         assert_string_equal(r->resource.kind, "host.file");
@@ -137,7 +139,7 @@ static void life_of_a_resource(void **state)
         /* The next apply is cut off: both what was and what may be are known. */
         free(moved.kind);
         moved.kind = str_copy("host.tree");
-        assert_done(journal_step_intent(journal, run, "demo", &moved, "replace", 3, err));
+        assert_done(journal_step_intent(journal, run, "demo", &moved, "replace", "drift", 3, err));
         r = only(journal, &list);
         assert_false(r->complete);
         assert_string_equal(r->resource.kind, "host.file");
@@ -151,7 +153,7 @@ static void life_of_a_resource(void **state)
         assert_false(only(journal, &list)->complete);
 
         /* A removal that does not end keeps both, too. */
-        assert_done(journal_step_intent(journal, run, "demo", &first, "remove", 5, err));
+        assert_done(journal_step_intent(journal, run, "demo", &first, "remove", NULL, 5, err));
         r = only(journal, &list);
         assert_false(r->complete);
         assert_string_equal(path_of(r->resource.spec), "/a");
@@ -168,12 +170,15 @@ static void life_of_a_resource(void **state)
                 "[{\"run\":1,\"command\":\"apply\",\"began\":2000,\"ended\":7,\"outcome\":\"failed\",\"message\":\"hub/"
                 "config: no such luck\",\"steps\":["
                 "{\"resource\":\"hub/"
-                "config\",\"action\":\"create\",\"state\":\"done\",\"began\":1,\"ended\":2,\"message\":null},"
+                "config\",\"action\":\"create\",\"reason\":null,\"state\":\"done\",\"began\":1,\"ended\":2,\"message\":"
+                "null},"
                 "{\"resource\":\"hub/"
-                "config\",\"action\":\"replace\",\"state\":\"failed\",\"began\":3,\"ended\":4,\"message\":\"no such "
+                "config\",\"action\":\"replace\",\"reason\":\"drift\",\"state\":\"failed\",\"began\":3,\"ended\":4,"
+                "\"message\":\"no such "
                 "luck\"},"
                 "{\"resource\":\"hub/"
-                "config\",\"action\":\"remove\",\"state\":\"done\",\"began\":5,\"ended\":6,\"message\":null}]}]");
+                "config\",\"action\":\"remove\",\"reason\":null,\"state\":\"done\",\"began\":5,\"ended\":6,\"message\":"
+                "null}]}]");
         json_decref(s);
         json_decref(o);
         resource_clear(&first);
@@ -186,7 +191,7 @@ static void no_outputs_and_odd_text(void **state)
         int64_t run;
         struct journal *journal = with_cluster(*state, &run);
         struct resource r = file_resource("hub/config", "/with 'quotes' and \xc3\xbc");
-        assert_done(journal_step_intent(journal, run, "demo", &r, "create", 1, err));
+        assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
         assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 2, err));
         json_t *outputs = NULL;
         assert_done(journal_outputs(journal, "demo", "hub/config", &outputs, err));
@@ -199,7 +204,7 @@ static void no_outputs_and_odd_text(void **state)
         journal_resources_clear(&list);
 
         /* The log of a service may be in any encoding. */
-        assert_done(journal_step_intent(journal, run, "demo", &r, "update", 3, err));
+        assert_done(journal_step_intent(journal, run, "demo", &r, "update", NULL, 3, err));
         assert_done(journal_step_failed(journal, run, "demo", "hub/config", "latin \xe4 one", 4, err));
         json_t *history = NULL;
         assert_done(journal_history(journal, "demo", 0, &history, err));
@@ -222,9 +227,9 @@ static void failed_before_its_intent(void **state)
         assert_done(journal_history(journal, "demo", 0, &history, err));
         json_t *steps = json_incref(json_object_get(json_array_get(history, 0), "steps"));
         json_decref(history);
-        assert_json(steps,
-                "[{\"resource\":\"hub/config\",\"action\":\"none\",\"state\":\"failed\",\"began\":3,\"ended\":3,"
-                "\"message\":\"cannot be looked at\"}]");
+        assert_json(steps, "[{\"resource\":\"hub/"
+                           "config\",\"action\":\"none\",\"reason\":null,\"state\":\"failed\",\"began\":3,\"ended\":3,"
+                           "\"message\":\"cannot be looked at\"}]");
         journal_close(journal);
 }
 
@@ -235,12 +240,12 @@ static void order_of_creation(void **state)
         const char *const ids[] = {"z/1", "a/1", "m/1"};
         for (size_t i = 0; i < 3; i++) {
                 struct resource r = file_resource(ids[i], "/a");
-                assert_done(journal_step_intent(journal, run, "demo", &r, "create", 1, err));
+                assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
                 assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 2, err));
                 resource_clear(&r);
         }
         struct resource again = file_resource("z/1", "/b");
-        assert_done(journal_step_intent(journal, run, "demo", &again, "update", 3, err));
+        assert_done(journal_step_intent(journal, run, "demo", &again, "update", NULL, 3, err));
         struct journal_resources list = {0};
         assert_done(journal_resources(journal, "demo", &list, err));
         assert_int_equal(list.count, 3);
@@ -261,8 +266,9 @@ static void misuse(void **state)
                 "no step under way");
         assert_error(
                 journal_step_removed(journal, run, "demo", "hub/config", 1, err), ERR_INVALID, "no step under way");
-        assert_error(journal_step_intent(journal, 999, "demo", &r, "create", 1, err), ERR_INVALID, "FOREIGN KEY");
-        assert_error(journal_step_intent(journal, run, "nowhere", &r, "create", 1, err), ERR_INVALID, "FOREIGN KEY");
+        assert_error(journal_step_intent(journal, 999, "demo", &r, "create", NULL, 1, err), ERR_INVALID, "FOREIGN KEY");
+        assert_error(
+                journal_step_intent(journal, run, "nowhere", &r, "create", NULL, 1, err), ERR_INVALID, "FOREIGN KEY");
         assert_error(journal_run_end(journal, 999, "done", NULL, 1, err), ERR_NOT_FOUND, "no run 999");
         struct journal_resources list = {0};
         assert_done(journal_resources(journal, "demo", &list, err));
@@ -277,7 +283,7 @@ static void dead_runs(void **state)
         int64_t run;
         struct journal *journal = with_cluster(*state, &run);
         struct resource r = file_resource("hub/config", "/a");
-        assert_done(journal_step_intent(journal, run, "demo", &r, "create", 1, err));
+        assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
         journal_close(journal); /* and never a word again */
 
         journal = open_journal(*state);
@@ -285,11 +291,12 @@ static void dead_runs(void **state)
         assert_done(journal_runs_close_dead(journal, "demo", 9, err));
         json_t *history = NULL;
         assert_done(journal_history(journal, "demo", 0, &history, err));
-        assert_json(history, "[{\"run\":1,\"command\":\"apply\",\"began\":2000,\"ended\":9,\"outcome\":\"interrupted\","
-                             "\"message\":null,\"steps\":["
-                             "{\"resource\":\"hub/"
-                             "config\",\"action\":\"create\",\"state\":\"interrupted\",\"began\":1,\"ended\":9,"
-                             "\"message\":null}]}]");
+        assert_json(history,
+                "[{\"run\":1,\"command\":\"apply\",\"began\":2000,\"ended\":9,\"outcome\":\"interrupted\","
+                "\"message\":null,\"steps\":["
+                "{\"resource\":\"hub/"
+                "config\",\"action\":\"create\",\"reason\":null,\"state\":\"interrupted\",\"began\":1,\"ended\":9,"
+                "\"message\":null}]}]");
         resource_clear(&r);
         journal_close(journal);
 }
@@ -324,7 +331,7 @@ static int story(struct journal *journal)
         if (result == 0)
                 result = journal_run_begin(journal, "demo", "apply", 2, &run, NULL);
         if (result == 0)
-                result = journal_step_intent(journal, run, "demo", &r, "create", 3, NULL);
+                result = journal_step_intent(journal, run, "demo", &r, "create", NULL, 3, NULL);
         if (result == 0)
                 result = journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 4, NULL);
         if (result == 0)
@@ -383,7 +390,7 @@ static void really_killed(void **state)
                         char id[32];
                         snprintf(id, sizeof id, "hub/%u", i);
                         struct resource r = file_resource(id, "/a");
-                        if (journal_step_intent(journal, run, "demo", &r, "create", 1, NULL) < 0 ||
+                        if (journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, NULL) < 0 ||
                                 write(pipes[1], &i, sizeof i) < 0)
                                 _exit(1);
                         resource_clear(&r);
@@ -422,7 +429,7 @@ static void *work(void *data)
                 snprintf(id, sizeof id, "hub/%d-%d", worker->number, i);
                 struct resource r = file_resource(id, "/a");
                 json_t *outputs = NULL;
-                if (journal_step_intent(worker->journal, worker->run, "demo", &r, "create", 1, NULL) < 0 ||
+                if (journal_step_intent(worker->journal, worker->run, "demo", &r, "create", NULL, 1, NULL) < 0 ||
                         journal_step_applied(worker->journal, worker->run, "demo", &r, "d", NULL, NULL, 2, NULL) < 0 ||
                         journal_outputs(worker->journal, "demo", id, &outputs, NULL) < 0)
                         worker->failures++;
@@ -462,7 +469,7 @@ static void damaged_row(void **state)
         int64_t run;
         struct journal *journal = with_cluster(*state, &run);
         struct resource r = file_resource("hub/config", "/a");
-        assert_done(journal_step_intent(journal, run, "demo", &r, "create", 1, err));
+        assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
         sqlite3 *db;
         char *path = file_join(*state, "journal.sqlite");
         assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
