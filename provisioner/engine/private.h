@@ -41,8 +41,12 @@ struct call {
 /* A context for one call into a kind. */
 struct kind_ctx engine_ctx(struct call *call);
 
-/* Puts the cluster and its new secrets into the journal and begins a run there. */
-int engine_begin(struct engine *engine, const char *command, int64_t *ret_run, struct err **err);
+/* Puts the cluster and its new secrets into the journal and begins a run there, in one transaction. plan: what it is
+ * going to do, or NULL. */
+int engine_begin(
+        struct engine *engine, const char *command, const struct plan *plan, int64_t *ret_run, struct err **err);
+/* Its end, likewise. result, why: how it went. */
+int engine_end(struct engine *engine, int64_t run, int result, const struct err *why, struct err **err);
 
 void engine_event(struct engine *engine, const struct event *event);
 

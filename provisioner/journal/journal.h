@@ -1,7 +1,8 @@
 /* The journal: one SQLite file (WAL, each commit synced) that remembers clusters, runs, steps, resources and sealed
  * secrets. docs/JOURNAL.md has the tables and the state diagram. A struct journal is used by one thread at a time or
  * guarded by its own mutex: every function here is thread-safe. Two processes may have it open; each call is one
- * transaction, which is on the disk when it returns. Threads whose calls come together share a sync. */
+ * transaction, which is on the disk when it returns, but for outcomes of steps. Threads whose calls come together share
+ * a sync. */
 #ifndef CAAS_JOURNAL_JOURNAL_H
 #define CAAS_JOURNAL_JOURNAL_H
 
@@ -20,6 +21,12 @@ struct journal;
  * unset. */
 int journal_open(const char *state_dir, bool create, struct journal **ret, struct err **err);
 struct journal *journal_close(struct journal *journal);
+
+/* What this thread does to the journal from here to journal_end is one transaction: all of it or nothing, and one sync.
+ * Other threads wait; nothing slow belongs between. After success, journal_end has to follow, with the result of what
+ * was done; it returns that result, or why it could not be kept. */
+int journal_begin(struct journal *journal, struct err **err);
+int journal_end(struct journal *journal, int result, struct err **err);
 
 /* ---- the lock of a cluster: one run at a time; a dead process cannot hold it (a lock on an open file) ---- */
 struct journal_lock;
@@ -70,17 +77,36 @@ int journal_look(const char *path, const char *cluster, json_t **ret, struct err
  * ("new", "drift" …), or NULL. -ERR_INVALID: no such run, or cluster not put. */
 int journal_step_intent(struct journal *journal, int64_t run, const char *cluster, const struct resource *resource,
         const char *action, const char *reason, int64_t now, struct err **err);
+
+/* The same for many, in one transaction: all of them or none. */
+struct journal_intent {
+        const struct resource *resource;
+        const char *action, *reason;
+        bool known; /* the inventory has it; for journal_steps_withdraw, whether it is complete there */
+};
+int journal_steps_intend(struct journal *journal, int64_t run, const char *cluster, const struct journal_intent *intent,
+        size_t count, int64_t now, struct err **err);
+/* Nothing was done about these: the steps go, and the resources are what they were. Only for those that were complete,
+ * or not known. */
+int journal_steps_withdraw(struct journal *journal, int64_t run, const char *cluster,
+        const struct journal_intent *intent, size_t count, struct err **err);
+
+/* The outcomes that follow are in the log when the call returns, and on the disk when journal_sync, or any later call
+ * that writes something else, has returned. began: when it was really begun, if that was after the intent. */
+
 /* Outcome of an apply: the resource is complete with this spec, digest, observed state and outputs (state, outputs may
  * be NULL). */
 int journal_step_applied(struct journal *journal, int64_t run, const char *cluster, const struct resource *resource,
-        const char *digest, const json_t *state, const json_t *outputs, int64_t now, struct err **err);
+        const char *digest, const json_t *state, const json_t *outputs, int64_t began, int64_t now, struct err **err);
 /* Outcome of a removal: the row is gone. */
-int journal_step_removed(
-        struct journal *journal, int64_t run, const char *cluster, const char *id, int64_t now, struct err **err);
+int journal_step_removed(struct journal *journal, int64_t run, const char *cluster, const char *id, int64_t began,
+        int64_t now, struct err **err);
 /* It stays incomplete. Without an intent (it failed while it was looked at) it is noted as a step with the action
  * "none". */
 int journal_step_failed(struct journal *journal, int64_t run, const char *cluster, const char *id, const char *message,
-        int64_t now, struct err **err);
+        int64_t began, int64_t now, struct err **err);
+/* Everything written before is on the disk. */
+int journal_sync(struct journal *journal, struct err **err);
 
 /* ---- the inventory ---- */
 struct journal_resource {

@@ -125,7 +125,7 @@ static void life_of_a_resource(void **state)
                 journal_outputs(journal, "demo", "hub/config", &outputs, err), ERR_NOT_FOUND, "no finished hub/config");
 
         json_t *s = json_pack("{s:s}", "digest", "d"), *o = json_pack("{s:s}", "path", "/a");
-        assert_done(journal_step_applied(journal, run, "demo", &first, "digest-a", s, o, 2, err));
+        assert_done(journal_step_applied(journal, run, "demo", &first, "digest-a", s, o, 0, 2, err));
         r = only(journal, &list);
         assert_true(r->complete);
         assert_string_equal(r->digest, "digest-a");
@@ -149,7 +149,7 @@ static void life_of_a_resource(void **state)
         assert_string_equal(r->pending_kind, "host.tree");
         assert_string_equal(path_of(r->pending), "/b");
         assert_error(journal_outputs(journal, "demo", "hub/config", &outputs, err), ERR_NOT_FOUND, "no finished");
-        assert_done(journal_step_failed(journal, run, "demo", "hub/config", "no such luck", 4, err));
+        assert_done(journal_step_failed(journal, run, "demo", "hub/config", "no such luck", 0, 4, err));
         assert_false(only(journal, &list)->complete);
 
         /* A removal that does not end keeps both, too. */
@@ -158,7 +158,7 @@ static void life_of_a_resource(void **state)
         assert_false(r->complete);
         assert_string_equal(path_of(r->resource.spec), "/a");
         assert_string_equal(path_of(r->pending), "/b");
-        assert_done(journal_step_removed(journal, run, "demo", "hub/config", 6, err));
+        assert_done(journal_step_removed(journal, run, "demo", "hub/config", 0, 6, err));
         journal_resources_clear(&list);
         assert_done(journal_resources(journal, "demo", &list, err));
         assert_int_equal(list.count, 0);
@@ -192,7 +192,7 @@ static void no_outputs_and_odd_text(void **state)
         struct journal *journal = with_cluster(*state, &run);
         struct resource r = file_resource("hub/config", "/with 'quotes' and \xc3\xbc");
         assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
-        assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 2, err));
+        assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 2, err));
         json_t *outputs = NULL;
         assert_done(journal_outputs(journal, "demo", "hub/config", &outputs, err));
         assert_json(outputs, "{}");
@@ -205,7 +205,7 @@ static void no_outputs_and_odd_text(void **state)
 
         /* The log of a service may be in any encoding. */
         assert_done(journal_step_intent(journal, run, "demo", &r, "update", NULL, 3, err));
-        assert_done(journal_step_failed(journal, run, "demo", "hub/config", "latin \xe4 one", 4, err));
+        assert_done(journal_step_failed(journal, run, "demo", "hub/config", "latin \xe4 one", 0, 4, err));
         json_t *history = NULL;
         assert_done(journal_history(journal, "demo", 0, &history, err));
         json_t *steps = json_object_get(json_array_get(history, 0), "steps");
@@ -219,7 +219,7 @@ static void failed_before_its_intent(void **state)
 {
         int64_t run;
         struct journal *journal = with_cluster(*state, &run);
-        assert_done(journal_step_failed(journal, run, "demo", "hub/config", "cannot be looked at", 3, err));
+        assert_done(journal_step_failed(journal, run, "demo", "hub/config", "cannot be looked at", 0, 3, err));
         struct journal_resources list = {0};
         assert_done(journal_resources(journal, "demo", &list, err));
         assert_int_equal(list.count, 0);
@@ -241,7 +241,7 @@ static void order_of_creation(void **state)
         for (size_t i = 0; i < 3; i++) {
                 struct resource r = file_resource(ids[i], "/a");
                 assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
-                assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 2, err));
+                assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 2, err));
                 resource_clear(&r);
         }
         struct resource again = file_resource("z/1", "/b");
@@ -262,10 +262,10 @@ static void misuse(void **state)
         int64_t run;
         struct journal *journal = with_cluster(*state, &run);
         struct resource r = file_resource("hub/config", "/a");
-        assert_error(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 1, err), ERR_INVALID,
+        assert_error(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 1, err), ERR_INVALID,
                 "no step under way");
         assert_error(
-                journal_step_removed(journal, run, "demo", "hub/config", 1, err), ERR_INVALID, "no step under way");
+                journal_step_removed(journal, run, "demo", "hub/config", 0, 1, err), ERR_INVALID, "no step under way");
         assert_error(journal_step_intent(journal, 999, "demo", &r, "create", NULL, 1, err), ERR_INVALID, "FOREIGN KEY");
         assert_error(
                 journal_step_intent(journal, run, "nowhere", &r, "create", NULL, 1, err), ERR_INVALID, "FOREIGN KEY");
@@ -333,7 +333,7 @@ static int story(struct journal *journal)
         if (result == 0)
                 result = journal_step_intent(journal, run, "demo", &r, "create", NULL, 3, NULL);
         if (result == 0)
-                result = journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 4, NULL);
+                result = journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 4, NULL);
         if (result == 0)
                 result = journal_run_end(journal, run, "done", NULL, 5, NULL);
         resource_clear(&r);
@@ -430,7 +430,8 @@ static void *work(void *data)
                 struct resource r = file_resource(id, "/a");
                 json_t *outputs = NULL;
                 if (journal_step_intent(worker->journal, worker->run, "demo", &r, "create", NULL, 1, NULL) < 0 ||
-                        journal_step_applied(worker->journal, worker->run, "demo", &r, "d", NULL, NULL, 2, NULL) < 0 ||
+                        journal_step_applied(worker->journal, worker->run, "demo", &r, "d", NULL, NULL, 0, 2, NULL) <
+                                0 ||
                         journal_outputs(worker->journal, "demo", id, &outputs, NULL) < 0)
                         worker->failures++;
                 json_decref(outputs);
@@ -461,6 +462,44 @@ static void threads(void **state)
                 assert_true(list.item[i].position > list.item[i - 1].position);
         journal_resources_clear(&list);
         journal_close(reader);
+        journal_close(journal);
+}
+
+/* Several calls as one: all of it or nothing, also where a failure in the middle was not passed on. */
+static void one_transaction(void **state)
+{
+        int64_t run;
+        struct journal *journal = with_cluster(*state, &run);
+        struct resource r = file_resource("hub/config", "/a");
+        struct journal_resources list = {0};
+        json_t *cluster = NULL;
+        int64_t writes = journal_test_writes(journal);
+        assert_done(journal_begin(journal, err));
+        assert_done(journal_put_drift(journal, "demo", 5, err));
+        assert_done(journal_cluster(journal, "demo", &cluster, err)); /* reads what was just written */
+        assert_int_equal(json_integer_value(json_object_get(cluster, "drift")), 5);
+        json_decref(cluster);
+        assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
+        assert_done(journal_end(journal, 0, err));
+        assert_int_equal(journal_test_writes(journal), writes + 1);
+        assert_done(journal_resources(journal, "demo", &list, err));
+        assert_int_equal(list.count, 1);
+
+        for (int passed_on = 0; passed_on < 2; passed_on++) {
+                assert_done(journal_begin(journal, err));
+                assert_done(journal_put_drift(journal, "demo", 6, err));
+                assert_error(journal_mark_applied(journal, "nowhere", "1", 1, err), ERR_NOT_FOUND, "nowhere");
+                if (passed_on)
+                        assert_int_equal(journal_end(journal, -ERR_NOT_FOUND, NULL), -ERR_NOT_FOUND);
+                else
+                        assert_error(journal_end(journal, 0, err), ERR_FAILED, "a part of it failed");
+                assert_done(journal_cluster(journal, "demo", &cluster, err));
+                assert_int_equal(json_integer_value(json_object_get(cluster, "drift")), 5);
+                json_decref(cluster);
+        }
+        assert_done(journal_put_drift(journal, "demo", 7, err)); /* and it goes on */
+        journal_resources_clear(&list);
+        resource_clear(&r);
         journal_close(journal);
 }
 
@@ -499,6 +538,7 @@ int main(void)
                 scratch_test(killed_at_every_write),
                 scratch_test(really_killed),
                 scratch_test(threads),
+                scratch_test(one_transaction),
                 scratch_test(damaged_row),
         };
         return cmocka_run_group_tests_name("journal/steps", tests, NULL, NULL);
