@@ -114,13 +114,8 @@ static bool take(struct runner *run, bool ahead, size_t *ret)
 
 static void whole(struct runner *run, size_t i)
 {
-        CLEANUP_ERR struct err *why = NULL;
-        int result = 0;
         pthread_mutex_unlock(&run->mutex);
-        if (runner_prepare(run, i, &result)) {
-                runner_write_intents(run, &i, 1, &why);
-                result = runner_carry_out(run, i, why);
-        }
+        int result = runner_whole(run, i);
         pthread_mutex_lock(&run->mutex);
         const char *lock = engine_kind(run->engine, run->plan->step[i].resource.kind)->lock;
         if (lock)
@@ -167,7 +162,7 @@ static void carry(struct runner *run)
 {
         size_t i = pull(&run->intended, 0);
         pthread_mutex_unlock(&run->mutex);
-        int result = runner_carry_out(run, i, NULL);
+        int result = runner_carry_out_late(run, i);
         pthread_mutex_lock(&run->mutex);
         settle(run, i, result == 0 ? STEP_DONE : STEP_FAILED);
 }

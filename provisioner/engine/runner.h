@@ -45,5 +45,9 @@ bool runner_prepare(struct runner *run, size_t i, int *ret_result);
 int runner_write_intents(struct runner *run, const size_t *which, size_t count, struct err **err);
 /* After the intent. why: it could not be written, so nothing is done; or NULL. */
 int runner_carry_out(struct runner *run, size_t i, const struct err *why);
+/* The same some time after the intent: what was looked at too long ago is looked at again, with a new intent. */
+int runner_carry_out_late(struct runner *run, size_t i);
+/* All of it without a pause. */
+int runner_whole(struct runner *run, size_t i);
 
 #endif

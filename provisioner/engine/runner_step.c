@@ -2,6 +2,8 @@
 #include "base/mem.h"
 #include "engine/runner.h"
 
+#define OLD_MS 1000
+
 static int64_t wall(const struct runner *run)
 {
         return run->engine->o.clock->wall_ms(run->engine->o.clock);
@@ -70,6 +72,8 @@ bool runner_prepare(struct runner *run, size_t i, int *ret_result)
         if (result == 0)
                 result = step_prepare(run->engine, step, spec, &run->work[i], &run->fault[i]);
         *ret_result = result;
+        if (result == 0)
+                run->work[i]->looked_ms = began;
         if (result == 0 && run->work[i]->change.action != ACTION_NONE)
                 return true;
         tell_begin(run, i);
@@ -89,6 +93,34 @@ int runner_write_intents(struct runner *run, const size_t *which, size_t count, 
                 intent[k] = step_intent(run->engine, run->work[which[k]]);
         return journal_steps_intend(
                 run->engine->o.journal, run->run, run->engine->o.cluster, intent, count, wall(run), err);
+}
+
+/* Nobody is to be overwritten who has come in since it was looked at. */
+static bool is_old(const struct runner *run, const struct step_work *work)
+{
+        return work->change.action != ACTION_REMOVE && monotonic(run) - work->looked_ms > OLD_MS;
+}
+
+int runner_carry_out_late(struct runner *run, size_t i)
+{
+        CLEANUP_ERR struct err *why = NULL;
+        struct journal_intent intent = step_intent(run->engine, run->work[i]);
+        if (!is_old(run, run->work[i]))
+                return runner_carry_out(run, i, NULL);
+        if (journal_steps_withdraw(run->engine->o.journal, run->run, run->engine->o.cluster, &intent, 1, &why) < 0)
+                return runner_carry_out(run, i, why);
+        run->work[i] = step_work_free(run->work[i]);
+        return runner_whole(run, i);
+}
+
+int runner_whole(struct runner *run, size_t i)
+{
+        CLEANUP_ERR struct err *why = NULL;
+        int result;
+        if (!runner_prepare(run, i, &result))
+                return result;
+        runner_write_intents(run, &i, 1, &why);
+        return runner_carry_out(run, i, why);
 }
 
 int runner_carry_out(struct runner *run, size_t i, const struct err *why)

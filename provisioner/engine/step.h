@@ -9,8 +9,9 @@ struct step_work {
         struct resource r;            /* as it will be; its spec is owned, the rest is the step's */
         struct change change;         /* as the last look has it; ACTION_NONE: nothing has to be done */
         json_t *state, *outputs;
-        char *kept;       /* what a removal left on purpose, or NULL */
-        int64_t began_ms; /* wall clock: when it was carried out */
+        char *kept;        /* what a removal left on purpose, or NULL */
+        int64_t looked_ms; /* monotonic */
+        int64_t began_ms;  /* wall clock: when it was carried out */
 };
 struct step_work *step_work_free(struct step_work *work);
 

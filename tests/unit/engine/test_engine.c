@@ -17,13 +17,14 @@
 static char *base;  /* a temporary folder with state/ and things/ */
 static char *where; /* the state folder */
 static int slept_ms;
+static atomic_int slow_ms;         /* what the clock has advanced */
 static const char *stored_version; /* of the caas that applied it last, as the engine is told; NULL = never applied */
 static int stored_cpus;            /* of the form that was applied last; today's says 0 */
 
 static int64_t test_now(struct clock *clock)
 {
         (void)clock;
-        return 1700000000000;
+        return 1700000000000 + atomic_load(&slow_ms);
 }
 static int test_sleep(struct clock *clock, int64_t ms, struct cancel *cancel)
 {
@@ -599,6 +600,37 @@ static void test_many_share_a_transaction(void **state)
         assert_int_equal(things(), MANY);
 }
 
+/* The first apply takes long, and somebody makes a thing meanwhile that is wanted later. */
+static void somebody_is_faster(const char *id)
+{
+        CLEANUP_FREE char *path = file_join(fake_folder, "m25");
+        (void)id;
+        if (atomic_fetch_add(&slow_ms, 60000) == 0)
+                assert_int_equal(fake_write(path, "somebody's", NULL), 0);
+}
+
+static void test_what_was_seen_long_ago_is_looked_at_again(void **state)
+{
+        (void)state;
+        struct journal *journal;
+        json_auto_t *history = NULL;
+        many_text = "one";
+        fake_hook = somebody_is_faster;
+        must(many);
+        atomic_store(&slow_ms, 0);
+        assert_int_equal(journal_open(where, false, &journal, NULL), 0);
+        assert_int_equal(journal_history(journal, "demo", 1, &history, NULL), 0);
+        journal_close(journal);
+        json_t *steps = json_object_get(json_array_get(history, 0), "steps"), *step;
+        size_t i, seen = 0;
+        assert_int_equal(json_array_size(steps), MANY); /* intents that were withdrawn are not there twice */
+        json_array_foreach (steps, i, step)
+                seen += str_is(json_string_value(json_object_get(step, "resource")), "m/25") &&
+                        str_is(json_string_value(json_object_get(step, "reason")), "there already");
+        assert_int_equal(seen, 1);
+        expect_nothing_to_do(many);
+}
+
 static atomic_int undone, untold;
 static void look_at_disk(const char *id)
 {
@@ -754,6 +786,7 @@ int main(void)
                 T(test_cancel_finishes_what_runs_and_resumes),
                 T(test_stopped_with_intents_ahead),
                 T(test_many_share_a_transaction),
+                T(test_what_was_seen_long_ago_is_looked_at_again),
                 T(test_the_disk_comes_first),
                 T(test_a_broken_disk_is_a_failure),
                 T(test_events_tell_the_whole_story),
