@@ -7,7 +7,8 @@ c.dashboard('provisioner', 'CaaS / Provisioner', 'What was done to the cluster, 
     c.stat('Last apply', 'How it ended.', [c.now('caas_run_last_success{cluster="$cluster", command="apply"}')], steps=[['red'], ['green', 1]], mappings=c.failed_or_fine),
     c.stat('It was', '', [c.now('time() - caas_run_last_timestamp_seconds{cluster="$cluster", command="apply"}')], unit='s', decimals=0),
     c.stat('It took', '', [c.now('caas_run_last_duration_seconds{cluster="$cluster", command="apply"}')], unit='s'),
-    c.stat('Version', 'Of caas-exporter, and with it of caas.', [c.now('caas_exporter_build_info' + is, '{{version}}')], width=12) {
+    c.stat('Changed by others', 'What the last apply found that was not as the one before had left it, and put back. Which: caas history CLUSTER --steps.', [c.now('caas_drift_resources' + is)], decimals=0, steps=[['green'], ['orange', 1]]),
+    c.stat('Version', 'Of caas-exporter, and with it of caas.', [c.now('caas_exporter_build_info' + is, '{{version}}')], width=8) {
       options+: { textMode: 'name' },
     },
     c.table('Last runs', 'The last of each command; all of them: `caas history CLUSTER`.', [['command', 'Command']], [

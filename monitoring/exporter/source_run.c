@@ -18,7 +18,9 @@ static const struct family DURATION = {.name = "caas_run_last_duration_seconds",
 static const struct family SUCCESS = {.name = "caas_run_last_success",
         .help = "Whether the last run of a command did all it had to.",
         .labels = "command"};
-static const struct family *const FAMILIES[] = {&WHEN, &DURATION, &SUCCESS, NULL};
+static const struct family DRIFT = {
+        .name = "caas_drift_resources", .help = "Resources that the last apply found changed by others."};
+static const struct family *const FAMILIES[] = {&WHEN, &DURATION, &SUCCESS, &DRIFT, NULL};
 
 /* The journal is read again only when it, or its write-ahead log, is another than at the last time. */
 struct look {
@@ -29,7 +31,7 @@ struct look {
 
 struct state {
         struct look look;
-        json_t *runs;
+        json_t *found;
 };
 
 static bool wanted(const struct config *config)
@@ -66,18 +68,18 @@ static int refresh(const struct config *config, void **memory, struct sample_sin
 {
         struct state *state = *memory ? *memory : (*memory = mem_zero(sizeof *state));
         struct look look = look_at(config->journal); /* before reading: what changes meanwhile is read next time */
-        if (!state->runs || !same(&look, &state->look)) {
-                json_t *runs;
-                int r = journal_last_runs(config->journal, config->cluster, &runs, err);
+        if (!state->found || !same(&look, &state->look)) {
+                json_t *found;
+                int r = journal_look(config->journal, config->cluster, &found, err);
                 if (r < 0)
                         return r;
-                json_decref(state->runs);
-                state->runs = runs;
+                json_decref(state->found);
+                state->found = found;
                 state->look = look;
         }
         size_t i;
         json_t *run;
-        json_array_foreach (state->runs, i, run) {
+        json_array_foreach (json_object_get(state->found, "runs"), i, run) {
                 const char *const labels[] = {"command", json_string_value(json_object_get(run, "command")), NULL};
                 double began = (double)json_integer_value(json_object_get(run, "began")) / 1000.0;
                 double ended = (double)json_integer_value(json_object_get(run, "ended")) / 1000.0;
@@ -86,6 +88,9 @@ static int refresh(const struct config *config, void **memory, struct sample_sin
                 sink_add(sink, &DURATION, ended > began ? ended - began : 0, labels);
                 sink_add(sink, &SUCCESS, success, labels);
         }
+        const json_t *drift = json_object_get(state->found, "drift");
+        if (json_is_integer(drift))
+                sink_add(sink, &DRIFT, (double)json_integer_value(drift), NULL);
         return 0;
 }
 
@@ -93,7 +98,7 @@ static void done(void *memory)
 {
         struct state *state = memory;
         if (state)
-                json_decref(state->runs);
+                json_decref(state->found);
         free(state);
 }
 

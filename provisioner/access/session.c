@@ -232,6 +232,7 @@ static int make_engine(struct session *session, bool destroy, struct err **err)
                 .data_dir = o->data_dir,
                 .version = o->version,
                 .form = destroy ? NULL : session->form,
+                .stored = session->stored,
                 .target_form = json_object_get(session->form, target_of(session)),
                 .desired = destroy ? NULL : &session->desired,
                 .secrets = destroy ? NULL : &session->secrets,
@@ -390,9 +391,12 @@ int session_run(struct session *session, const char *command, struct err **err)
 {
         bool unchanged = session_changes(&session->plan) == 0 && !session_first(session) &&
                          json_equal(session->form, json_object_get(session->stored, "form"));
-        if (unchanged && !session->destroy)
-                return 0;
         int r = 0;
+        if (unchanged && !session->destroy) { /* nothing is written, but that what was drift is none any more */
+                if (json_integer_value(json_object_get(session->stored, "drift")) > 0)
+                        r = journal_put_drift(session->journal, session->cluster, 0, err);
+                return r;
+        }
         if (!session->destroy || session_changes(&session->plan))
                 r = engine_apply(session->engine, &session->plan, command, err);
         if (r == 0 && session->destroy && session->options.delete_data)

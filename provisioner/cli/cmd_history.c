@@ -28,20 +28,25 @@ static const char *text_of(const json_t *object, const char *key)
         return text ? text : "-";
 }
 
+/* The first line of what a step says; all of it: --json. The caller frees. */
+static char *first_line(const json_t *step, const char *key, const char *otherwise)
+{
+        const char *text = json_string_value(json_object_get(step, key));
+        return text ? str_copy_n(text, strcspn(text, "\n")) : str_copy(otherwise);
+}
+
 static void print_steps(const struct cli *cli, const json_t *run)
 {
-        CLEANUP_TABLE struct text_table table = {.columns = 5};
-        text_row(&table, (const char *const[]){"    STEP", "ACTION", "STATE", "TOOK", "MESSAGE"});
+        CLEANUP_TABLE struct text_table table = {.columns = 6};
+        text_row(&table, (const char *const[]){"    STEP", "ACTION", "WHY", "STATE", "TOOK", "MESSAGE"});
         size_t i;
         json_t *step;
         json_array_foreach (json_object_get(run, "steps"), i, step) {
                 char duration[32];
-                const char *text = json_string_value(json_object_get(step, "message"));
-                CLEANUP_FREE char *message =
-                        text ? str_copy_n(text, strcspn(text, "\n")) : NULL; /* all of it: --json */
+                CLEANUP_FREE char *reason = first_line(step, "reason", "-"), *message = first_line(step, "message", "");
                 CLEANUP_FREE char *id = str_format("    %s", text_of(step, "resource"));
-                text_row(&table, (const char *const[]){id, text_of(step, "action"), text_of(step, "state"),
-                                         took(step, duration), message ? message : ""});
+                text_row(&table, (const char *const[]){id, text_of(step, "action"), reason, text_of(step, "state"),
+                                         took(step, duration), message});
         }
         if (i)
                 text_print(&table, cli->out, cli_style(cli->color, STYLE_DIM), cli_style(cli->color, STYLE_NONE));

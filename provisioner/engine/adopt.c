@@ -122,9 +122,9 @@ static int write_down(
         const char *cluster = a->engine->o.cluster;
         char digest[DIGEST_SIZE];
         digest_tree(r->spec, digest);
-        int result = journal_step_intent(journal, a->run, cluster, r, "adopt", wall(a), err);
+        int result = journal_step_intent(journal, a->run, cluster, r, "adopt", NULL, wall(a), err);
         if (result == 0)
-                result = journal_step_applied(journal, a->run, cluster, r, digest, state, outputs, wall(a), err);
+                result = journal_step_applied(journal, a->run, cluster, r, digest, state, outputs, 0, wall(a), err);
         if (result < 0)
                 return result;
         json_object_set_new(a->outputs, r->id, outputs ? json_incref((json_t *)outputs) : json_object());
@@ -254,14 +254,16 @@ int engine_adopt(struct engine *engine, struct adopted *ret, struct err **err)
         CLEANUP_ERR struct err *fault = NULL;
         int r = recover(&a, &fault);
         if (r == 0)
-                r = engine_begin(engine, "adopt", &a.run, &fault);
+                r = engine_begin(engine, "adopt", NULL, &a.run, &fault);
         if (r == 0) {
                 r = carry_out(&a, &fault);
-                const char *outcome = r == 0 ? "done" : r == -ERR_CANCELLED ? "cancelled" : "failed";
-                journal_run_end(engine->o.journal, a.run, outcome, fault ? fault->message : NULL, wall(&a), NULL);
+                CLEANUP_ERR struct err *late = NULL;
+                int ended = engine_end(engine, a.run, r, fault, &late);
+                if (r == 0 && ended < 0) {
+                        r = ended;
+                        fault = STEAL(late);
+                }
         }
-        if (r == 0)
-                r = journal_mark_applied(engine->o.journal, engine->o.cluster, engine->o.version, wall(&a), &fault);
         json_decref(a.outputs);
         json_decref(a.secrets);
         json_decref(a.strange);

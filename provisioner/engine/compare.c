@@ -26,3 +26,23 @@ int engine_compare(void *data, const struct resource *r, const struct recorded *
         }
         return 0;
 }
+
+const char *engine_changed_by(const struct engine_options *o)
+{
+        const char *version = json_string_value(json_object_get(o->stored, "version"));
+        bool form = !json_equal(o->form, json_object_get(o->stored, "form"));
+        if (!o->form || !version) /* destroyed; never applied: what was begun then went by another form, or by none */
+                return NULL;
+        if (!str_is(version, o->version))
+                return form ? "form and version" : "version";
+        return form ? "form" : NULL;
+}
+
+const char *engine_reason(const struct engine *engine, const struct change *change)
+{
+        if (change->action == ACTION_CREATE && !change->reason)
+                return "new";
+        if (change->action == ACTION_REMOVE)
+                return engine->changed_by;
+        return str_is(change->reason, "changed") && engine->changed_by ? engine->changed_by : change->reason;
+}

@@ -82,6 +82,7 @@ int engine_new(const struct engine_options *options, struct engine **ret, struct
                 .kube = options->target_form ? kube_link_new(options->target_form, options->cancel) : NULL,
                 .resolve = engine_resolve,
                 .progress = call_progress};
+        engine->changed_by = engine_changed_by(options);
         copy_desired(engine);
         int r = journal_resources(options->journal, options->cluster, &engine->recorded, err);
         if (r == 0)
@@ -259,7 +260,7 @@ static int refuse(const struct plan *plan, struct err **err)
 
 /* ---- a run ---- */
 
-int engine_begin(struct engine *engine, const char *command, int64_t *ret_run, struct err **err)
+static int begin_run(struct engine *engine, const char *command, int64_t *ret_run, struct err **err)
 {
         struct journal *journal = engine->o.journal;
         int64_t now = engine->o.clock->wall_ms(engine->o.clock);
@@ -275,6 +276,37 @@ int engine_begin(struct engine *engine, const char *command, int64_t *ret_run, s
         return r;
 }
 
+int engine_begin(
+        struct engine *engine, const char *command, const struct plan *plan, int64_t *ret_run, struct err **err)
+{
+        struct journal *journal = engine->o.journal;
+        int r = journal_begin(journal, err);
+        if (r < 0)
+                return r;
+        r = begin_run(engine, command, ret_run, err);
+        if (r == 0 && plan && engine->o.form)
+                r = journal_put_drift(journal, engine->o.cluster, (int64_t)plan->drift, err);
+        return journal_end(journal, r, err);
+}
+
+static const char *outcome_name(int result)
+{
+        return result == 0 ? "done" : result == -ERR_CANCELLED ? "cancelled" : "failed";
+}
+
+int engine_end(struct engine *engine, int64_t run, int result, const struct err *why, struct err **err)
+{
+        struct journal *journal = engine->o.journal;
+        int64_t now = engine->o.clock->wall_ms(engine->o.clock);
+        int r = journal_begin(journal, err);
+        if (r < 0)
+                return r;
+        r = journal_run_end(journal, run, outcome_name(result), why ? why->message : NULL, now, err);
+        if (r == 0 && result == 0 && engine->o.form)
+                r = journal_mark_applied(journal, engine->o.cluster, engine->o.version, now, err);
+        return journal_end(journal, r, err);
+}
+
 int engine_apply(struct engine *engine, const struct plan *plan, const char *command, struct err **err)
 {
         if (plan->refuse)
@@ -284,21 +316,17 @@ int engine_apply(struct engine *engine, const struct plan *plan, const char *com
                 return r;
         size_t total = plan->create + plan->update + plan->replace + plan->remove;
         int64_t run = 0, began = engine->o.clock->monotonic_ms(engine->o.clock);
-        r = engine_begin(engine, command, &run, err);
+        r = engine_begin(engine, command, plan, &run, err);
         if (r < 0)
                 return r;
         engine_event(engine, &(struct event){.type = EVENT_RUN_BEGIN, .text = command, .total = total});
         engine_event(engine, &(struct event){.type = EVENT_PHASE, .text = "applying"});
         CLEANUP_ERR struct err *fault = NULL;
         r = engine_run(engine, plan, run, &fault);
-        const char *outcome = r == 0 ? "done" : r == -ERR_CANCELLED ? "cancelled" : "failed";
-        int64_t now = engine->o.clock->wall_ms(engine->o.clock);
         CLEANUP_ERR struct err *late = NULL; /* an outcome that cannot be written must not hide why the run failed */
-        int ended = journal_run_end(engine->o.journal, run, outcome, fault ? fault->message : NULL, now, &late);
-        if (r == 0 && ended == 0 && engine->o.form)
-                ended = journal_mark_applied(engine->o.journal, engine->o.cluster, engine->o.version, now, &late);
+        int ended = engine_end(engine, run, r, fault, &late);
         engine_event(engine, &(struct event){.type = EVENT_RUN_END,
-                                     .text = outcome,
+                                     .text = outcome_name(r),
                                      .total = total,
                                      .duration_ms = engine->o.clock->monotonic_ms(engine->o.clock) - began});
         if (r == 0 && ended < 0) {

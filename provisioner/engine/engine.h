@@ -21,6 +21,7 @@ struct engine_options {
         const char *state_dir, *cache_dir, *data_dir;
         const char *version;             /* of caas */
         const json_t *form;              /* the complete form; NULL for destroy */
+        const json_t *stored;            /* the journal's row of the cluster; NULL = none */
         const json_t *target_form;       /* its block about the target, for kinds ("kubernetes"); NULL = none */
         const struct resources *desired; /* NULL for destroy */
         const struct role_secrets *secrets;

@@ -29,6 +29,7 @@ struct engine {
         json_t *index; /* id -> number of the item */
         struct plan_known *known;
         size_t count;
+        const char *changed_by; /* why desired things are not what they were: "form", "version" … */
         pthread_mutex_t event_mutex;
 };
 
@@ -40,8 +41,12 @@ struct call {
 /* A context for one call into a kind. */
 struct kind_ctx engine_ctx(struct call *call);
 
-/* Puts the cluster and its new secrets into the journal and begins a run there. */
-int engine_begin(struct engine *engine, const char *command, int64_t *ret_run, struct err **err);
+/* Puts the cluster and its new secrets into the journal and begins a run there, in one transaction. plan: what it is
+ * going to do, or NULL. */
+int engine_begin(
+        struct engine *engine, const char *command, const struct plan *plan, int64_t *ret_run, struct err **err);
+/* Its end, likewise. result, why: how it went. */
+int engine_end(struct engine *engine, int64_t run, int result, const struct err *why, struct err **err);
 
 void engine_event(struct engine *engine, const struct event *event);
 
@@ -65,5 +70,10 @@ int engine_run(struct engine *engine, const struct plan *plan, int64_t run, stru
 /* compare.c: the kind's comparison, with the rules that hold for every kind. */
 int engine_compare(void *engine, const struct resource *r, const struct recorded *recorded, const json_t *state,
         struct change *ret, struct err **err);
+
+/* Why it is done, as the journal has it; NULL = nothing is known. Borrows from both. */
+const char *engine_reason(const struct engine *engine, const struct change *change);
+/* What is not as it was at the last apply that succeeded; for engine_new. */
+const char *engine_changed_by(const struct engine_options *options);
 
 #endif

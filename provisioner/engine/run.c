@@ -1,283 +1,41 @@
 /* Runs the steps of a plan: bounded worker threads over the graph.
  *
- *   waiting ──(what it needs is done)──▶ ready ──(a thread, its lock free)──▶ running ──▶ done
- *      │                                                                        │
- *      └──(what it needs failed, or the run was cancelled)──▶ skipped           └──▶ failed
+ *   waiting ──(what it needs is done)──▶ ready ──(looked at again)──▶ prepared ──(its intent is on the disk)──▶
+ * intended │                                                                                                          │
+ *      └──(what it needs failed, or the run was cancelled)──▶ skipped      failed, done ◀──(carried out)──────────┘
+ *
+ * A sync of the disk may take longer than a step. So the intents of many steps that are ready at once are written
+ * together, some steps ahead of the threads that carry them out, and outcomes are synced by a thread of its own
+ * (tell.c). What has a lock, and what a cut-off run has left, goes through all of it alone, without a pause.
  *
  * Removals wait until everything else is done, and are left alone if anything failed: what is still in use stays.
  * The journal sees intent before, and the outcome after, every call into a kind. */
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "engine/private.h"
-#include "tree/digest.h"
+#include "engine/runner.h"
 
-#define BACKOFF_FIRST_MS 1000
-#define BACKOFF_LAST_MS  30000
-
-enum step_state { STEP_WAITING, STEP_RUNNING, STEP_DONE, STEP_FAILED, STEP_SKIPPED };
-
-struct runner {
-        struct engine *engine;
-        const struct plan *plan;
-        int64_t run;
-        pthread_mutex_t mutex;
-        pthread_cond_t changed;
-        enum step_state *state;
-        size_t *open;     /* per step: needs that are not done yet */
-        size_t **waiters; /* per step: who waits for it */
-        size_t *waiter_count;
-        size_t *ready; /* a queue of steps that could run; those whose lock is taken are passed over */
-        size_t ready_count;
-        size_t applies_left, left, running, done, total;
-        bool failed;
-        json_t *outputs;    /* of everything that is as it should be */
-        json_t *locks;      /* names held now */
-        struct err **fault; /* per step */
-};
-
-static int64_t wall(const struct runner *run)
-{
-        return run->engine->o.clock->wall_ms(run->engine->o.clock);
-}
-
-/* ---- one step ---- */
-
-static bool worth_trying_again(int result)
-{
-        return result == -ERR_UNREACHABLE || result == -ERR_TIMEOUT || result == -ERR_BUSY;
-}
-
-static int apply_with_retries(struct runner *run, const struct kind *kind, struct kind_ctx *ctx,
-        const struct resource *r, const struct recorded *recorded, json_t **state, json_t **ret_outputs,
-        struct err **err)
-{
-        int64_t wait = BACKOFF_FIRST_MS;
-        for (int attempt = 0;; attempt++) {
-                CLEANUP_ERR struct err *fault = NULL;
-                int result = kind->apply(ctx, r, recorded, *state, ret_outputs, &fault);
-                if (result == 0)
-                        return 0;
-                if (attempt >= kind->retries || !worth_trying_again(result) || cancel_level(ctx->cancel) > 0) {
-                        if (err)
-                                *err = STEAL(fault);
-                        return result;
-                }
-                engine_event(run->engine, &(struct event){.type = EVENT_RETRY,
-                                                  .id = r->id,
-                                                  .kind = r->kind,
-                                                  .text = fault ? fault->message : NULL,
-                                                  .done = (size_t)attempt + 1});
-                if (ctx->clock->sleep_ms(ctx->clock, wait, ctx->cancel) < 0)
-                        return err_set(err, ERR_CANCELLED, "cancelled while waiting to try again: %s",
-                                fault ? fault->message : "it failed");
-                wait = wait * 2 > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : wait * 2;
-                json_decref(*state); /* it may have been half done */
-                *state = NULL;
-                result = kind->observe(ctx, r, state, err);
-                if (result < 0)
-                        return result;
-        }
-}
-
-/* Takes away what a run that was cut off may have left under another name. */
-static int remove_pending(
-        struct runner *run, struct kind_ctx *ctx, const char *id, const struct recorded *recorded, struct err **err)
-{
-        const struct kind *kind = engine_kind(run->engine, recorded->pending_kind);
-        const struct resource left = {(char *)id, (char *)recorded->pending_kind, (json_t *)recorded->pending, NULL};
-        const struct recorded as = {.kind = recorded->pending_kind, .spec = recorded->pending};
-        CLEANUP_FREE char *kept = NULL;
-        if (!kind)
-                return err_set(err, ERR_VERSION, "there is no kind of resource %s", recorded->pending_kind);
-        int result = kind->remove(ctx, &left, &as, &kept, err);
-        return result < 0 ? err_prefix(err, "removing what the last run left") : 0;
-}
-
-/* Would what is pending be replaced by r, and not just changed? Then it lies somewhere else. */
-static bool pending_lies_elsewhere(
-        struct runner *run, const struct resource *r, const struct recorded *recorded, const json_t *state)
-{
-        const struct recorded as = {.kind = recorded->pending_kind, .spec = recorded->pending, .digest = ""};
-        struct change change = {0};
-        json_auto_t *there = state ? json_incref((json_t *)state) : json_object();
-        int result = engine_compare(run->engine, r, &as, there, &change, NULL);
-        bool elsewhere = result == 0 && change.action == ACTION_REPLACE;
-        change_clear(&change);
-        return elsewhere;
-}
-
-/* Everything between the intent and the outcome. */
-static int carry_out(struct runner *run, const struct kind *kind, struct kind_ctx *ctx, const struct resource *r,
-        const struct plan_step *step, enum action action, json_t **state, json_t **ret_outputs, struct err **err)
-{
-        const struct recorded *recorded = step->recorded.kind ? &step->recorded : NULL;
-        if (recorded && recorded->pending && pending_lies_elsewhere(run, r, recorded, *state)) {
-                int result = remove_pending(run, ctx, r->id, recorded, err);
-                if (result < 0)
-                        return result;
-        }
-        if (action == ACTION_REPLACE && recorded) {
-                const struct kind *old_kind = engine_kind(run->engine, recorded->kind);
-                const struct resource old = {r->id, (char *)recorded->kind, (json_t *)recorded->spec, r->needs};
-                CLEANUP_FREE char *kept = NULL;
-                int result = old_kind->remove(ctx, &old, recorded, &kept, err);
-                if (result < 0)
-                        return err_prefix(err, "removing the old one");
-                recorded = NULL;
-                json_decref(*state);
-                *state = NULL;
-        }
-        int result = apply_with_retries(run, kind, ctx, r, recorded, state, ret_outputs, err);
-        if (result < 0)
-                return result;
-        json_decref(*state);
-        *state = NULL;
-        result = kind->observe(ctx, r, state, err);
-        if (result < 0)
-                return err_prefix(err, "looking at it afterwards");
-        if (!*state)
-                return err_set(err, ERR_FAILED, "it is not there although it was applied");
-        return 0;
-}
-
-static void learn_outputs(struct runner *run, const char *id, const json_t *outputs)
-{
-        pthread_mutex_lock(&run->mutex);
-        json_object_set_new(run->outputs, id, outputs ? json_incref((json_t *)outputs) : json_object());
-        pthread_mutex_unlock(&run->mutex);
-}
-
-/* Puts the outputs in that are known by now, looks and compares again. *ret_action may turn out to be none. */
-static int prepare(struct runner *run, const struct kind *kind, struct kind_ctx *ctx, const struct plan_step *step,
-        struct resource *ret_resource, json_t **ret_state, enum action *ret_action, struct err **err)
-{
-        const struct resource *desired = engine_desired(run->engine, step->resource.id);
-        const struct recorded *recorded = step->recorded.kind ? &step->recorded : NULL;
-        json_t *spec = NULL, *state = NULL;
-        pthread_mutex_lock(&run->mutex);
-        int result = plan_fill(desired->spec, run->outputs, &spec, err);
-        pthread_mutex_unlock(&run->mutex);
-        if (result < 0)
-                return result;
-        struct resource r = {step->resource.id, step->resource.kind, spec, step->resource.needs};
-        const struct resource look = {
-                r.id, r.kind, recorded && recorded->complete ? (json_t *)recorded->spec : spec, r.needs};
-        result = (recorded ? engine_kind(run->engine, recorded->kind) : kind)->observe(ctx, &look, &state, err);
-        struct change change = {0};
-        if (result == 0)
-                result = engine_compare(run->engine, &r, recorded, state, &change, err);
-        if (result == 0 && change.action == ACTION_REFUSE)
-                result = err_set(err, ERR_REFUSED, "%s", change.reason ? change.reason : "cannot be changed");
-        if (result == 0 && change.notice && change.action != ACTION_NONE)
-                engine_event(run->engine,
-                        &(struct event){.type = EVENT_NOTICE, .id = r.id, .kind = r.kind, .text = change.notice});
-        enum action action = change.action;
-        change_clear(&change);
-        if (result < 0) {
-                json_decref(spec);
-                json_decref(state);
-                return result;
-        }
-        *ret_resource = r;
-        *ret_state = state;
-        *ret_action = action;
-        return 0;
-}
-
-static int apply_step(struct runner *run, const struct plan_step *step, struct kind_ctx *ctx, enum action *ret_action,
-        struct err **err)
-{
-        const struct engine *engine = run->engine;
-        const struct kind *kind = engine_kind(engine, step->resource.kind);
-        struct resource r;
-        json_auto_t *state = NULL, *outputs = NULL;
-        int result = prepare(run, kind, ctx, step, &r, &state, ret_action, err);
-        if (result < 0)
-                return result;
-        json_auto_t *spec = r.spec;
-        if (*ret_action == ACTION_NONE) {
-                learn_outputs(run, r.id, step->recorded.outputs);
-                return 0;
-        }
-        struct journal *journal = engine->o.journal;
-        result =
-                journal_step_intent(journal, run->run, engine->o.cluster, &r, action_name(*ret_action), wall(run), err);
-        if (result == 0)
-                result = carry_out(run, kind, ctx, &r, step, *ret_action, &state, &outputs, err);
-        if (result < 0)
-                return result;
-        char digest[DIGEST_SIZE];
-        digest_tree(spec, digest);
-        result = journal_step_applied(journal, run->run, engine->o.cluster, &r, digest, state, outputs, wall(run), err);
-        if (result == 0)
-                learn_outputs(run, r.id, outputs);
-        return result;
-}
-
-static int remove_step(struct runner *run, const struct plan_step *step, struct kind_ctx *ctx, struct err **err)
-{
-        const struct engine *engine = run->engine;
-        const struct resource *r = &step->resource;
-        const struct kind *kind = engine_kind(engine, r->kind);
-        int result = journal_step_intent(engine->o.journal, run->run, engine->o.cluster, r, "remove", wall(run), err);
-        CLEANUP_FREE char *kept = NULL;
-        if (result == 0 && step->recorded.pending)
-                result = remove_pending(run, ctx, r->id, &step->recorded, err);
-        if (result == 0)
-                result = kind->remove(ctx, r, &step->recorded, &kept, err);
-        if (result == 0)
-                result = journal_step_removed(engine->o.journal, run->run, engine->o.cluster, r->id, wall(run), err);
-        if (result == 0 && kept)
-                engine_event(
-                        run->engine, &(struct event){.type = EVENT_KEPT, .id = r->id, .kind = r->kind, .text = kept});
-        return result;
-}
-
-static int do_step(struct runner *run, size_t i, struct err **err)
-{
-        const struct plan_step *step = &run->plan->step[i];
-        struct engine *engine = run->engine;
-        struct clock *clock = engine->o.clock;
-        int64_t began = clock->monotonic_ms(clock);
-        enum action action = step->change.action;
-        engine_event(engine, &(struct event){.type = EVENT_STEP_BEGIN,
-                                     .id = step->resource.id,
-                                     .kind = step->resource.kind,
-                                     .action = action_name(action)});
-        struct call call = {engine, step->resource.id, step->resource.kind};
-        struct kind_ctx ctx = engine_ctx(&call);
-        int result =
-                action == ACTION_REMOVE ? remove_step(run, step, &ctx, err) : apply_step(run, step, &ctx, &action, err);
-        struct event event = {.id = step->resource.id,
-                .kind = step->resource.kind,
-                .action = action_name(action),
-                .duration_ms = clock->monotonic_ms(clock) - began,
-                .total = run->total};
-        pthread_mutex_lock(&run->mutex);
-        event.done = result == 0 ? ++run->done : run->done;
-        pthread_mutex_unlock(&run->mutex);
-        if (result < 0) {
-                CLEANUP_ERR struct err *late = NULL;
-                const char *message = err && *err ? (*err)->message : "failed";
-                journal_step_failed(engine->o.journal, run->run, engine->o.cluster, step->resource.id, message,
-                        clock->wall_ms(clock), &late);
-                event.type = EVENT_STEP_FAILED;
-                event.text = message;
-        } else {
-                event.type = EVENT_STEP_DONE;
-        }
-        engine_event(engine, &event);
-        return result;
-}
+#define AHEAD 4 /* so many intents for each thread */
 
 /* ---- the graph; all of it with the mutex held ---- */
 
+static void push(struct queue *queue, size_t i)
+{
+        queue->item[queue->count++] = i;
+}
+
+static size_t pull(struct queue *queue, size_t place)
+{
+        size_t i = queue->item[place];
+        memmove(&queue->item[place], &queue->item[place + 1], (queue->count - place - 1) * sizeof *queue->item);
+        queue->count--;
+        return i;
+}
+
 static void make_ready(struct runner *run, size_t i)
 {
-        run->ready[run->ready_count++] = i;
+        push(&run->ready, i);
 }
 
 static void settle(struct runner *run, size_t i, enum step_state state);
@@ -317,40 +75,117 @@ static void settle(struct runner *run, size_t i, enum step_state state)
                 begin_removals(run);
 }
 
-/* Takes a ready step whose lock is free out of the queue. */
-static bool take(struct runner *run, size_t *ret)
-{
-        for (size_t k = 0; k < run->ready_count; k++) {
-                size_t i = run->ready[k];
-                const struct kind *kind = engine_kind(run->engine, run->plan->step[i].resource.kind);
-                bool idle = run->plan->step[i].change.action == ACTION_NONE;
-                if (!idle && kind->lock && json_object_get(run->locks, kind->lock))
-                        continue;
-                memmove(&run->ready[k], &run->ready[k + 1], (run->ready_count - k - 1) * sizeof *run->ready);
-                run->ready_count--;
-                if (!idle && kind->lock)
-                        json_object_set_new(run->locks, kind->lock, json_true());
-                *ret = i;
-                return true;
-        }
-        return false;
-}
-
 /* Steps without change are settled at once. */
 static void pass_idle(struct runner *run)
 {
-        for (size_t k = 0; k < run->ready_count;) {
-                size_t i = run->ready[k];
+        for (size_t k = 0; k < run->ready.count;) {
+                size_t i = run->ready.item[k];
                 const struct plan_step *step = &run->plan->step[i];
                 if (step->change.action != ACTION_NONE) {
                         k++;
                         continue;
                 }
-                run->ready[k] = run->ready[--run->ready_count];
+                run->ready.item[k] = run->ready.item[--run->ready.count];
                 json_object_set_new(run->outputs, step->resource.id,
                         step->recorded.outputs ? json_incref((json_t *)step->recorded.outputs) : json_object());
                 settle(run, i, STEP_DONE);
         }
+}
+
+/* ---- what a thread does next; with the mutex held, which is let go of meanwhile ---- */
+
+/* Takes a ready step out of the queue: one whose intent may be written ahead, or one that goes through all of it at
+ * once and whose lock, if it has one, is free. */
+static bool take(struct runner *run, bool ahead, size_t *ret)
+{
+        for (size_t k = 0; k < run->ready.count; k++) {
+                const struct plan_step *step = &run->plan->step[run->ready.item[k]];
+                const char *lock = engine_kind(run->engine, step->resource.kind)->lock;
+                if (step_goes_ahead(run->engine, step) != ahead || (lock && json_object_get(run->locks, lock)))
+                        continue;
+                if (lock)
+                        json_object_set_new(run->locks, lock, json_true());
+                *ret = pull(&run->ready, k);
+                run->state[*ret] = STEP_RUNNING;
+                return true;
+        }
+        return false;
+}
+
+static void whole(struct runner *run, size_t i)
+{
+        pthread_mutex_unlock(&run->mutex);
+        int result = runner_whole(run, i);
+        pthread_mutex_lock(&run->mutex);
+        const char *lock = engine_kind(run->engine, run->plan->step[i].resource.kind)->lock;
+        if (lock)
+                json_object_del(run->locks, lock);
+        settle(run, i, result == 0 ? STEP_DONE : STEP_FAILED);
+}
+
+static void look_ahead(struct runner *run, size_t i)
+{
+        int result;
+        run->preparing++;
+        pthread_mutex_unlock(&run->mutex);
+        bool go = runner_prepare(run, i, &result);
+        pthread_mutex_lock(&run->mutex);
+        run->preparing--;
+        if (go)
+                push(&run->prepared, i);
+        else
+                settle(run, i, result == 0 ? STEP_DONE : STEP_FAILED);
+}
+
+static void intend(struct runner *run)
+{
+        size_t count = run->prepared.count;
+        CLEANUP_FREE size_t *which = mem_zero_array(count, sizeof *which);
+        CLEANUP_ERR struct err *why = NULL;
+        memcpy(which, run->prepared.item, count * sizeof *which);
+        run->prepared.count = 0;
+        run->writing = true;
+        pthread_mutex_unlock(&run->mutex);
+        runner_write_intents(run, which, count, &why);
+        for (size_t k = 0; why && k < count; k++)
+                runner_carry_out(run, which[k], why);
+        pthread_mutex_lock(&run->mutex);
+        run->writing = false;
+        for (size_t k = 0; k < count; k++)
+                if (why)
+                        settle(run, which[k], STEP_FAILED);
+                else
+                        push(&run->intended, which[k]);
+}
+
+static void carry(struct runner *run)
+{
+        size_t i = pull(&run->intended, 0);
+        pthread_mutex_unlock(&run->mutex);
+        int result = runner_carry_out_late(run, i);
+        pthread_mutex_lock(&run->mutex);
+        settle(run, i, result == 0 ? STEP_DONE : STEP_FAILED);
+}
+
+/* false: there is nothing for this thread now. */
+static bool act(struct runner *run)
+{
+        size_t i, ahead = run->preparing + run->prepared.count + run->intended.count;
+        run->looking_ahead = (run->looking_ahead || !run->intended.count) && ahead < AHEAD * run->engine->o.threads;
+        run->running++;
+        bool acted = true;
+        if (take(run, false, &i))
+                whole(run, i);
+        else if (run->looking_ahead && take(run, true, &i))
+                look_ahead(run, i);
+        else if (run->intended.count)
+                carry(run);
+        else if (run->prepared.count && !run->writing)
+                intend(run);
+        else
+                acted = false;
+        run->running--;
+        return acted;
 }
 
 static void *worker(void *data)
@@ -359,29 +194,40 @@ static void *worker(void *data)
         pthread_mutex_lock(&run->mutex);
         for (;;) {
                 pass_idle(run);
-                size_t i;
                 bool stop = cancel_level(run->engine->o.cancel) > 0;
-                if (run->left == 0 || (stop && run->running == 0) || (run->running == 0 && run->ready_count == 0))
+                size_t queued = run->ready.count + run->prepared.count + run->intended.count;
+                if (run->left == 0 || (run->running == 0 && (stop || queued == 0)))
                         break;
-                if (stop || !take(run, &i)) {
+                if (!stop && act(run))
+                        pthread_cond_broadcast(&run->changed);
+                else
                         pthread_cond_wait(&run->changed, &run->mutex);
-                        continue;
-                }
-                run->state[i] = STEP_RUNNING;
-                run->running++;
-                pthread_mutex_unlock(&run->mutex);
-                int result = do_step(run, i, &run->fault[i]);
-                pthread_mutex_lock(&run->mutex);
-                run->running--;
-                const struct kind *kind = engine_kind(run->engine, run->plan->step[i].resource.kind);
-                if (kind->lock)
-                        json_object_del(run->locks, kind->lock);
-                settle(run, i, result == 0 ? STEP_DONE : STEP_FAILED);
-                pthread_cond_broadcast(&run->changed);
         }
         pthread_cond_broadcast(&run->changed);
         pthread_mutex_unlock(&run->mutex);
         return NULL;
+}
+
+/* Stopped: what was intended and not begun is as if nobody had thought of it. */
+static void withdraw(struct runner *run)
+{
+        size_t count = run->intended.count;
+        CLEANUP_FREE struct journal_intent *intent = mem_zero_array(count, sizeof *intent);
+        CLEANUP_ERR struct err *late = NULL; /* then they end with the run, as interrupted */
+        for (size_t k = 0; k < count; k++)
+                intent[k] = step_intent(run->engine, run->work[run->intended.item[k]]);
+        if (count)
+                journal_steps_withdraw(run->engine->o.journal, run->run, run->engine->o.cluster, intent, count, &late);
+}
+
+static void lost(void *data, size_t i, const struct err *why)
+{
+        struct runner *run = data;
+        pthread_mutex_lock(&run->mutex);
+        run->state[i] = STEP_FAILED;
+        run->failed = true;
+        err_set(&run->fault[i], why->code, "%s", why->message);
+        pthread_mutex_unlock(&run->mutex);
 }
 
 static void build_graph(struct runner *run)
@@ -445,47 +291,65 @@ static int outcome(struct runner *run, struct err **err)
         return err_set(err, ERR_FAILED, "%s", text.data);
 }
 
+static void runner_begin(struct runner *run, size_t n)
+{
+        pthread_mutex_init(&run->mutex, NULL);
+        pthread_cond_init(&run->changed, NULL);
+        run->outputs = json_object();
+        run->locks = json_object();
+        run->state = mem_zero_array(n, sizeof *run->state);
+        run->open = mem_zero_array(n, sizeof *run->open);
+        run->waiters = mem_zero_array(n, sizeof *run->waiters);
+        run->waiter_count = mem_zero_array(n, sizeof *run->waiter_count);
+        run->work = mem_zero_array(n, sizeof *run->work);
+        run->ready.item = mem_zero_array(n, sizeof *run->ready.item);
+        run->prepared.item = mem_zero_array(n, sizeof *run->prepared.item);
+        run->intended.item = mem_zero_array(n, sizeof *run->intended.item);
+        run->fault = mem_zero_array(n, sizeof(struct err *));
+        build_graph(run);
+        run->teller = teller_new(run->engine, lost, run);
+}
+
+static void runner_end(struct runner *run, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                free(run->waiters[i]);
+                step_work_free(run->work[i]);
+                err_free(run->fault[i]);
+        }
+        free(run->state);
+        free(run->open);
+        free(run->waiters);
+        free(run->waiter_count);
+        free(run->work);
+        free(run->ready.item);
+        free(run->prepared.item);
+        free(run->intended.item);
+        free(run->fault);
+        json_decref(run->outputs);
+        json_decref(run->locks);
+        pthread_cond_destroy(&run->changed);
+        pthread_mutex_destroy(&run->mutex);
+}
+
 int engine_run(struct engine *engine, const struct plan *plan, int64_t run_id, struct err **err)
 {
-        size_t n = plan->count;
         struct runner run = {.engine = engine,
                 .plan = plan,
                 .run = run_id,
-                .outputs = json_object(),
-                .locks = json_object(),
                 .total = plan->create + plan->update + plan->replace + plan->remove};
-        pthread_mutex_init(&run.mutex, NULL);
-        pthread_cond_init(&run.changed, NULL);
-        run.state = mem_zero_array(n, sizeof *run.state);
-        run.open = mem_zero_array(n, sizeof *run.open);
-        run.waiters = mem_zero_array(n, sizeof *run.waiters);
-        run.waiter_count = mem_zero_array(n, sizeof *run.waiter_count);
-        run.ready = mem_zero_array(n, sizeof *run.ready);
-        run.fault = mem_zero_array(n, sizeof(struct err *));
-        build_graph(&run);
+        runner_begin(&run, plan->count);
         unsigned started = 0, threads = engine->o.threads;
-        pthread_t *thread = mem_zero_array(threads, sizeof *thread);
+        CLEANUP_FREE pthread_t *thread = mem_zero_array(threads, sizeof *thread);
         while (started + 1 < threads && started + 1 < run.total &&
                 pthread_create(&thread[started], NULL, worker, &run) == 0)
                 started++;
         worker(&run);
         for (unsigned i = 0; i < started; i++)
                 pthread_join(thread[i], NULL);
+        withdraw(&run);
+        run.teller = teller_end(run.teller);
         int result = outcome(&run, err);
-        for (size_t i = 0; i < n; i++) {
-                free(run.waiters[i]);
-                err_free(run.fault[i]);
-        }
-        free(thread);
-        free(run.state);
-        free(run.open);
-        free(run.waiters);
-        free(run.waiter_count);
-        free(run.ready);
-        free(run.fault);
-        json_decref(run.outputs);
-        json_decref(run.locks);
-        pthread_cond_destroy(&run.changed);
-        pthread_mutex_destroy(&run.mutex);
+        runner_end(&run, plan->count);
         return result;
 }

@@ -17,6 +17,7 @@ static int read_cluster(struct journal *journal, sqlite3_stmt *stmt, json_t **re
         json_object_set_new(cluster, "applied", db_int_or_null(stmt, 4));
         json_object_set_new(cluster, "version", db_text_or_null(stmt, 5));
         json_object_set_new(cluster, "destroyed", db_int_or_null(stmt, 6));
+        json_object_set_new(cluster, "drift", db_int_or_null(stmt, 7));
         *ret = cluster;
         return 0;
 }
@@ -25,8 +26,8 @@ static int find_cluster(struct journal *journal, const char *name, json_t **ret,
 {
         sqlite3_stmt *stmt;
         int r = db_query(journal,
-                "SELECT name, target, form, created, applied, version, destroyed FROM cluster WHERE name = ?1", &stmt,
-                err);
+                "SELECT name, target, form, created, applied, version, destroyed, drift FROM cluster WHERE name = ?1",
+                &stmt, err);
         if (r < 0)
                 return r;
         db_bind_text(stmt, 1, name);
@@ -55,8 +56,8 @@ static int list_clusters(struct journal *journal, json_t *list, struct err **err
 {
         sqlite3_stmt *stmt;
         int r = db_query(journal,
-                "SELECT name, target, form, created, applied, version, destroyed FROM cluster ORDER BY name", &stmt,
-                err);
+                "SELECT name, target, form, created, applied, version, destroyed, drift FROM cluster ORDER BY name",
+                &stmt, err);
         if (r < 0)
                 return r;
         while ((r = db_step(journal, stmt, err)) > 0) {
@@ -91,7 +92,8 @@ static int put_cluster(struct journal *journal, const char *name, const char *ta
                 "INSERT INTO cluster (name, target, form, created) VALUES (?1, ?2, ?3, ?4)"
                 " ON CONFLICT (name) DO UPDATE SET target = ?2, form = ?3,"
                 "  created = iif(destroyed IS NULL, created, ?4), applied = iif(destroyed IS NULL, applied, NULL),"
-                "  version = iif(destroyed IS NULL, version, NULL), destroyed = NULL",
+                "  version = iif(destroyed IS NULL, version, NULL), drift = iif(destroyed IS NULL, drift, NULL),"
+                "  destroyed = NULL",
                 &stmt, err);
         if (r < 0)
                 return r;
@@ -107,6 +109,23 @@ int journal_put_cluster(struct journal *journal, const char *name, const char *t
 {
         int r = db_begin(journal, DB_WRITE, err);
         return r < 0 ? r : db_end(journal, put_cluster(journal, name, target, form, now, err), err);
+}
+
+static int put_drift(struct journal *journal, const char *name, int64_t count, struct err **err)
+{
+        sqlite3_stmt *stmt;
+        int r = db_query(journal, "UPDATE cluster SET drift = ?2 WHERE name = ?1", &stmt, err);
+        if (r < 0)
+                return r;
+        db_bind_text(stmt, 1, name);
+        db_bind_int(stmt, 2, count);
+        return db_run(journal, stmt, err);
+}
+
+int journal_put_drift(struct journal *journal, const char *name, int64_t count, struct err **err)
+{
+        int r = db_begin(journal, DB_WRITE, err);
+        return r < 0 ? r : db_end(journal, put_drift(journal, name, count, err), err);
 }
 
 static int mark_applied(struct journal *journal, const char *name, const char *version, int64_t now, struct err **err)
@@ -147,7 +166,7 @@ static int forget_cluster(struct journal *journal, const char *name, bool keep_s
                 return r;
         if (keep_secrets)
                 return run_for_cluster(journal,
-                        "UPDATE cluster SET applied = NULL, version = NULL,"
+                        "UPDATE cluster SET applied = NULL, version = NULL, drift = NULL,"
                         " destroyed = coalesce((SELECT max(began) FROM run WHERE cluster = ?1), created) WHERE name = "
                         "?1",
                         name, err);

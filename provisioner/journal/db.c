@@ -78,14 +78,23 @@ static int begin_locked(struct journal *journal, enum db_access access, struct e
 int db_begin(struct journal *journal, enum db_access access, struct err **err)
 {
         pthread_mutex_lock(&journal->mutex);
-        int r = begin_locked(journal, access, err);
+        int r = journal->depth ? 0 : begin_locked(journal, access, err);
         if (r < 0)
                 pthread_mutex_unlock(&journal->mutex);
+        else
+                journal->depth++;
         return r;
 }
 
 static int end_locked(struct journal *journal, int result, struct err **err)
 {
+        if (--journal->depth > 0) {
+                journal->spoiled = journal->spoiled || result < 0;
+                return result;
+        }
+        if (journal->spoiled && result >= 0)
+                result = err_set(err, ERR_FAILED, "a part of it failed");
+        journal->spoiled = false;
         for (size_t i = 0; i < journal->statement_count; i++) /* a reader left in the middle would keep its snapshot */
                 sqlite3_reset(journal->statement[i].stmt);
         int r = result;
@@ -109,13 +118,39 @@ static int end_locked(struct journal *journal, int result, struct err **err)
         return result;
 }
 
+int db_end_soon(struct journal *journal, int result, struct err **err)
+{
+        int r = end_locked(journal, result, err);
+        pthread_mutex_unlock(&journal->mutex);
+        return r;
+}
+
+int journal_sync(struct journal *journal, struct err **err)
+{
+        pthread_mutex_lock(&journal->mutex);
+        int r = journal->dead ? killed(err) : 0;
+        int64_t commit = atomic_load(&journal->sync.committed);
+        pthread_mutex_unlock(&journal->mutex);
+        return r < 0 ? r : sync_wait(journal, commit, err);
+}
+
 int db_end(struct journal *journal, int result, struct err **err)
 {
         int r = end_locked(journal, result, err);
-        int64_t commit = journal->writing ? atomic_load(&journal->sync.committed) : 0;
+        int64_t commit = journal->writing && !journal->depth ? atomic_load(&journal->sync.committed) : 0;
         pthread_mutex_unlock(&journal->mutex);
         int synced = r < 0 ? r : sync_wait(journal, commit, err); /* others commit meanwhile, and share the next one */
         return synced < 0 ? synced : r;
+}
+
+int journal_begin(struct journal *journal, struct err **err)
+{
+        return db_begin(journal, DB_WRITE, err);
+}
+
+int journal_end(struct journal *journal, int result, struct err **err)
+{
+        return db_end(journal, result, err);
 }
 
 int db_query(struct journal *journal, const char *sql, sqlite3_stmt **ret, struct err **err)

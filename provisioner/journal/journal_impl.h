@@ -45,6 +45,8 @@ struct journal {
         size_t statement_count, statement_capacity;
         unsigned char key[SEAL_KEY_SIZE];
         bool key_loaded;
+        unsigned depth;         /* db_begin without db_end: more than 1 within journal_begin */
+        bool spoiled;           /* something within it failed */
         bool writing;           /* the transaction that is open is one */
         int64_t writes;         /* write transactions begun so far */
         int64_t fault_at;       /* the write transaction that a test wants to fail; 0 = none */
@@ -66,6 +68,8 @@ int db_begin(struct journal *journal, enum db_access access, struct err **err);
 /* Commits when result is 0 or more, otherwise rolls back. Returns result, when it is on the disk, or why the commit
  * failed. */
 int db_end(struct journal *journal, int result, struct err **err);
+/* The same, but it may still be on its way to the disk. */
+int db_end_soon(struct journal *journal, int result, struct err **err);
 
 /* The statement for sql, ready for its parameters. sql must be a string literal. */
 int db_query(struct journal *journal, const char *sql, sqlite3_stmt **ret, struct err **err);

@@ -34,47 +34,62 @@ static char *uri(const char *path, bool alone)
         return buf_steal(&buf);
 }
 
-static int last_runs(
-        sqlite3 *db, sqlite3_stmt *stmt, const char *path, const char *cluster, json_t *list, struct err **err)
-{
-        int r;
-        db_bind_text(stmt, 1, cluster);
-        while ((r = sqlite3_step(stmt)) == SQLITE_ROW)
-                json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "command", db_text_or_null(stmt, 0),
-                                                    "began", db_int_or_null(stmt, 1), "ended", db_int_or_null(stmt, 2),
-                                                    "outcome", db_text_or_null(stmt, 3)));
-        return r == SQLITE_DONE ? 0 : db_error(db, path, err);
-}
-
-static int look(sqlite3 *db, const char *path, const char *cluster, json_t *list, struct err **err)
+/* Calls row() for each row of sql, whose ?1 is the cluster. */
+static int each_row(sqlite3 *db, const char *path, const char *sql, const char *cluster,
+        void (*row)(sqlite3_stmt *stmt, json_t *found), json_t *found, struct err **err)
 {
         sqlite3_stmt *stmt = NULL;
-        static const char sql[] = "SELECT command, began, ended, outcome FROM run WHERE id IN"
-                                  " (SELECT max(id) FROM run WHERE cluster = ?1 AND ended IS NOT NULL GROUP BY command)"
-                                  " ORDER BY command";
-        sqlite3_busy_timeout(db, LOOK_BUSY_MS);
-        int r = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK
-                        ? last_runs(db, stmt, path, cluster, list, err)
-                        : db_error(db, path, err);
+        int r = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+        if (r == SQLITE_OK)
+                db_bind_text(stmt, 1, cluster);
+        while (r == SQLITE_OK && (r = sqlite3_step(stmt)) == SQLITE_ROW) {
+                row(stmt, found);
+                r = SQLITE_OK;
+        }
+        r = r == SQLITE_DONE ? 0 : db_error(db, path, err);
         sqlite3_finalize(stmt);
         return r;
 }
 
-int journal_last_runs(const char *path, const char *cluster, json_t **ret_array, struct err **err)
+static void add_run(sqlite3_stmt *stmt, json_t *found)
+{
+        json_array_append_new(json_object_get(found, "runs"),
+                json_pack("{s:o, s:o, s:o, s:o}", "command", db_text_or_null(stmt, 0), "began", db_int_or_null(stmt, 1),
+                        "ended", db_int_or_null(stmt, 2), "outcome", db_text_or_null(stmt, 3)));
+}
+
+static void set_drift(sqlite3_stmt *stmt, json_t *found)
+{
+        json_object_set_new(found, "drift", db_int_or_null(stmt, 0));
+}
+
+static int look(sqlite3 *db, const char *path, const char *cluster, json_t *found, struct err **err)
+{
+        sqlite3_busy_timeout(db, LOOK_BUSY_MS);
+        int r = each_row(db, path,
+                "SELECT command, began, ended, outcome FROM run WHERE id IN"
+                " (SELECT max(id) FROM run WHERE cluster = ?1 AND ended IS NOT NULL GROUP BY command)"
+                " ORDER BY command",
+                cluster, add_run, found, err);
+        return r < 0 ? r
+                     : each_row(db, path, "SELECT drift FROM cluster WHERE name = ?1", cluster, set_drift, found, err);
+}
+
+int journal_look(const char *path, const char *cluster, json_t **ret, struct err **err)
 {
         sqlite3 *db = NULL;
         bool alone = !has_log(path);
         CLEANUP_FREE char *where = uri(path, alone);
-        json_auto_t *list = json_array();
+        json_auto_t *found = json_pack("{s:[], s:n}", "runs", "drift");
         if (!file_exists(path))
                 return err_set(err, ERR_NOT_FOUND, "%s does not exist: no cluster was made here yet", path);
         int r = sqlite3_open_v2(where, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
-        r = r == SQLITE_OK ? look(db, path, cluster, list, err) : db_error(db, path, err);
+        r = r == SQLITE_OK ? look(db, path, cluster, found, err) : db_error(db, path, err);
         sqlite3_close(db);
         if (r < 0)
                 return r;
         if (alone && has_log(path))
                 return err_set(err, ERR_BUSY, "%s: a run has just begun", path);
-        *ret_array = STEAL(list);
+        *ret = STEAL(found);
         return 0;
 }

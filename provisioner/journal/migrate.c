@@ -35,6 +35,9 @@ static const char *const steps[] = {
         "NULL,"
         "  PRIMARY KEY (cluster, name)"
         ") WITHOUT ROWID;",
+        /* 1 -> 2: why a step was taken; what an apply found changed by others */
+        "ALTER TABLE step ADD COLUMN reason TEXT;"
+        "ALTER TABLE cluster ADD COLUMN drift INTEGER;",
 };
 #define STEP_COUNT ((int)(sizeof steps / sizeof steps[0]))
 

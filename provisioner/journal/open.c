@@ -65,7 +65,11 @@ int journal_open(const char *state_dir, bool create, struct journal **ret, struc
         if (r < 0)
                 return r;
         __attribute__((cleanup(journal_cleanup))) struct journal *journal = mem_zero(sizeof *journal);
-        pthread_mutex_init(&journal->mutex, NULL);
+        pthread_mutexattr_t nested; /* journal_begin */
+        pthread_mutexattr_init(&nested);
+        pthread_mutexattr_settype(&nested, PTHREAD_MUTEX_RECURSIVE);
+        pthread_mutex_init(&journal->mutex, &nested);
+        pthread_mutexattr_destroy(&nested);
         sync_begin(&journal->sync);
         journal->state_dir = str_copy(state_dir);
         journal->path = file_join(state_dir, JOURNAL_FILE);

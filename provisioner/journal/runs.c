@@ -120,8 +120,8 @@ static int list_steps(struct journal *journal, int64_t run, json_t **ret, struct
 {
         sqlite3_stmt *stmt;
         int r = db_query(journal,
-                "SELECT resource, action, state, began, ended, message FROM step WHERE run = ?1 ORDER BY id", &stmt,
-                err);
+                "SELECT resource, action, reason, state, began, ended, message FROM step WHERE run = ?1 ORDER BY id",
+                &stmt, err);
         if (r < 0)
                 return r;
         db_bind_int(stmt, 1, run);
@@ -130,10 +130,11 @@ static int list_steps(struct journal *journal, int64_t run, json_t **ret, struct
                 json_t *step = json_object();
                 json_object_set_new(step, "resource", db_text_or_null(stmt, 0));
                 json_object_set_new(step, "action", db_text_or_null(stmt, 1));
-                json_object_set_new(step, "state", db_text_or_null(stmt, 2));
-                json_object_set_new(step, "began", db_int_or_null(stmt, 3));
-                json_object_set_new(step, "ended", db_int_or_null(stmt, 4));
-                json_object_set_new(step, "message", db_text_or_null(stmt, 5));
+                json_object_set_new(step, "reason", db_text_or_null(stmt, 2));
+                json_object_set_new(step, "state", db_text_or_null(stmt, 3));
+                json_object_set_new(step, "began", db_int_or_null(stmt, 4));
+                json_object_set_new(step, "ended", db_int_or_null(stmt, 5));
+                json_object_set_new(step, "message", db_text_or_null(stmt, 6));
                 json_array_append_new(list, step);
         }
         if (r < 0)

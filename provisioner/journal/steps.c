@@ -35,28 +35,31 @@ static json_t *needs_to_json(char *const *needs)
         return list;
 }
 
-static int insert_step(
-        struct journal *journal, int64_t run, const char *id, const char *action, int64_t now, struct err **err)
+static int insert_step(struct journal *journal, int64_t run, const char *id, const char *action, const char *reason,
+        int64_t now, struct err **err)
 {
         sqlite3_stmt *stmt;
         int r = db_query(journal,
-                "INSERT INTO step (run, resource, action, state, began) VALUES (?1, ?2, ?3, 'intent', ?4)", &stmt, err);
+                "INSERT INTO step (run, resource, action, state, began, reason) VALUES (?1, ?2, ?3, 'intent', ?4, ?5)",
+                &stmt, err);
         if (r < 0)
                 return r;
         db_bind_int(stmt, 1, run);
         db_bind_text(stmt, 2, id);
         db_bind_text(stmt, 3, action);
         db_bind_int(stmt, 4, now);
+        db_bind_text(stmt, 5, reason);
         return db_run(journal, stmt, err);
 }
 
 /* Gives the step that is under way its outcome. Returns how many there were. */
 static int set_outcome(struct journal *journal, int64_t run, const char *id, const char *state, const char *message,
-        int64_t now, struct err **err)
+        int64_t began, int64_t now, struct err **err)
 {
         sqlite3_stmt *stmt;
         int r = db_query(journal,
-                "UPDATE step SET state = ?3, message = ?4, ended = ?5 WHERE run = ?1 AND resource = ?2 AND state = "
+                "UPDATE step SET state = ?3, message = ?4, began = max(began, ?6), ended = ?5 WHERE run = ?1 AND "
+                "resource = ?2 AND state = "
                 "'intent'",
                 &stmt, err);
         if (r < 0)
@@ -66,28 +69,29 @@ static int set_outcome(struct journal *journal, int64_t run, const char *id, con
         db_bind_text(stmt, 3, state);
         db_bind_text(stmt, 4, message);
         db_bind_int(stmt, 5, now);
+        db_bind_int(stmt, 6, began);
         r = db_run(journal, stmt, err);
         return r < 0 ? r : sqlite3_changes(journal->db);
 }
 
-static int end_step(struct journal *journal, int64_t run, const char *id, int64_t now, struct err **err)
+static int end_step(struct journal *journal, int64_t run, const char *id, int64_t began, int64_t now, struct err **err)
 {
-        int r = set_outcome(journal, run, id, "done", NULL, now, err);
+        int r = set_outcome(journal, run, id, "done", NULL, began, now, err);
         if (r == 0)
                 return err_set(err, ERR_INVALID, "%s has no step under way in run %lld", id, (long long)run);
         return r < 0 ? r : 0;
 }
 
 /* A step may fail while it is looked at, before its intent: then nothing was touched, and its action is "none". */
-static int fail_step(
-        struct journal *journal, int64_t run, const char *id, const char *message, int64_t now, struct err **err)
+static int fail_step(struct journal *journal, int64_t run, const char *id, const char *message, int64_t began,
+        int64_t now, struct err **err)
 {
-        int r = set_outcome(journal, run, id, "failed", message, now, err);
+        int r = set_outcome(journal, run, id, "failed", message, began, now, err);
         if (r != 0)
                 return r < 0 ? r : 0;
-        r = insert_step(journal, run, id, "none", now, err);
+        r = insert_step(journal, run, id, "none", NULL, now, err);
         if (r == 0)
-                r = set_outcome(journal, run, id, "failed", message, now, err);
+                r = set_outcome(journal, run, id, "failed", message, began, now, err);
         return r < 0 ? r : 0;
 }
 
@@ -137,16 +141,62 @@ static int intend_removal(struct journal *journal, const char *cluster, const ch
                 journal, "UPDATE resource SET complete = 0 WHERE cluster = ?1 AND id = ?2", cluster, id, err);
 }
 
-int journal_step_intent(struct journal *journal, int64_t run, const char *cluster, const struct resource *resource,
-        const char *action, int64_t now, struct err **err)
+static int intend(struct journal *journal, int64_t run, const char *cluster, const struct journal_intent *intent,
+        int64_t now, struct err **err)
+{
+        const struct resource *resource = intent->resource;
+        int r = insert_step(journal, run, resource->id, intent->action, intent->reason, now, err);
+        if (r < 0)
+                return r;
+        return str_is(intent->action, "remove") ? intend_removal(journal, cluster, resource->id, err)
+                                                : intend_apply(journal, cluster, resource, err);
+}
+
+int journal_steps_intend(struct journal *journal, int64_t run, const char *cluster, const struct journal_intent *intent,
+        size_t count, int64_t now, struct err **err)
 {
         int r = db_begin(journal, DB_WRITE, err);
         if (r < 0)
                 return r;
-        r = insert_step(journal, run, resource->id, action, now, err);
-        if (r == 0)
-                r = str_is(action, "remove") ? intend_removal(journal, cluster, resource->id, err)
-                                             : intend_apply(journal, cluster, resource, err);
+        for (size_t i = 0; r == 0 && i < count; i++)
+                r = intend(journal, run, cluster, &intent[i], now, err);
+        return db_end(journal, r, err);
+}
+
+int journal_step_intent(struct journal *journal, int64_t run, const char *cluster, const struct resource *resource,
+        const char *action, const char *reason, int64_t now, struct err **err)
+{
+        const struct journal_intent intent = {.resource = resource, .action = action, .reason = reason};
+        return journal_steps_intend(journal, run, cluster, &intent, 1, now, err);
+}
+
+static int withdraw(struct journal *journal, int64_t run, const char *cluster, const struct journal_intent *intent,
+        struct err **err)
+{
+        sqlite3_stmt *stmt;
+        int r = db_query(journal, "DELETE FROM step WHERE run = ?1 AND resource = ?2 AND state = 'intent'", &stmt, err);
+        if (r < 0)
+                return r;
+        db_bind_int(stmt, 1, run);
+        db_bind_text(stmt, 2, intent->resource->id);
+        r = db_run(journal, stmt, err);
+        if (r < 0)
+                return r;
+        return change_resource(journal,
+                intent->known ? "UPDATE resource SET complete = 1, pending_kind = NULL, pending_spec = NULL"
+                                " WHERE cluster = ?1 AND id = ?2"
+                              : "DELETE FROM resource WHERE cluster = ?1 AND id = ?2",
+                cluster, intent->resource->id, err);
+}
+
+int journal_steps_withdraw(struct journal *journal, int64_t run, const char *cluster,
+        const struct journal_intent *intent, size_t count, struct err **err)
+{
+        int r = db_begin(journal, DB_WRITE, err);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; r == 0 && i < count; i++)
+                r = withdraw(journal, run, cluster, &intent[i], err);
         return db_end(journal, r, err);
 }
 
@@ -172,33 +222,33 @@ static int complete(struct journal *journal, const char *cluster, const struct r
 }
 
 int journal_step_applied(struct journal *journal, int64_t run, const char *cluster, const struct resource *resource,
-        const char *digest, const json_t *state, const json_t *outputs, int64_t now, struct err **err)
+        const char *digest, const json_t *state, const json_t *outputs, int64_t began, int64_t now, struct err **err)
 {
         int r = db_begin(journal, DB_WRITE, err);
         if (r < 0)
                 return r;
-        r = end_step(journal, run, resource->id, now, err);
+        r = end_step(journal, run, resource->id, began, now, err);
         if (r == 0)
                 r = complete(journal, cluster, resource, digest, state, outputs, err);
-        return db_end(journal, r, err);
+        return db_end_soon(journal, r, err);
 }
 
-int journal_step_removed(
-        struct journal *journal, int64_t run, const char *cluster, const char *id, int64_t now, struct err **err)
+int journal_step_removed(struct journal *journal, int64_t run, const char *cluster, const char *id, int64_t began,
+        int64_t now, struct err **err)
 {
         int r = db_begin(journal, DB_WRITE, err);
         if (r < 0)
                 return r;
-        r = end_step(journal, run, id, now, err);
+        r = end_step(journal, run, id, began, now, err);
         if (r == 0)
                 r = change_resource(journal, "DELETE FROM resource WHERE cluster = ?1 AND id = ?2", cluster, id, err);
-        return db_end(journal, r, err);
+        return db_end_soon(journal, r, err);
 }
 
 int journal_step_failed(struct journal *journal, int64_t run, const char *cluster, const char *id, const char *message,
-        int64_t now, struct err **err)
+        int64_t began, int64_t now, struct err **err)
 {
         (void)cluster; /* the row is incomplete since the intent */
         int r = db_begin(journal, DB_WRITE, err);
-        return r < 0 ? r : db_end(journal, fail_step(journal, run, id, message, now, err), err);
+        return r < 0 ? r : db_end_soon(journal, fail_step(journal, run, id, message, began, now, err), err);
 }

@@ -240,6 +240,7 @@ static int compare(const struct resource *r, const struct recorded *recorded, co
         } else if (ret->action == ACTION_UPDATE) {
                 ret->fields = drift ? json_incref(drift) : json_array();
         }
+        ret->drift = ret->drift || str_is(ret->reason, "drift") || (recorded && recorded->complete && drift);
         return 0;
 }
 

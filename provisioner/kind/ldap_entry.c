@@ -115,12 +115,19 @@ static json_t *differences(const json_t *entry, const json_t *there)
         return different;
 }
 
-/* Operational attributes have to be asked for by name. NULL when there is no such entry. */
-static int find(struct directory *directory, const char *dn, json_t **ret, struct err **err)
+/* Operational attributes have to be asked for by name. */
+static const char *const all[] = {"*", "aci", "nsSizeLimit", "nsLookThroughLimit", "nsPagedSizeLimit", "nsIdleTimeout",
+        "pwdPolicySubentry", NULL};
+
+/* A list in the order of spec, null for what is not there. */
+static int find_all(struct directory *directory, const json_t *spec, json_t **ret, struct err **err)
 {
-        static const char *const all[] = {"*", "aci", "nsSizeLimit", "nsLookThroughLimit", "nsPagedSizeLimit",
-                "nsIdleTimeout", "pwdPolicySubentry", NULL};
-        return directory_find(directory, dn, all, ret, err);
+        const json_t *entries = json_object_get(spec, "entries"), *entry;
+        CLEANUP_FREE const char **dns = mem_zero_array(json_array_size(entries), sizeof *dns);
+        size_t i;
+        json_array_foreach (entries, i, entry)
+                dns[i] = spec_text(entry, "dn", "");
+        return directory_find_all(directory, dns, json_array_size(entries), all, ret, err);
 }
 
 /* Says what differs from spec: {"<dn>": "missing" | ["attribute", …]}; empty when all is well. */
@@ -128,13 +135,14 @@ static int look(struct directory *directory, const json_t *spec, json_t *wrong, 
 {
         size_t i;
         const json_t *entry;
+        json_auto_t *found = NULL;
+        int r = find_all(directory, spec, &found, err);
+        if (r < 0)
+                return r;
         json_array_foreach (json_object_get(spec, "entries"), i, entry) {
                 const char *dn = spec_text(entry, "dn", ""), *name;
-                json_auto_t *there = NULL;
-                int r = find(directory, dn, &there, err);
-                if (r < 0)
-                        return r;
-                if (!there) {
+                const json_t *there = json_array_get(found, i);
+                if (json_is_null(there)) {
                         json_object_set_new(wrong, dn, json_string("missing"));
                         continue;
                 }
@@ -210,7 +218,7 @@ static int put_right(
 {
         const char *dn = spec_text(entry, "dn", "");
         json_auto_t *there = NULL;
-        int r = find(directory, dn, &there, err);
+        int r = directory_find(directory, dn, all, &there, err);
         if (r < 0)
                 return r;
         if (!there)

@@ -28,7 +28,7 @@ static bool same_state(const json_t *a, const json_t *b)
 
 void change_default(const struct resource *r, const struct recorded *recorded, const json_t *state, struct change *ret)
 {
-        *ret = (struct change){0};
+        *ret = (struct change){.drift = recorded && recorded->complete && !same_state(recorded->state, state)};
         if (!state) {
                 ret->action = ACTION_CREATE;
                 ret->reason = recorded && recorded->complete ? str_copy("missing") : NULL;

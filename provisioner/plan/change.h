@@ -26,10 +26,12 @@ struct recorded {
 struct change {
         enum action action;
         char *reason;   /* for REFUSE: why, and what to do instead; otherwise NULL or "drift", "form", … */
+        bool drift;     /* what is there is not as the last apply had left it; whatever else has changed */
         json_t *fields; /* array of {"path", "old", "new"}; secrets are already "(secret)" */
         char *notice;   /* what the change means for people: "a running server keeps its size until restarted" */
 };
 void change_clear(struct change *change);
+#define CLEANUP_CHANGE __attribute__((cleanup(change_clear)))
 
 /* The common rule: not there -> create; nothing recorded but there -> update (adopt); other kind -> replace; spec
  * digest differs or state differs from the recorded one or the last apply was cut off -> update; otherwise none. */

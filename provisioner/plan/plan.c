@@ -111,22 +111,23 @@ static int graph_of(const struct resources *desired, json_t *index, struct graph
 
 /* ---- steps ---- */
 
-static void count_action(struct plan *plan, enum action action)
+static void count_change(struct plan *plan, const struct change *change)
 {
         size_t *const counter[] = {[ACTION_CREATE] = &plan->create,
                 [ACTION_UPDATE] = &plan->update,
                 [ACTION_REPLACE] = &plan->replace,
                 [ACTION_REMOVE] = &plan->remove,
                 [ACTION_REFUSE] = &plan->refuse};
-        if (action != ACTION_NONE)
-                ++*counter[action];
+        if (change->action != ACTION_NONE)
+                ++*counter[change->action];
+        plan->drift += change->drift;
 }
 
 void plan_count(struct plan *plan)
 {
-        plan->create = plan->update = plan->replace = plan->remove = plan->refuse = 0;
+        plan->create = plan->update = plan->replace = plan->remove = plan->refuse = plan->drift = 0;
         for (size_t i = 0; i < plan->count; i++)
-                count_action(plan, plan->step[i].change.action);
+                count_change(plan, &plan->step[i].change);
 }
 
 static char **copy_needs(char *const *needs)
@@ -234,7 +235,7 @@ static void add_removals(struct plan *plan, const struct plan_known *known, cons
                 step->resource = (struct resource){str_copy(old->id), str_copy(old->recorded.kind),
                         json_incref((json_t *)old->recorded.spec), copy_needs(old->needs)};
                 step->change.action = ACTION_REMOVE;
-                count_action(plan, ACTION_REMOVE);
+                count_change(plan, &step->change);
                 const struct graph_node *node = &nodes[order[k]];
                 step->after = mem_zero_array(node->count, sizeof *step->after);
                 step->after_count = node->count;
@@ -267,7 +268,7 @@ static int make_steps(struct maker *m, const struct resources *desired, const st
                 int r = make_step(m, &desired->item[order[k]], step, err);
                 if (r < 0)
                         return r;
-                count_action(plan, step->change.action);
+                count_change(plan, &step->change);
                 step->after = mem_zero_array(node->count, sizeof *step->after);
                 step->after_count = node->count;
                 for (size_t i = 0; i < node->count; i++)

@@ -22,6 +22,7 @@ struct plan {
         struct plan_step *step; /* removals included; an order in which they could be run one by one */
         size_t count;
         size_t create, update, replace, remove, refuse; /* how many of each */
+        size_t drift; /* steps of things that are not as the last apply had left them */
 };
 void plan_clear(struct plan *plan);
 #define CLEANUP_PLAN __attribute__((cleanup(plan_clear)))

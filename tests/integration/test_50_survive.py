@@ -83,6 +83,8 @@ def test_what_was_stopped_by_hand_is_drift_and_is_repaired(cluster: Cluster) -> 
     assert "gateway/service" in plan
     cluster.apply()
     cluster.caas.run("plan", str(cluster.form))
+    done = cluster.caas.json("history", cluster.name, "--number", "1")[0]["steps"]
+    assert ("gateway/service", "not running") in [(step["resource"], step["reason"]) for step in done]
 
 
 def test_a_file_changed_by_hand_is_shown_and_repaired(cluster: Cluster) -> None:

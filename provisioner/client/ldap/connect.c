@@ -225,6 +225,7 @@ int directory_open(const struct directory_options *o, struct directory **ret, st
         directory->ld = STEAL(ld);
         directory->uri = str_copy(o->uri);
         directory->bind_dn = str_copy(o->bind_dn ? o->bind_dn : "");
+        directory->operation_ms = target.operation_ms;
         *ret = directory;
         return 0;
 }

@@ -60,6 +60,11 @@ int directory_read(struct directory *directory, const char *dn, const char *cons
 int directory_find(struct directory *directory, const char *dn, const char *const *attributes, json_t **ret_entry,
         struct err **err);
 
+/* Many of them, asked for at once over the one connection: a list in their order, null for what is not there; new
+ * reference. After an error of the connection (-ERR_UNREACHABLE, -ERR_TIMEOUT) it is of no more use. */
+int directory_find_all(struct directory *directory, const char *const *dns, size_t count, const char *const *attributes,
+        json_t **ret_entries, struct err **err);
+
 /* attributes: {"name": "value" | ["value", …]}. -ERR_EXISTS, -ERR_NOT_FOUND (no parent). */
 int directory_add(struct directory *directory, const char *dn, const json_t *attributes, struct err **err);
 

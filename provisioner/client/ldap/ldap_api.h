@@ -39,7 +39,9 @@
         X(ldap_parse_pageresponse_control)                                                                             \
         X(ldap_parse_result)                                                                                           \
         X(ldap_passwd_s)                                                                                               \
+        X(ldap_result)                                                                                                 \
         X(ldap_sasl_bind_s)                                                                                            \
+        X(ldap_search_ext)                                                                                             \
         X(ldap_search_ext_s)                                                                                           \
         X(ldap_set_option)                                                                                             \
         X(ldap_start_tls_s)                                                                                            \
@@ -88,7 +90,9 @@ extern struct ldap_api ldap_api; /* filled by ldap_api_load, and never changed a
 #define ldap_parse_pageresponse_control (*ldap_api.ldap_parse_pageresponse_control_)
 #define ldap_parse_result               (*ldap_api.ldap_parse_result_)
 #define ldap_passwd_s                   (*ldap_api.ldap_passwd_s_)
+#define ldap_result                     (*ldap_api.ldap_result_)
 #define ldap_sasl_bind_s                (*ldap_api.ldap_sasl_bind_s_)
+#define ldap_search_ext                 (*ldap_api.ldap_search_ext_)
 #define ldap_search_ext_s               (*ldap_api.ldap_search_ext_s_)
 #define ldap_set_option                 (*ldap_api.ldap_set_option_)
 #define ldap_start_tls_s                (*ldap_api.ldap_start_tls_s_)

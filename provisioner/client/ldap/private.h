@@ -9,6 +9,7 @@ struct directory {
         LDAP *ld;
         char *uri;
         char *bind_dn; /* "" = nobody */
+        int operation_ms;
 };
 
 /* The error for a result of libldap, with "what" and the server's own words. Returns -code. */

@@ -8,6 +8,7 @@
 #include "client/ldap/private.h"
 
 #define PAGE       500
+#define AT_ONCE    32
 #define VALUES_MAX 200000 /* of one attribute: a group of a whole university */
 
 static const int scopes[] = {LDAP_SCOPE_BASE, LDAP_SCOPE_ONELEVEL, LDAP_SCOPE_SUBTREE};
@@ -172,6 +173,72 @@ int directory_find(struct directory *directory, const char *dn, const char *cons
         if (r < 0 && err)
                 *err = STEAL(own);
         return r;
+}
+
+/* The answer to one of several: an entry or null at the end of the list. An LDAP result. */
+static int take_answer(struct directory *directory, int id, json_t *entries)
+{
+        LDAP *ld = directory->ld;
+        LDAPMessage *message = NULL;
+        struct timeval wait = {
+                .tv_sec = directory->operation_ms / 1000, .tv_usec = directory->operation_ms % 1000 * 1000};
+        int result = LDAP_TIMEOUT, type = ldap_result(ld, id, LDAP_MSG_ALL, &wait, &message);
+        if (type < 0 && ldap_get_option(ld, LDAP_OPT_RESULT_CODE, &result) != LDAP_OPT_SUCCESS)
+                result = LDAP_SERVER_DOWN;
+        if (type <= 0)
+                return result;
+        int parsed = ldap_parse_result(ld, message, &result, NULL, NULL, NULL, NULL, 0);
+        LDAPMessage *first = ldap_first_entry(ld, message);
+        json_t *entry = parsed == LDAP_SUCCESS && result == LDAP_SUCCESS && first ? entry_json(ld, first) : NULL;
+        json_array_append_new(entries, entry ? entry : json_null());
+        ldap_msgfree(message);
+        if (parsed != LDAP_SUCCESS)
+                return parsed;
+        return result == LDAP_NO_SUCH_OBJECT ? LDAP_SUCCESS : result;
+}
+
+static bool is_over(int result)
+{
+        return result == LDAP_SERVER_DOWN || result == LDAP_TIMEOUT;
+}
+
+/* At most AT_ONCE: neither side has to keep more than that for the other. */
+static int find_some(struct directory *directory, const char *const *dns, size_t count, const char *const *attributes,
+        json_t *entries, size_t *ret_fault)
+{
+        int id[AT_ONCE], fault = LDAP_SUCCESS;
+        size_t sent = 0, failed = 0;
+        for (; sent < count && fault == LDAP_SUCCESS; sent++)
+                fault = ldap_search_ext(directory->ld, dns[sent], LDAP_SCOPE_BASE, "(objectClass=*)",
+                        borrowed(attributes), 0, NULL, NULL, NULL, LDAP_NO_LIMIT, &id[sent]);
+        if (fault != LDAP_SUCCESS)
+                failed = --sent;
+        for (size_t i = 0; i < sent && !is_over(fault);
+                i++) { /* of a failure in the middle, too: nothing may be left */
+                int result = take_answer(directory, id[i], entries);
+                if (result != LDAP_SUCCESS && fault == LDAP_SUCCESS)
+                        failed = i;
+                if (result != LDAP_SUCCESS && (fault == LDAP_SUCCESS || is_over(result)))
+                        fault = result;
+        }
+        *ret_fault = failed;
+        return fault;
+}
+
+int directory_find_all(struct directory *directory, const char *const *dns, size_t count, const char *const *attributes,
+        json_t **ret_entries, struct err **err)
+{
+        json_auto_t *entries = json_array();
+        for (size_t done = 0; done < count;) {
+                size_t some = count - done < AT_ONCE ? count - done : AT_ONCE, fault;
+                int result = find_some(directory, &dns[done], some, attributes, entries, &fault);
+                if (result != LDAP_SUCCESS)
+                        return directory_fail(
+                                directory->ld, result, err, "cannot read %s in %s", dns[done + fault], directory->uri);
+                done += some;
+        }
+        *ret_entries = STEAL(entries);
+        return 0;
 }
 
 /* "( 2.5.6.9 NAME 'groupOfNames' …" or "NAME ( 'a' 'b' )": the names stand in quotes. */

@@ -20,6 +20,8 @@ def test_scaling_by_hand_is_shown_and_repaired(lab: Lab) -> None:
     (proxy,) = [item for item in lab.get("deployment") if item["metadata"]["name"] == "proxy"]
     assert proxy["spec"]["replicas"] == 1
     lab.plan(status=0)
+    done = lab.caas.json("history", lab.name, "--number", "1")[0]["steps"]
+    assert {step["reason"] for step in done} == {"drift"}, done
 
 
 def test_what_was_deleted_by_hand_comes_back(lab: Lab) -> None:

@@ -112,6 +112,17 @@ static size_t applied(struct place *p)
         return session_changes(plan);
 }
 
+/* What the last apply found changed by others. */
+static int drift(const struct place *p)
+{
+        struct journal *journal = NULL;
+        json_auto_t *cluster = NULL;
+        assert_int_equal(journal_open(p->state, false, &journal, NULL), 0);
+        assert_int_equal(journal_cluster(journal, "lab", &cluster, NULL), 0);
+        journal_close(journal);
+        return (int)json_integer_value(json_object_get(cluster, "drift"));
+}
+
 static size_t planned(struct place *p)
 {
         CLEANUP_SESSION struct session *session = opened(p, SESSION_LOOK);
@@ -149,8 +160,12 @@ static void test_life(void **state)
         /* What was changed from outside is seen, and put right. */
         write_text(file, "{}");
         assert_int_equal(planned(p), 1);
+        assert_int_equal(drift(p), 0);
         assert_int_equal(applied(p), 1);
+        assert_int_equal(drift(p), 1);
         assert_int_equal(planned(p), 0);
+        assert_int_equal(applied(p), 0);
+        assert_int_equal(drift(p), 0); /* it is as it was left */
 
         write_form(p, "2", "");
         assert_int_equal(applied(p), 1);
@@ -211,8 +226,8 @@ static void record_on_kubernetes(struct place *p)
         assert_int_equal(journal_open(p->state, true, &journal, NULL), 0);
         assert_int_equal(journal_put_cluster(journal, "lab", "kubernetes", form, 1, NULL), 0);
         assert_int_equal(journal_run_begin(journal, "lab", "apply", 1, &run, NULL), 0);
-        assert_int_equal(journal_step_intent(journal, run, "lab", &r, "create", 1, NULL), 0);
-        assert_int_equal(journal_step_applied(journal, run, "lab", &r, "d", spec, outputs, 1, NULL), 0);
+        assert_int_equal(journal_step_intent(journal, run, "lab", &r, "create", NULL, 1, NULL), 0);
+        assert_int_equal(journal_step_applied(journal, run, "lab", &r, "d", spec, outputs, 0, 1, NULL), 0);
         assert_int_equal(journal_run_end(journal, run, "done", NULL, 2, NULL), 0);
         assert_int_equal(journal_put_secret(journal, "lab", "hub/cookie", "s3cret", NULL), 0);
         assert_int_equal(journal_mark_applied(journal, "lab", "test", 2, NULL), 0);

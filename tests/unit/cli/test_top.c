@@ -289,9 +289,9 @@ static void make_cluster(const char *name, const char *access)
         if (r == 0 && access) {
                 r = journal_run_begin(journal, name, "apply", 1000, &run, &err);
                 if (r == 0)
-                        r = journal_step_intent(journal, run, name, &resource, "create", 1000, &err);
+                        r = journal_step_intent(journal, run, name, &resource, "create", NULL, 1000, &err);
                 if (r == 0)
-                        r = journal_step_applied(journal, run, name, &resource, "x", NULL, spec, 1000, &err);
+                        r = journal_step_applied(journal, run, name, &resource, "x", NULL, spec, 0, 1000, &err);
         }
         if (r < 0)
                 fail_msg("%s", err->message);

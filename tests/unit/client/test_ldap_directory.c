@@ -235,6 +235,49 @@ static void entries_come_and_go(void **state)
         err = err_free(err);
 }
 
+/* More than are sent together; what is not there is null, in its place. */
+static void many_are_found_at_once(void **state)
+{
+        (void)state;
+        enum { COUNT = 75 };
+        CLEANUP_DIRECTORY struct directory *directory = fixture_root();
+        const char *base = "cn=users,cn=accounts,dc=t,dc=caas,dc=internal", *dns[COUNT];
+        char dn[COUNT][100];
+        static const char *const wanted[] = {"sn", NULL};
+        json_auto_t *found = NULL, *alone = NULL;
+        struct err *err = NULL;
+        for (int i = 0; i < COUNT; i++) {
+                snprintf(dn[i], sizeof dn[i], "cn=at once %d,%s", i, base);
+                dns[i] = dn[i];
+                json_auto_t *person = json_pack("{s:s, s:s}", "objectClass", "person", "sn", dn[i]);
+                if (i % 3)
+                        assert_int_equal(directory_add(directory, dn[i], person, NULL), 0);
+        }
+        assert_int_equal(directory_find_all(directory, dns, COUNT, wanted, &found, NULL), 0);
+        assert_int_equal(json_array_size(found), COUNT);
+        for (size_t i = 0; i < COUNT; i++) {
+                const json_t *entry = json_array_get(found, i);
+                assert_int_equal(json_is_null(entry), i % 3 == 0);
+                if (i % 3)
+                        assert_string_equal(directory_value(entry, "sn"), dn[i]);
+        }
+        /* A fault of one of them is said with its name, and leaves nothing behind on the connection. */
+        dns[40] = "no DN at all";
+        json_t *none = NULL;
+        assert_int_equal(directory_find_all(directory, dns, COUNT, wanted, &none, &err), -ERR_INVALID);
+        assert_non_null(strstr(err->message, "no DN at all"));
+        assert_null(none);
+        err = err_free(err);
+        assert_int_equal(directory_read(directory, dn[1], wanted, &alone, NULL), 0);
+        assert_string_equal(directory_value(alone, "sn"), dn[1]);
+        json_auto_t *nothing = NULL;
+        assert_int_equal(directory_find_all(directory, dns, 0, wanted, &nothing, NULL), 0);
+        assert_int_equal(json_array_size(nothing), 0);
+        for (int i = 0; i < COUNT; i++)
+                if (i % 3)
+                        assert_int_equal(directory_delete(directory, dn[i], NULL), 0);
+}
+
 static void rules_of_the_server_are_said(void **state)
 {
         (void)state;
@@ -413,6 +456,7 @@ int main(void)
                 cmocka_unit_test(the_plain_port_is_closed),
                 cmocka_unit_test(nobody_sees_nothing),
                 cmocka_unit_test(entries_come_and_go),
+                cmocka_unit_test(many_are_found_at_once),
                 cmocka_unit_test(rules_of_the_server_are_said),
                 cmocka_unit_test(long_lists_come_in_pages),
                 cmocka_unit_test(accounts_have_few_rights),

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #define CAAS_JOURNAL_TEST_ALLOWED
+#include "../journal/power.h"
 #include "engine/engine.h"
 #include "fake.h"
 #include "journal/journal_test.h"
@@ -16,11 +17,14 @@
 static char *base;  /* a temporary folder with state/ and things/ */
 static char *where; /* the state folder */
 static int slept_ms;
+static atomic_int slow_ms;         /* what the clock has advanced */
+static const char *stored_version; /* of the caas that applied it last, as the engine is told; NULL = never applied */
+static int stored_cpus;            /* of the form that was applied last; today's says 0 */
 
 static int64_t test_now(struct clock *clock)
 {
         (void)clock;
-        return 1700000000000;
+        return 1700000000000 + atomic_load(&slow_ms);
 }
 static int test_sleep(struct clock *clock, int64_t ms, struct cancel *cancel)
 {
@@ -40,7 +44,8 @@ static int setup(void **state)
         assert_int_equal(file_make_dirs(fake_folder, 0700, NULL), 0);
         fake_kill_at = fake_points = 0;
         fake_applies = fake_fail_times = slept_ms = 0;
-        fake_broken = NULL;
+        fake_broken = stored_version = NULL;
+        stored_cpus = 0;
         fake_hook = NULL;
         return 0;
 }
@@ -111,7 +116,8 @@ static int run(const struct call_options *o, struct err **err)
         CLEANUP_PLAN struct plan plan = {0};
         struct role_secret secret = {.name = (char *)"r/secret", .bytes = secret_bytes[0]};
         struct role_secrets secrets = {.item = &secret, .count = 1};
-        json_auto_t *form = json_object();
+        json_auto_t *form = json_pack("{s:i}", "cpus", 0);
+        json_auto_t *stored = json_pack("{s:s?, s:{s:i}}", "version", stored_version, "form", "cpus", stored_cpus);
         if (o->desired)
                 o->desired(&desired);
         int result = journal_open(where, true, &journal, err);
@@ -127,6 +133,7 @@ static int run(const struct call_options *o, struct err **err)
                 .data_dir = where,
                 .version = "test",
                 .form = o->desired ? form : NULL,
+                .stored = stored,
                 .desired = o->desired ? &desired : NULL,
                 .secrets = o->desired ? &secrets : NULL,
                 .kinds = fake_kinds,
@@ -256,6 +263,85 @@ static void test_drift_is_repaired_and_only_that(void **state)
         assert_int_equal(fake_applies, 1);
 }
 
+/* "update drift" and so on of the steps of the last run, one after another. */
+static char *last_steps(int64_t *ret_drift)
+{
+        struct journal *journal;
+        json_auto_t *history = NULL, *cluster = NULL;
+        struct buf text = BUF_INIT(10000);
+        assert_int_equal(journal_open(where, false, &journal, NULL), 0);
+        assert_int_equal(journal_history(journal, "demo", 1, &history, NULL), 0);
+        assert_int_equal(journal_cluster(journal, "demo", &cluster, NULL), 0);
+        journal_close(journal);
+        *ret_drift = json_integer_value(json_object_get(cluster, "drift"));
+        size_t i;
+        json_t *step;
+        json_array_foreach (json_object_get(json_array_get(history, 0), "steps"), i, step) {
+                const char *reason = json_string_value(json_object_get(step, "reason"));
+                buf_format(&text, "%s%s %s %s", i ? ", " : "", json_string_value(json_object_get(step, "resource")),
+                        json_string_value(json_object_get(step, "action")), reason ? reason : "-");
+        }
+        return buf_steal(&text);
+}
+
+static void expect_steps(const char *wanted, int64_t drift)
+{
+        int64_t found;
+        CLEANUP_FREE char *text = last_steps(&found);
+        assert_string_equal(text, wanted);
+        assert_int_equal(found, drift);
+}
+
+static void one_thing(struct resources *list)
+{
+        add(list, "r/c", "fake", thing("c", "c"), NULL);
+}
+static void other_thing(struct resources *list)
+{
+        add(list, "r/c", "fake", thing("c", "other"), NULL);
+}
+static void no_thing(struct resources *list)
+{
+        add(list, "r/d", "fake", thing("d", "d"), NULL);
+}
+
+/* What stands in the history, and how many were found changed by others. */
+static void test_the_journal_says_why(void **state)
+{
+        (void)state;
+        CLEANUP_FREE char *path = file_join(fake_folder, "c");
+        must(one_thing);
+        expect_steps("r/c create new", 0);
+        assert_int_equal(fake_write(path, "changed by hand", NULL), 0);
+        must(one_thing);
+        expect_steps("r/c update drift", 1);
+        assert_int_equal(file_remove(path, NULL), 0);
+        must(one_thing);
+        expect_steps("r/c create missing", 1);
+        must(other_thing);
+        expect_steps("r/c update changed", 0);
+        assert_int_equal(fake_write(path, "changed by hand", NULL), 0);
+        must(one_thing); /* both: the form's is the reason, and it is counted */
+        expect_steps("r/c update changed", 1);
+        fake_broken = "r/c";
+        run(&(struct call_options){.desired = other_thing}, NULL);
+        fake_broken = NULL;
+        must(one_thing);
+        expect_steps("r/c update interrupted", 0);
+        stored_version = "older";
+        must(other_thing);
+        expect_steps("r/c update version", 0);
+        stored_version = "test";
+        stored_cpus = 2;
+        must(one_thing);
+        expect_steps("r/c update form", 0);
+        stored_version = "older";
+        must(other_thing);
+        expect_steps("r/c update form and version", 0);
+        must(no_thing);
+        expect_steps("r/d create new, r/c remove form and version", 0);
+}
+
 /* The phases that are killed at each boundary: what is there before, what is asked, what must come out. */
 static const struct phase {
         const char *name;
@@ -323,7 +409,7 @@ static void test_killed_at_every_write_of_the_journal(void **state)
                 begin_phase(&phases[p]);
                 assert_int_equal(
                         run(&(struct call_options){.desired = phases[p].desired, .ret_writes = &writes}, NULL), 0);
-                assert_true(writes >= 10);
+                assert_true(writes >= 6);
                 for (long n = 1; n <= writes; n++)
                         for (int after = 0; after < 2; after++) {
                                 begin_phase(&phases[p]);
@@ -439,6 +525,174 @@ static void test_cancel_finishes_what_runs_and_resumes(void **state)
         expect_one();
 }
 
+/* So many that are ready at once that intents are written for more of them than there are threads. */
+#define MANY 60
+static const char *many_text;
+static void many(struct resources *list)
+{
+        for (int i = 0; i < MANY; i++) {
+                CLEANUP_FREE char *id = str_format("m/%02d", i), *name = str_format("m%02d", i);
+                add(list, id, "fake", thing(name, many_text), NULL);
+        }
+}
+
+static void raise_soon(const char *id)
+{
+        (void)id;
+        if (__atomic_load_n(&fake_applies, __ATOMIC_SEQ_CST) == 10)
+                cancel_raise(to_raise);
+}
+
+/* Complete ones and others in the inventory, and steps of the last run that are not done. */
+static void count_rows(size_t *ret_complete, size_t *ret_others, size_t *ret_open)
+{
+        struct journal *journal;
+        struct journal_resources list = {0};
+        json_auto_t *history = NULL;
+        assert_int_equal(journal_open(where, false, &journal, NULL), 0);
+        assert_int_equal(journal_resources(journal, "demo", &list, NULL), 0);
+        assert_int_equal(journal_history(journal, "demo", 1, &history, NULL), 0);
+        journal_close(journal);
+        *ret_complete = *ret_others = *ret_open = 0;
+        for (size_t i = 0; i < list.count; i++)
+                ++*(list.item[i].complete ? ret_complete : ret_others);
+        journal_resources_clear(&list);
+        size_t i;
+        json_t *step;
+        json_array_foreach (json_object_get(json_array_get(history, 0), "steps"), i, step)
+                *ret_open += !str_is(json_string_value(json_object_get(step, "state")), "done");
+}
+
+/* What was not begun is as if nobody had thought of it. */
+static void test_stopped_with_intents_ahead(void **state)
+{
+        (void)state;
+        size_t complete, others, open;
+        for (int k = 0; k < 2; k++) {
+                many_text = k == 0 ? "one" : "two"; /* made, then changed */
+                to_raise = cancel_new();
+                fake_applies = 0;
+                fake_hook = raise_soon;
+                assert_int_equal(
+                        run(&(struct call_options){.desired = many, .cancel = to_raise}, NULL), -ERR_CANCELLED);
+                cancel_free(to_raise);
+                fake_hook = NULL;
+                assert_in_range(fake_applies, 10, MANY - 1);
+                count_rows(&complete, &others, &open);
+                assert_int_equal(others, 0);
+                assert_int_equal(open, 0);
+                assert_int_equal(complete, k == 0 ? fake_applies : MANY);
+                int before = fake_applies;
+                must(many);
+                assert_int_equal(fake_applies, MANY);
+                assert_true(fake_applies > before);
+                expect_nothing_to_do(many);
+        }
+}
+
+static void test_many_share_a_transaction(void **state)
+{
+        (void)state;
+        int64_t writes;
+        many_text = "one";
+        assert_int_equal(run(&(struct call_options){.desired = many, .ret_writes = &writes}, NULL), 0);
+        assert_in_range(writes, MANY, MANY + 20); /* an outcome each, and few for all intents */
+        assert_int_equal(things(), MANY);
+}
+
+/* The first apply takes long, and somebody makes a thing meanwhile that is wanted later. */
+static void somebody_is_faster(const char *id)
+{
+        CLEANUP_FREE char *path = file_join(fake_folder, "m25");
+        (void)id;
+        if (atomic_fetch_add(&slow_ms, 60000) == 0)
+                assert_int_equal(fake_write(path, "somebody's", NULL), 0);
+}
+
+static void test_what_was_seen_long_ago_is_looked_at_again(void **state)
+{
+        (void)state;
+        struct journal *journal;
+        json_auto_t *history = NULL;
+        many_text = "one";
+        fake_hook = somebody_is_faster;
+        must(many);
+        atomic_store(&slow_ms, 0);
+        assert_int_equal(journal_open(where, false, &journal, NULL), 0);
+        assert_int_equal(journal_history(journal, "demo", 1, &history, NULL), 0);
+        journal_close(journal);
+        json_t *steps = json_object_get(json_array_get(history, 0), "steps"), *step;
+        size_t i, seen = 0;
+        assert_int_equal(json_array_size(steps), MANY); /* intents that were withdrawn are not there twice */
+        json_array_foreach (steps, i, step)
+                seen += str_is(json_string_value(json_object_get(step, "resource")), "m/25") &&
+                        str_is(json_string_value(json_object_get(step, "reason")), "there already");
+        assert_int_equal(seen, 1);
+        expect_nothing_to_do(many);
+}
+
+static atomic_int undone, untold;
+static void look_at_disk(const char *id)
+{
+        if (power_found(id) < 0)
+                atomic_fetch_add(&undone, 1);
+}
+
+static void look_when_told(void *data, const struct event *event)
+{
+        (void)data;
+        if (event->type == EVENT_STEP_DONE && power_found(event->id) != 1)
+                atomic_fetch_add(&untold, 1);
+}
+
+/* Nothing is touched before its intent is on the disk, and nobody is told of what is not there. */
+static void test_the_disk_comes_first(void **state)
+{
+        (void)state;
+        power_begin(base);
+        many_text = "one";
+        atomic_store(&undone, 0);
+        atomic_store(&untold, 0);
+        fake_hook = look_at_disk;
+        int result = run(&(struct call_options){.desired = many, .sink = look_when_told}, NULL);
+        power_end();
+        assert_int_equal(result, 0);
+        assert_int_equal(things(), MANY);
+        assert_int_equal(atomic_load(&undone), 0);
+        assert_int_equal(atomic_load(&untold), 0);
+}
+
+static void break_disk(const char *id)
+{
+        (void)id;
+        atomic_store(&power.broken, true);
+}
+
+static void count_done(void *data, const struct event *event)
+{
+        *(size_t *)data += event->type == EVENT_STEP_DONE;
+}
+
+/* The disk does not take outcomes any more: nothing is called done. */
+static void test_a_broken_disk_is_a_failure(void **state)
+{
+        (void)state;
+        size_t done = 0;
+        CLEANUP_ERR struct err *err = NULL;
+        power_begin(base);
+        many_text = "one";
+        fake_hook = break_disk;
+        int result = run(&(struct call_options){.desired = many, .sink = count_done, .sink_data = &done}, &err);
+        atomic_store(&power.broken, false);
+        power_end();
+        assert_int_equal(result, -ERR_FAILED);
+        assert_int_equal(done, 0);
+        assert_non_null(strstr(err->message, "onto the disk"));
+        fake_hook = NULL;
+        must(many);
+        assert_int_equal(things(), MANY);
+}
+
 struct seen {
         size_t begun, ended, failed;
         char text[4000];
@@ -521,6 +775,7 @@ int main(void)
                 T(test_apply_update_destroy),
                 T(test_nothing_to_do_calls_no_kind),
                 T(test_drift_is_repaired_and_only_that),
+                T(test_the_journal_says_why),
                 T(test_killed_inside_every_kind_call),
                 T(test_killed_at_every_write_of_the_journal),
                 T(test_killed_while_moving_then_moved_again),
@@ -529,6 +784,11 @@ int main(void)
                 T(test_it_gives_up_at_last),
                 T(test_a_failure_stops_only_what_needs_it),
                 T(test_cancel_finishes_what_runs_and_resumes),
+                T(test_stopped_with_intents_ahead),
+                T(test_many_share_a_transaction),
+                T(test_what_was_seen_long_ago_is_looked_at_again),
+                T(test_the_disk_comes_first),
+                T(test_a_broken_disk_is_a_failure),
                 T(test_events_tell_the_whole_story),
                 T(test_one_lock_one_at_a_time),
                 T(test_the_history_says_what_happened),

@@ -242,15 +242,20 @@ static void test_runs(void **state)
         assert_true(samples_have(sink, "caas_run_last_success{command=\"apply\"} 0"));
         assert_true(samples_have(sink, "caas_run_last_success{command=\"grow\"} 1"));
         assert_int_equal(sink->block[0].samples, 2);
+        assert_int_equal(sink->block[3].samples, 0); /* drift: no apply has looked yet */
         sink_free(sink);
         /* ... once nobody has: then nothing is left beside it */
         one_run(journal, "demo", "apply", 10000, 12500, "done");
+        json_auto_t *form = json_object();
+        MUST(journal_put_cluster(journal, "demo", "host", form, 1, err));
+        MUST(journal_put_drift(journal, "demo", 3, err));
         journal_close(journal);
         assert_false(file_exists(log));
         sink = refreshed(&source_run, config, &memory);
         assert_true(samples_have(sink, "caas_run_last_timestamp_seconds{command=\"apply\"} 12.5"));
         assert_true(samples_have(sink, "caas_run_last_duration_seconds{command=\"apply\"} 2.5"));
         assert_true(samples_have(sink, "caas_run_last_success{command=\"apply\"} 1"));
+        assert_true(samples_have(sink, "caas_drift_resources 3"));
         sink_free(sink);
         assert_false(file_exists(log));
         CLEANUP_FREE char *path = file_join(folder, "journal.sqlite");
@@ -265,18 +270,19 @@ static void test_writer(void **state)
 {
         (void)state;
         struct journal *journal = NULL;
-        json_t *runs = NULL;
+        json_t *found = NULL, *runs;
         CLEANUP_FREE char *path = file_join(root, "j/journal.sqlite"), *folder = file_join(root, "j");
         MUST(journal_open(folder, true, &journal, err));
         int64_t run;
         for (int i = 0; i < 50; i++) {
                 MUST(journal_run_begin(journal, "demo", "apply", i * 10, &run, err));
-                MUST(journal_last_runs(path, "demo", &runs, err));
-                json_decref(runs);
+                MUST(journal_look(path, "demo", &found, err));
+                json_decref(found);
                 MUST(journal_run_end(journal, run, "done", NULL, i * 10 + 5, err));
-                MUST(journal_last_runs(path, "demo", &runs, err));
+                MUST(journal_look(path, "demo", &found, err));
+                runs = json_object_get(found, "runs");
                 assert_int_equal(json_integer_value(json_object_get(json_array_get(runs, 0), "ended")), i * 10 + 5);
-                json_decref(runs);
+                json_decref(found);
         }
         journal_close(journal);
 }

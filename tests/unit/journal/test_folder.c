@@ -196,7 +196,7 @@ static void newer_journal(void **state)
         journal_close(open_journal(*state));
         run_sql(*state, "PRAGMA user_version = 99");
         struct journal *journal = NULL;
-        assert_error(journal_open(*state, true, &journal, err), ERR_VERSION, "schema is 99, this caas knows up to 1");
+        assert_error(journal_open(*state, true, &journal, err), ERR_VERSION, "schema is 99, this caas knows up to 2");
 }
 
 static int count_rows(sqlite3 *db, const char *sql)
@@ -209,7 +209,40 @@ static int count_rows(sqlite3 *db, const char *sql)
         return count;
 }
 
-/* A version 1 is brought to 3; a step that fails in the middle leaves 1 behind, whole. */
+/* The first release's journal, with a run in it, is read and written by this one. */
+static void migrates_from_the_first(void **state)
+{
+        struct journal *journal = open_journal(*state);
+        json_t *form = json_pack("{s:s}", "cluster", "demo"), *history = NULL, *cluster = NULL;
+        struct resource r = {.id = str_copy("hub/a"), .kind = str_copy("host.file"), .spec = json_object()};
+        int64_t run;
+        assert_done(journal_put_cluster(journal, "demo", "host", form, 5, err));
+        assert_done(journal_run_begin(journal, "demo", "apply", 6, &run, err));
+        assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 7, err));
+        assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 8, err));
+        journal_close(journal);
+        run_sql(*state, "ALTER TABLE step DROP COLUMN reason");
+        run_sql(*state, "ALTER TABLE cluster DROP COLUMN drift");
+        run_sql(*state, "PRAGMA user_version = 1");
+
+        journal = open_journal(*state);
+        assert_done(journal_step_intent(journal, run, "demo", &r, "update", "drift", 9, err));
+        assert_done(journal_put_drift(journal, "demo", 1, err));
+        assert_done(journal_history(journal, "demo", 0, &history, err));
+        json_t *steps = json_object_get(json_array_get(history, 0), "steps");
+        assert_int_equal(json_array_size(steps), 2);
+        assert_true(json_is_null(json_object_get(json_array_get(steps, 0), "reason")));
+        assert_string_equal(json_string_value(json_object_get(json_array_get(steps, 1), "reason")), "drift");
+        assert_done(journal_cluster(journal, "demo", &cluster, err));
+        assert_int_equal(json_integer_value(json_object_get(cluster, "drift")), 1);
+        journal_close(journal);
+        json_decref(form);
+        json_decref(history);
+        json_decref(cluster);
+        resource_clear(&r);
+}
+
+/* A version is brought two further; a step that fails in the middle leaves it behind, whole. */
 static void migrates(void **state)
 {
         struct journal *journal = open_journal(*state);
@@ -221,20 +254,21 @@ static void migrates(void **state)
         char *path = file_join(*state, "journal.sqlite");
         sqlite3 *db;
         assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-        const char *const bad[] = {"not run", "ALTER TABLE cluster ADD COLUMN note TEXT", "UPDATE nowhere SET a = 1"};
-        assert_error(migrate_to(db, path, bad, 3, err), ERR_IO, "cannot bring the journal from schema 2 to 3");
-        assert_int_equal(count_rows(db, "PRAGMA user_version"), 1);
+        const char *const bad[] = {
+                "not run", "not run", "ALTER TABLE cluster ADD COLUMN note TEXT", "UPDATE nowhere SET a = 1"};
+        assert_error(migrate_to(db, path, bad, 4, err), ERR_IO, "cannot bring the journal from schema 3 to 4");
+        assert_int_equal(count_rows(db, "PRAGMA user_version"), 2);
         assert_int_equal(count_rows(db, "SELECT count(note) FROM cluster"), -1);
 
         const char *const good[] = {
-                "not run", "ALTER TABLE cluster ADD COLUMN note TEXT", "UPDATE cluster SET note = 'old'"};
-        assert_done(migrate_to(db, path, good, 3, err));
-        assert_int_equal(count_rows(db, "PRAGMA user_version"), 3);
+                "not run", "not run", "ALTER TABLE cluster ADD COLUMN note TEXT", "UPDATE cluster SET note = 'old'"};
+        assert_done(migrate_to(db, path, good, 4, err));
+        assert_int_equal(count_rows(db, "PRAGMA user_version"), 4);
         assert_int_equal(count_rows(db, "SELECT count(*) FROM cluster WHERE note = 'old' AND created = 5"), 1);
-        assert_done(migrate_to(db, path, good, 3, err)); /* nothing to do */
+        assert_done(migrate_to(db, path, good, 4, err)); /* nothing to do */
         sqlite3_close(db);
         free(path);
-        assert_error(journal_open(*state, true, &journal, err), ERR_VERSION, "schema is 3, this caas knows up to 1");
+        assert_error(journal_open(*state, true, &journal, err), ERR_VERSION, "schema is 4, this caas knows up to 2");
 }
 
 /* From the first file on, processes that come at once all get in. */
@@ -376,6 +410,7 @@ int main(void)
                 scratch_test(damaged_journal),
                 scratch_test(other_database),
                 scratch_test(newer_journal),
+                scratch_test(migrates_from_the_first),
                 scratch_test(migrates),
                 scratch_test(opened_by_many),
                 scratch_test(full_disk),

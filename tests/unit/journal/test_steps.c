@@ -51,11 +51,13 @@ static void clusters(void **state)
         assert_done(journal_put_cluster(journal, "demo", "host", form, 10, err));
         assert_done(journal_put_cluster(journal, "able", "host", form, 20, err));
         assert_done(journal_put_cluster(journal, "demo", "host", form, 30, err));
+        assert_done(journal_put_drift(journal, "demo", 3, err));
+        assert_done(journal_put_drift(journal, "demo", 2, err));
         assert_done(journal_mark_applied(journal, "demo", "1.0", 40, err));
         assert_done(journal_cluster(journal, "demo", &got, err));
         assert_json(got, "{\"name\":\"demo\",\"target\":\"host\",\"form\":{\"cluster\":\"demo\",\"cpus\":0.1},"
                          "\"created\":10,\"applied\":40,"
-                         "\"version\":\"1.0\",\"destroyed\":null}");
+                         "\"version\":\"1.0\",\"destroyed\":null,\"drift\":2}");
         assert_done(journal_clusters(journal, &got, err));
         assert_int_equal(json_array_size(got), 2);
         assert_string_equal(json_string_value(json_object_get(json_array_get(got, 0), "name")), "able");
@@ -69,7 +71,7 @@ static void clusters(void **state)
         assert_done(journal_cluster(journal, "demo", &got, err));
         assert_json(got, "{\"name\":\"demo\",\"target\":\"host\",\"form\":{\"cluster\":\"demo\",\"cpus\":0.1},"
                          "\"created\":10,\"applied\":null,"
-                         "\"version\":null,\"destroyed\":50}");
+                         "\"version\":null,\"destroyed\":50,\"drift\":null}");
         assert_done(journal_secret_versions(journal, "demo", &got, err));
         assert_json(got, "{\"hub/cookie\":1}");
 
@@ -110,7 +112,7 @@ static void life_of_a_resource(void **state)
         struct journal_resources list = {0};
         json_t *outputs = NULL;
 
-        assert_done(journal_step_intent(journal, run, "demo", &first, "create", 1, err));
+        assert_done(journal_step_intent(journal, run, "demo", &first, "create", NULL, 1, err));
         struct journal_resource *r = only(journal, &list);
         assert_false(r->complete);
         assert_string_equal(r->resource.kind, "host.file");
@@ -123,7 +125,7 @@ static void life_of_a_resource(void **state)
                 journal_outputs(journal, "demo", "hub/config", &outputs, err), ERR_NOT_FOUND, "no finished hub/config");
 
         json_t *s = json_pack("{s:s}", "digest", "d"), *o = json_pack("{s:s}", "path", "/a");
-        assert_done(journal_step_applied(journal, run, "demo", &first, "digest-a", s, o, 2, err));
+        assert_done(journal_step_applied(journal, run, "demo", &first, "digest-a", s, o, 0, 2, err));
         r = only(journal, &list);
         assert_true(r->complete);
         assert_string_equal(r->digest, "digest-a");
@@ -137,7 +139,7 @@ static void life_of_a_resource(void **state)
         /* The next apply is cut off: both what was and what may be are known. */
         free(moved.kind);
         moved.kind = str_copy("host.tree");
-        assert_done(journal_step_intent(journal, run, "demo", &moved, "replace", 3, err));
+        assert_done(journal_step_intent(journal, run, "demo", &moved, "replace", "drift", 3, err));
         r = only(journal, &list);
         assert_false(r->complete);
         assert_string_equal(r->resource.kind, "host.file");
@@ -147,16 +149,16 @@ static void life_of_a_resource(void **state)
         assert_string_equal(r->pending_kind, "host.tree");
         assert_string_equal(path_of(r->pending), "/b");
         assert_error(journal_outputs(journal, "demo", "hub/config", &outputs, err), ERR_NOT_FOUND, "no finished");
-        assert_done(journal_step_failed(journal, run, "demo", "hub/config", "no such luck", 4, err));
+        assert_done(journal_step_failed(journal, run, "demo", "hub/config", "no such luck", 0, 4, err));
         assert_false(only(journal, &list)->complete);
 
         /* A removal that does not end keeps both, too. */
-        assert_done(journal_step_intent(journal, run, "demo", &first, "remove", 5, err));
+        assert_done(journal_step_intent(journal, run, "demo", &first, "remove", NULL, 5, err));
         r = only(journal, &list);
         assert_false(r->complete);
         assert_string_equal(path_of(r->resource.spec), "/a");
         assert_string_equal(path_of(r->pending), "/b");
-        assert_done(journal_step_removed(journal, run, "demo", "hub/config", 6, err));
+        assert_done(journal_step_removed(journal, run, "demo", "hub/config", 0, 6, err));
         journal_resources_clear(&list);
         assert_done(journal_resources(journal, "demo", &list, err));
         assert_int_equal(list.count, 0);
@@ -168,12 +170,15 @@ static void life_of_a_resource(void **state)
                 "[{\"run\":1,\"command\":\"apply\",\"began\":2000,\"ended\":7,\"outcome\":\"failed\",\"message\":\"hub/"
                 "config: no such luck\",\"steps\":["
                 "{\"resource\":\"hub/"
-                "config\",\"action\":\"create\",\"state\":\"done\",\"began\":1,\"ended\":2,\"message\":null},"
+                "config\",\"action\":\"create\",\"reason\":null,\"state\":\"done\",\"began\":1,\"ended\":2,\"message\":"
+                "null},"
                 "{\"resource\":\"hub/"
-                "config\",\"action\":\"replace\",\"state\":\"failed\",\"began\":3,\"ended\":4,\"message\":\"no such "
+                "config\",\"action\":\"replace\",\"reason\":\"drift\",\"state\":\"failed\",\"began\":3,\"ended\":4,"
+                "\"message\":\"no such "
                 "luck\"},"
                 "{\"resource\":\"hub/"
-                "config\",\"action\":\"remove\",\"state\":\"done\",\"began\":5,\"ended\":6,\"message\":null}]}]");
+                "config\",\"action\":\"remove\",\"reason\":null,\"state\":\"done\",\"began\":5,\"ended\":6,\"message\":"
+                "null}]}]");
         json_decref(s);
         json_decref(o);
         resource_clear(&first);
@@ -186,8 +191,8 @@ static void no_outputs_and_odd_text(void **state)
         int64_t run;
         struct journal *journal = with_cluster(*state, &run);
         struct resource r = file_resource("hub/config", "/with 'quotes' and \xc3\xbc");
-        assert_done(journal_step_intent(journal, run, "demo", &r, "create", 1, err));
-        assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 2, err));
+        assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
+        assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 2, err));
         json_t *outputs = NULL;
         assert_done(journal_outputs(journal, "demo", "hub/config", &outputs, err));
         assert_json(outputs, "{}");
@@ -199,8 +204,8 @@ static void no_outputs_and_odd_text(void **state)
         journal_resources_clear(&list);
 
         /* The log of a service may be in any encoding. */
-        assert_done(journal_step_intent(journal, run, "demo", &r, "update", 3, err));
-        assert_done(journal_step_failed(journal, run, "demo", "hub/config", "latin \xe4 one", 4, err));
+        assert_done(journal_step_intent(journal, run, "demo", &r, "update", NULL, 3, err));
+        assert_done(journal_step_failed(journal, run, "demo", "hub/config", "latin \xe4 one", 0, 4, err));
         json_t *history = NULL;
         assert_done(journal_history(journal, "demo", 0, &history, err));
         json_t *steps = json_object_get(json_array_get(history, 0), "steps");
@@ -214,7 +219,7 @@ static void failed_before_its_intent(void **state)
 {
         int64_t run;
         struct journal *journal = with_cluster(*state, &run);
-        assert_done(journal_step_failed(journal, run, "demo", "hub/config", "cannot be looked at", 3, err));
+        assert_done(journal_step_failed(journal, run, "demo", "hub/config", "cannot be looked at", 0, 3, err));
         struct journal_resources list = {0};
         assert_done(journal_resources(journal, "demo", &list, err));
         assert_int_equal(list.count, 0);
@@ -222,9 +227,9 @@ static void failed_before_its_intent(void **state)
         assert_done(journal_history(journal, "demo", 0, &history, err));
         json_t *steps = json_incref(json_object_get(json_array_get(history, 0), "steps"));
         json_decref(history);
-        assert_json(steps,
-                "[{\"resource\":\"hub/config\",\"action\":\"none\",\"state\":\"failed\",\"began\":3,\"ended\":3,"
-                "\"message\":\"cannot be looked at\"}]");
+        assert_json(steps, "[{\"resource\":\"hub/"
+                           "config\",\"action\":\"none\",\"reason\":null,\"state\":\"failed\",\"began\":3,\"ended\":3,"
+                           "\"message\":\"cannot be looked at\"}]");
         journal_close(journal);
 }
 
@@ -235,12 +240,12 @@ static void order_of_creation(void **state)
         const char *const ids[] = {"z/1", "a/1", "m/1"};
         for (size_t i = 0; i < 3; i++) {
                 struct resource r = file_resource(ids[i], "/a");
-                assert_done(journal_step_intent(journal, run, "demo", &r, "create", 1, err));
-                assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 2, err));
+                assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
+                assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 2, err));
                 resource_clear(&r);
         }
         struct resource again = file_resource("z/1", "/b");
-        assert_done(journal_step_intent(journal, run, "demo", &again, "update", 3, err));
+        assert_done(journal_step_intent(journal, run, "demo", &again, "update", NULL, 3, err));
         struct journal_resources list = {0};
         assert_done(journal_resources(journal, "demo", &list, err));
         assert_int_equal(list.count, 3);
@@ -257,12 +262,13 @@ static void misuse(void **state)
         int64_t run;
         struct journal *journal = with_cluster(*state, &run);
         struct resource r = file_resource("hub/config", "/a");
-        assert_error(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 1, err), ERR_INVALID,
+        assert_error(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 1, err), ERR_INVALID,
                 "no step under way");
         assert_error(
-                journal_step_removed(journal, run, "demo", "hub/config", 1, err), ERR_INVALID, "no step under way");
-        assert_error(journal_step_intent(journal, 999, "demo", &r, "create", 1, err), ERR_INVALID, "FOREIGN KEY");
-        assert_error(journal_step_intent(journal, run, "nowhere", &r, "create", 1, err), ERR_INVALID, "FOREIGN KEY");
+                journal_step_removed(journal, run, "demo", "hub/config", 0, 1, err), ERR_INVALID, "no step under way");
+        assert_error(journal_step_intent(journal, 999, "demo", &r, "create", NULL, 1, err), ERR_INVALID, "FOREIGN KEY");
+        assert_error(
+                journal_step_intent(journal, run, "nowhere", &r, "create", NULL, 1, err), ERR_INVALID, "FOREIGN KEY");
         assert_error(journal_run_end(journal, 999, "done", NULL, 1, err), ERR_NOT_FOUND, "no run 999");
         struct journal_resources list = {0};
         assert_done(journal_resources(journal, "demo", &list, err));
@@ -277,7 +283,7 @@ static void dead_runs(void **state)
         int64_t run;
         struct journal *journal = with_cluster(*state, &run);
         struct resource r = file_resource("hub/config", "/a");
-        assert_done(journal_step_intent(journal, run, "demo", &r, "create", 1, err));
+        assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
         journal_close(journal); /* and never a word again */
 
         journal = open_journal(*state);
@@ -285,11 +291,12 @@ static void dead_runs(void **state)
         assert_done(journal_runs_close_dead(journal, "demo", 9, err));
         json_t *history = NULL;
         assert_done(journal_history(journal, "demo", 0, &history, err));
-        assert_json(history, "[{\"run\":1,\"command\":\"apply\",\"began\":2000,\"ended\":9,\"outcome\":\"interrupted\","
-                             "\"message\":null,\"steps\":["
-                             "{\"resource\":\"hub/"
-                             "config\",\"action\":\"create\",\"state\":\"interrupted\",\"began\":1,\"ended\":9,"
-                             "\"message\":null}]}]");
+        assert_json(history,
+                "[{\"run\":1,\"command\":\"apply\",\"began\":2000,\"ended\":9,\"outcome\":\"interrupted\","
+                "\"message\":null,\"steps\":["
+                "{\"resource\":\"hub/"
+                "config\",\"action\":\"create\",\"reason\":null,\"state\":\"interrupted\",\"began\":1,\"ended\":9,"
+                "\"message\":null}]}]");
         resource_clear(&r);
         journal_close(journal);
 }
@@ -324,9 +331,9 @@ static int story(struct journal *journal)
         if (result == 0)
                 result = journal_run_begin(journal, "demo", "apply", 2, &run, NULL);
         if (result == 0)
-                result = journal_step_intent(journal, run, "demo", &r, "create", 3, NULL);
+                result = journal_step_intent(journal, run, "demo", &r, "create", NULL, 3, NULL);
         if (result == 0)
-                result = journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 4, NULL);
+                result = journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 4, NULL);
         if (result == 0)
                 result = journal_run_end(journal, run, "done", NULL, 5, NULL);
         resource_clear(&r);
@@ -383,7 +390,7 @@ static void really_killed(void **state)
                         char id[32];
                         snprintf(id, sizeof id, "hub/%u", i);
                         struct resource r = file_resource(id, "/a");
-                        if (journal_step_intent(journal, run, "demo", &r, "create", 1, NULL) < 0 ||
+                        if (journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, NULL) < 0 ||
                                 write(pipes[1], &i, sizeof i) < 0)
                                 _exit(1);
                         resource_clear(&r);
@@ -422,8 +429,9 @@ static void *work(void *data)
                 snprintf(id, sizeof id, "hub/%d-%d", worker->number, i);
                 struct resource r = file_resource(id, "/a");
                 json_t *outputs = NULL;
-                if (journal_step_intent(worker->journal, worker->run, "demo", &r, "create", 1, NULL) < 0 ||
-                        journal_step_applied(worker->journal, worker->run, "demo", &r, "d", NULL, NULL, 2, NULL) < 0 ||
+                if (journal_step_intent(worker->journal, worker->run, "demo", &r, "create", NULL, 1, NULL) < 0 ||
+                        journal_step_applied(worker->journal, worker->run, "demo", &r, "d", NULL, NULL, 0, 2, NULL) <
+                                0 ||
                         journal_outputs(worker->journal, "demo", id, &outputs, NULL) < 0)
                         worker->failures++;
                 json_decref(outputs);
@@ -457,12 +465,50 @@ static void threads(void **state)
         journal_close(journal);
 }
 
+/* Several calls as one: all of it or nothing, also where a failure in the middle was not passed on. */
+static void one_transaction(void **state)
+{
+        int64_t run;
+        struct journal *journal = with_cluster(*state, &run);
+        struct resource r = file_resource("hub/config", "/a");
+        struct journal_resources list = {0};
+        json_t *cluster = NULL;
+        int64_t writes = journal_test_writes(journal);
+        assert_done(journal_begin(journal, err));
+        assert_done(journal_put_drift(journal, "demo", 5, err));
+        assert_done(journal_cluster(journal, "demo", &cluster, err)); /* reads what was just written */
+        assert_int_equal(json_integer_value(json_object_get(cluster, "drift")), 5);
+        json_decref(cluster);
+        assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
+        assert_done(journal_end(journal, 0, err));
+        assert_int_equal(journal_test_writes(journal), writes + 1);
+        assert_done(journal_resources(journal, "demo", &list, err));
+        assert_int_equal(list.count, 1);
+
+        for (int passed_on = 0; passed_on < 2; passed_on++) {
+                assert_done(journal_begin(journal, err));
+                assert_done(journal_put_drift(journal, "demo", 6, err));
+                assert_error(journal_mark_applied(journal, "nowhere", "1", 1, err), ERR_NOT_FOUND, "nowhere");
+                if (passed_on)
+                        assert_int_equal(journal_end(journal, -ERR_NOT_FOUND, NULL), -ERR_NOT_FOUND);
+                else
+                        assert_error(journal_end(journal, 0, err), ERR_FAILED, "a part of it failed");
+                assert_done(journal_cluster(journal, "demo", &cluster, err));
+                assert_int_equal(json_integer_value(json_object_get(cluster, "drift")), 5);
+                json_decref(cluster);
+        }
+        assert_done(journal_put_drift(journal, "demo", 7, err)); /* and it goes on */
+        journal_resources_clear(&list);
+        resource_clear(&r);
+        journal_close(journal);
+}
+
 static void damaged_row(void **state)
 {
         int64_t run;
         struct journal *journal = with_cluster(*state, &run);
         struct resource r = file_resource("hub/config", "/a");
-        assert_done(journal_step_intent(journal, run, "demo", &r, "create", 1, err));
+        assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
         sqlite3 *db;
         char *path = file_join(*state, "journal.sqlite");
         assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
@@ -492,6 +538,7 @@ int main(void)
                 scratch_test(killed_at_every_write),
                 scratch_test(really_killed),
                 scratch_test(threads),
+                scratch_test(one_transaction),
                 scratch_test(damaged_row),
         };
         return cmocka_run_group_tests_name("journal/steps", tests, NULL, NULL);

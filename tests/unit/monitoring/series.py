@@ -160,6 +160,7 @@ class World:
             yield "caas_run_last_timestamp_seconds", {"command": command}, self.begin - ago
             yield "caas_run_last_duration_seconds", {"command": command}, 74.2 if command == "apply" else 1.3
             yield "caas_run_last_success", {"command": command}, 1
+        yield "caas_drift_resources", {}, 0
 
     def _of_user(self, number: int, user: str, now: int, age: int) -> Iterator[Sample]:
         kinds = {"notebook": (self.memory(number, age), 2 * GB, 0.1 + 0.5 * noise(user, age // 300))}
