@@ -12,8 +12,8 @@
 #include "exporter/note.h"
 #include "exporter/source.h"
 
-#define NODES_MAX  5000 /* as many as Kubernetes is made for */
-#define NODE_MS    3000
+#define NODES_MAX  5000  /* as many as Kubernetes is made for */
+#define NODE_SHARE 0.3   /* of the time of a refresh a node may take so much */
 #define VOLUMES_MS 55000 /* a kubelet looks at its volumes once a minute */
 #define PAGE_MAX   (64UL * 1024 * 1024)
 #define TOKEN_MAX  65536
@@ -65,10 +65,10 @@ static int read_page(const struct round *round, struct http_client *client, cons
         CLEANUP_METRICS struct metrics_reader *metrics = metrics_reader_new(kubelet_take, &reading);
         struct asking asking = {.metrics = metrics};
         CLEANUP_ERR struct err *why = NULL;
-        int64_t left = round->until - now_ms();
+        int64_t left = round->until - now_ms(), most = (int64_t)(round->config->timeout_ms * NODE_SHARE);
         struct http_request request = {.url = whole,
                 .bearer = round->token,
-                .timeout_ms = (int)(left < NODE_MS ? left : NODE_MS),
+                .timeout_ms = (int)(left < most ? left : most),
                 .max_bytes = PAGE_MAX,
                 .on_body = on_body,
                 .data = &asking};
