@@ -46,7 +46,7 @@ FUZZ      := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuz
 BENCHES   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
 MAIN      := provisioner/cli/main.c
 
-.PHONY: help deps all demo demo-stop test unit unit-programs lint fmt fuzz integration testbed-up testbed-down testbed-check bench bench-programs install clean FORCE
+.PHONY: help deps all demo demo-stop exporter-image test unit unit-programs lint fmt fuzz integration testbed-up testbed-down testbed-check bench bench-programs install clean FORCE
 .DEFAULT_GOAL := all
 
 help: ## this list
@@ -111,11 +111,13 @@ unit: $(UNIT) $(PROGRAMS) ## unit tests and fixture cases (SAN=1: under the sani
 FUZZ_CFLAGS := -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 FUZZ_SRC    := $(foreach l,base tree form,$(call sources,$(l)))
 FUZZ_SRC    += $(addprefix provisioner/client/kube/,kubeconfig.c kubeconfig_entry.c kubeconfig_user.c base64.c lines.c websocket.c)
-FUZZ_SRC    += provisioner/access/metrics.c
+FUZZ_SRC    += provisioner/client/prometheus/metrics.c
 # What the exporter is answered: its sources that ask over HTTP.
 FUZZ_ANSWERS := $(addprefix monitoring/exporter/,api.c dask.c sink.c source_hub.c source_gateway.c) $(wildcard provisioner/client/http/*.c)
 $(BUILD)/fuzz/fuzz_answers: $(FUZZ_ANSWERS)
 $(BUILD)/fuzz/fuzz_answers: FUZZ_MORE = $(FUZZ_ANSWERS)
+$(BUILD)/fuzz/fuzz_kubelet: monitoring/exporter/kubelet_figures.c
+$(BUILD)/fuzz/fuzz_kubelet: FUZZ_MORE = monitoring/exporter/kubelet_figures.c
 FUZZ_EXPORTER := $(addprefix monitoring/exporter/,accounts.c address.c config.c groups.c note.c registry.c request.c sink.c version.c write.c) $(wildcard provisioner/client/cgroup/*.c)
 $(BUILD)/fuzz/fuzz_exporter: $(FUZZ_EXPORTER)
 $(BUILD)/fuzz/fuzz_exporter: FUZZ_MORE = $(FUZZ_EXPORTER)
@@ -163,6 +165,11 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARIES)
 bench-programs: $(BENCHES)
 bench: all bench-programs ## speed and size against the peers; prints ratios
 	@BUILD=$(BUILD) bash tests/bench/run.sh
+
+# IMAGE=registry.example.org/caas-exporter:1.0 is what it is called in the archive.
+exporter-image: $(BUILD)/caas-exporter ## the exporter's image for Kubernetes, an OCI archive
+	$(Q)bash monitoring/exporter/image.sh $< '$(VERSION)' $(BUILD)/caas-exporter-$(VERSION).tar $(IMAGE)
+	@echo "$(BUILD)/caas-exporter-$(VERSION).tar"
 
 install: all ## into DESTDIR and prefix
 	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/libexec/caas $(DESTDIR)$(prefix)/share/caas \

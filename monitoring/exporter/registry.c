@@ -113,6 +113,8 @@ static void refresh(struct entry *entry, void **state)
         if (fresh) {
                 old = entry->last;
                 entry->last = fresh;
+        }
+        if (r >= 0) {
                 entry->good = now;
                 entry->good_wall = wall;
         }

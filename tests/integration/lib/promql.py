@@ -35,6 +35,7 @@ MAY_BE_EMPTY = {
 MAY_BE_ABSENT = {
     "ALERTS{": "no alert is firing",
     "alertmanager_notifications_failed_total{": "the form has nobody who is sent mails",
+    "caas_kubelet_up": "a host has none",
     'jupyterhub_request_duration_seconds_count{code=~"5.."}': "the hub has not failed yet",
 }
 # For a caller whose cluster has no Dask cluster at the time.
