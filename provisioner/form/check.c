@@ -389,10 +389,12 @@ static void drop_others(json_t *form)
                 json_t *item;
                 if (!form_of_other_target(field, target))
                         continue;
-                if (form_is_block(field))
-                        json_object_del(form, field->path);
-                if (!form_in_items(field))
+                if (!form_in_items(field)) {
+                        CLEANUP_FREE char *above = path_parent(field->path);
+                        if (str_is(field->when, "target"))
+                                json_object_del(tree_get(form, above), form_leaf(field));
                         continue;
+                }
                 CLEANUP_FREE char *path = str_copy_n(field->path, strcspn(field->path, "["));
                 json_array_foreach (tree_get(form, path), index, item)
                         json_object_del(item, form_leaf(field));

@@ -78,6 +78,18 @@ static void namespace_rule(struct tree *tree, const struct form_values *values, 
         }
 }
 
+/* Of all images there is only this one that nobody publishes. */
+static void monitoring_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
+{
+        if (!json_is_true(form_value(values, "monitoring.enabled")) ||
+                form_is_given(values, "kubernetes.images.exporter") ||
+                form_is_bad(values, "kubernetes.images.exporter"))
+                return;
+        add(tree, diags, "monitoring.enabled",
+                "found true, which on Kubernetes needs kubernetes.images.exporter, and that is missing: the image that "
+                "`make exporter-image` makes, in a registry of yours");
+}
+
 static void toleration_rules(struct tree *tree, const struct form_values *values, struct diags *diags)
 {
         size_t i;
@@ -141,7 +153,19 @@ static void gpu_rule(struct tree *tree, const struct form_values *values, struct
         }
 }
 
-/* All of a block that another target has, in one finding. */
+/* Does it stand in a block of which that is said already? */
+static bool in_such_block(const struct form_field *field, const char *target)
+{
+        for (size_t i = 0; i < form_table_count; i++) {
+                size_t length = strlen(form_table[i].path);
+                if (form_is_block(&form_table[i]) && form_of_other_target(&form_table[i], target) &&
+                        strncmp(field->path, form_table[i].path, length) == 0 && field->path[length] == '.')
+                        return true;
+        }
+        return false;
+}
+
+/* All of a block that another target has, or a field of that kind, in one finding. */
 static void block_rule(struct tree *tree, const struct form_field *field, const char *target,
         const struct form_values *values, struct diags *diags)
 {
@@ -163,7 +187,8 @@ void form_rules_kube(struct tree *tree, const struct form_values *values, struct
                 if (form_in_items(&form_table[i]) && str_is(form_table[i].when, "target"))
                         item_rule(tree, &form_table[i], target, diags);
         for (size_t i = 0; i < form_table_count; i++)
-                if (form_is_block(&form_table[i]) && form_of_other_target(&form_table[i], target))
+                if (str_is(form_table[i].when, "target") && !form_in_items(&form_table[i]) &&
+                        form_of_other_target(&form_table[i], target) && !in_such_block(&form_table[i], target))
                         block_rule(tree, &form_table[i], target, values, diags);
         tls_rule(tree, values, target, diags);
         if (!str_is(target, "kubernetes")) {
@@ -172,5 +197,6 @@ void form_rules_kube(struct tree *tree, const struct form_values *values, struct
         }
         domain_rule(tree, values, diags);
         namespace_rule(tree, values, diags);
+        monitoring_rule(tree, values, diags);
         toleration_rules(tree, values, diags);
 }

@@ -15,5 +15,6 @@ json_t *form_standard_worker_ram(const struct form_values *values);
 json_t *form_standard_namespace(const struct form_values *values);
 json_t *form_standard_max_cpus(const struct form_values *values);
 json_t *form_standard_max_ram(const struct form_values *values);
+json_t *form_standard_monitoring(const struct form_values *values);
 
 #endif
