@@ -77,12 +77,14 @@ ASKING = """\
 
 
 class Prometheus:
-    """Knows the certificate that Prometheus answers to."""
+    """Knows the certificate that Prometheus answers to; none where nobody else reaches its port."""
 
     def __init__(self, config: dict[str, Any], prefix: str) -> None:
         self.base = config["url"] + prefix + "prometheus/"
-        self.tls = ssl.create_default_context(cafile=config["ca"])
-        self.tls.load_cert_chain(config["certificate"], config["key"])
+        self.tls = None
+        if "ca" in config:
+            self.tls = ssl.create_default_context(cafile=config["ca"])
+            self.tls.load_cert_chain(config["certificate"], config["key"])
         self._classic: bool | None = None  # not known yet
 
     async def fetch(self, path: str, **options: Any) -> HTTPResponse:
@@ -268,6 +270,18 @@ class Health(web.RequestHandler):
         self.finish("ok\n")
 
 
+class Ready(web.RequestHandler):
+    """For Kubernetes: Prometheus answers, too."""
+
+    async def get(self) -> None:
+        response = await self.settings["prometheus"].fetch("-/ready")
+        self.set_status(200 if response.code == 200 else 503)
+        self.finish()
+
+    def write_error(self, status_code: int, **options: Any) -> None:
+        self.finish()
+
+
 class Nothing(Guarded):
     @web.authenticated
     def get(self) -> None:
@@ -290,6 +304,7 @@ def application(config: dict[str, Any], cookie_secret: str) -> web.Application:
         [
             (prefix, Index),
             (prefix + "health", Health),
+            (prefix + "ready", Ready),
             (prefix + "asking.js", Asking),
             (prefix + "oauth_callback", HubOAuthCallbackHandler),
             (prefix + "dashboards/([^/]+)", Dashboard),
