@@ -30,6 +30,12 @@ client = cluster.get_client()
 client.wait_for_workers(1, timeout=120)
 print(client.submit(lambda: 7).result(timeout=60))
 """
+STOP_DASK = """
+from dask_gateway import Gateway
+gateway = Gateway()
+for one in gateway.list_clusters():
+    gateway.stop_cluster(one.name)
+"""
 
 
 def write_form(lab: Lab, monitoring: str) -> None:
@@ -70,8 +76,9 @@ def dask(emma: HubClient) -> Iterator[None]:
     kernel = emma.kernel()
     assert kernel.run(START_DASK, seconds=240).text.strip().endswith("7")
     yield
-    kernel.run("cluster.shutdown()", seconds=60)
-    kernel.close()
+    last = emma.kernel()  # the first has not been listened to for long
+    assert last.run(STOP_DASK, seconds=60).status == "ok"
+    last.close()
 
 
 @pytest.fixture(scope="module")

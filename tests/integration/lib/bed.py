@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -91,6 +92,7 @@ class Bed:
             try:
                 said = process.stdout.readline()  # Forwarding from 127.0.0.1:40123 -> 9090
                 assert said.startswith("Forwarding from 127.0.0.1:"), said
+                threading.Thread(target=process.stdout.read, daemon=True).start()  # a line a connection
                 yield int(said.split(" ->")[0].rsplit(":", 1)[1])
             finally:
                 process.terminate()
