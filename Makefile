@@ -110,7 +110,7 @@ unit: $(UNIT) $(PROGRAMS) ## unit tests and fixture cases (SAN=1: under the sani
 FUZZ_CFLAGS := -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 FUZZ_SRC    := $(foreach l,base tree form,$(call sources,$(l)))
 FUZZ_SRC    += $(addprefix provisioner/client/kube/,kubeconfig.c kubeconfig_entry.c kubeconfig_user.c base64.c lines.c websocket.c)
-FUZZ_SRC    += provisioner/access/metrics.c
+FUZZ_SRC    += provisioner/client/prometheus/metrics.c
 # What the exporter is answered: its sources that ask over HTTP.
 FUZZ_ANSWERS := $(addprefix monitoring/exporter/,api.c dask.c sink.c source_hub.c source_gateway.c) $(wildcard provisioner/client/http/*.c)
 $(BUILD)/fuzz/fuzz_answers: $(FUZZ_ANSWERS)

@@ -20,7 +20,7 @@ c.dashboard('provisioner', 'CaaS / Provisioner', 'What was done to the cluster, 
   ]),
   c.row('Can these figures be trusted?', [
     c.table('What the exporter reads', 'Where a source is not up, its figures are missing; none is ever invented.', [['source', 'Source']], [
-      c.column('Up', 'min by (source) (caas_source_up%s)' % is, 'short', null, [['red'], ['green', 1]], c.yes_or_no),
+      c.column('Up', 'min by (source) (caas_source_up%s or caas_kubelet_up%s)' % [is, is], 'short', null, [['red'], ['green', 1]], c.yes_or_no),
       c.column('Last read', 'min by (source) (time() - caas_source_last_success_timestamp_seconds%s)' % is, 's', 0, [['green'], ['red', 300]]),
       c.column('Takes', 'max by (source) (caas_source_duration_seconds%s)' % is, 's', 3),
       c.column('Left out', 'max by (source) (caas_samples_dropped%s)' % is, 'short', 0, [['green'], ['red', 1]]),

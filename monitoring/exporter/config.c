@@ -56,6 +56,24 @@ static int read_directory(json_t *tree, struct config_directory *d, struct err *
         return 0;
 }
 
+static int read_kubernetes(json_t *tree, struct config *config, struct err **err)
+{
+        json_error_t error;
+        struct config_kubernetes *k = &config->kubernetes;
+        if (!tree)
+                return 0;
+        if (json_unpack_ex(tree, &error, JSON_STRICT, "{s:s, s:s, s:s, s:s, s?b}", "api", &k->api, "ca", &k->ca,
+                    "token_file", &k->token_file, "namespace", &k->namespace_, "nodes", &k->nodes) < 0)
+                return wrong("kubernetes", &error, err);
+        if (!str_starts(k->api, "https://") || str_ends(k->api, "/"))
+                return err_set(err, ERR_INVALID, "kubernetes.api: https://… without a slash at its end is wanted");
+        if (!*k->namespace_)
+                return err_set(err, ERR_INVALID, "kubernetes.namespace is empty");
+        if (config->groups_parent || config->homes_images)
+                return err_set(err, ERR_INVALID, "kubernetes: groups and homes are of a host");
+        return 0;
+}
+
 static int read_sizes(json_t *homes, json_t *limits, json_t *groups, struct config *config, struct err **err)
 {
         json_error_t error;
@@ -159,7 +177,7 @@ static int set_defaults(struct config *config, double refresh, struct err **err)
         if (!config->cluster)
                 config->cluster = "";
         if (!config->namespace_)
-                config->namespace_ = config->cluster;
+                config->namespace_ = config->kubernetes.api ? config->kubernetes.namespace_ : config->cluster;
         if (!config->node) {
                 char name[256] = "localhost";
                 if (gethostname(name, sizeof name - 1) < 0 || !str_utf8(name, strlen(name), NULL))
@@ -175,13 +193,13 @@ static int read_all(struct config *c, struct err **err)
         json_error_t error;
         double refresh = REFRESH_SECONDS;
         json_t *hub = NULL, *gateway = NULL, *directory = NULL, *groups = NULL, *homes = NULL, *limits = NULL;
-        json_t *parts = NULL, *certificates = NULL;
+        json_t *parts = NULL, *certificates = NULL, *kubernetes = NULL;
         if (json_unpack_ex(c->root, &error, JSON_STRICT,
-                    "{s?s, s?s, s?s, s?s, s?s, s?F, s?s, s?s, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o}", "listen",
+                    "{s?s, s?s, s?s, s?s, s?s, s?F, s?s, s?s, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o}", "listen",
                     &c->listen, "cluster", &c->cluster, "namespace", &c->namespace_, "node", &c->node, "token",
                     &c->token, "refresh_seconds", &refresh, "accounts", &c->accounts, "journal", &c->journal, "hub",
                     &hub, "gateway", &gateway, "directory", &directory, "groups", &groups, "homes", &homes, "limits",
-                    &limits, "parts", &parts, "certificates", &certificates) < 0)
+                    &limits, "parts", &parts, "certificates", &certificates, "kubernetes", &kubernetes) < 0)
                 return wrong("", &error, err);
         int r = read_api(hub, "hub", &c->hub, err);
         if (r == 0)
@@ -190,6 +208,8 @@ static int read_all(struct config *c, struct err **err)
                 r = read_directory(directory, &c->directory, err);
         if (r == 0)
                 r = read_sizes(homes, limits, groups, c, err);
+        if (r == 0)
+                r = read_kubernetes(kubernetes, c, err);
         if (r == 0)
                 r = read_parts(parts, c, err);
         if (r == 0)

@@ -20,6 +20,12 @@ struct config_directory {
         const char *ca, *bind_dn, *bind_password, *groups_base, *users_group, *admins_group;
 };
 
+struct config_kubernetes {
+        const char *api; /* "https://…" without "/" at the end; NULL: the cluster is not on Kubernetes */
+        const char *ca, *token_file, *namespace_; /* the exporter's account; never NULL beside api */
+        int nodes;                                /* nodes and their kubelets may be asked */
+};
+
 struct config_limit {
         double cpus;
         double ram; /* GB, as in the form: 1e9 bytes */
@@ -48,6 +54,7 @@ struct config {
         struct cancel *cancel; /* raised when the exporter ends: give it to http_client_new and the like */
         struct config_api hub, gateway;
         struct config_directory directory;
+        struct config_kubernetes kubernetes;
         const char *groups_parent; /* or NULL */
         const char *homes_images, *homes_mounts;
         double homes_gb;                    /* 0 = not said */

@@ -55,6 +55,7 @@ static int serve(struct config *config, const sigset_t *set, struct err **err)
         }
         server_stop(server);
         cancel_raise(config->cancel);
+        cancel_raise(config->cancel); /* requests on their way, too */
         if (!registry_stop(registry, STOP_MS)) {
                 /* a source hangs in the kernel (a disk, a mount): nothing it uses may be taken from under it */
                 if (r < 0)

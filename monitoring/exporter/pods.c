@@ -7,60 +7,15 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "exporter/families.h"
 #include "exporter/groups.h"
 #include "exporter/source.h"
 #include "exporter/source_hub.h"
 #include "exporter/source_list.h"
 
-#define POD       "namespace,pod"
-#define CONTAINER "namespace,pod,container,node"
-#define AMOUNT    "namespace,pod,container,node,resource,unit"
-#define NODE      "node,resource,unit"
-
-static const struct family LABELS = {.name = "kube_pod_labels",
-        .help = "Labels that a server's or Dask process's pod would have on Kubernetes.",
-        .labels = POD ",label_app,label_component,label_app_kubernetes_io_component,"
-                      "label_hub_jupyter_org_username,label_gateway_dask_org_cluster"};
-static const struct family ANNOTATIONS = {.name = "kube_pod_annotations",
-        .help = "Annotations that a server's or Dask process's pod would have on Kubernetes.",
-        .labels = POD ",annotation_hub_jupyter_org_username"};
-static const struct family CREATED = {
-        .name = "kube_pod_created", .help = "When a server or Dask process was started, as Unix time.", .labels = POD};
-static const struct family PHASE = {.name = "kube_pod_status_phase",
-        .help = "1 for the phase that a server or Dask process is in, under Kubernetes' names.",
-        .labels = POD ",phase"};
-static const struct family SCHEDULED = {.name = "kube_pod_status_scheduled",
-        .help = "A server or Dask process has its node: this host.",
-        .labels = POD ",condition"};
-static const struct family INFO = {
-        .name = "kube_pod_info", .help = "Where a server or Dask process runs.", .labels = POD ",node"};
-static const struct family CONTAINER_INFO = {.name = "kube_pod_container_info",
-        .help = "Which environment a server was started with, in the place of its image.",
-        .labels = POD ",container,image_spec"};
-static const struct family LIMITS = {.name = "kube_pod_container_resource_limits",
-        .help = "What a server or Dask process may use.",
-        .labels = AMOUNT};
-static const struct family REQUESTS = {.name = "kube_pod_container_resource_requests",
-        .help = "What a server or Dask process has been promised: on a single host, what it may use.",
-        .labels = AMOUNT};
-static const struct family LIMITS_MEMORY = {.name = "kube_pod_container_resource_limits_memory_bytes",
-        .help = "Memory limit of a server or Dask process, under an older name of kube-state-metrics.",
-        .unit = "bytes",
-        .labels = CONTAINER};
-static const struct family SERVICE = {.name = "kube_service_labels",
-        .help = "There is a hub in this namespace: dashboards list their hubs by it.",
-        .labels = "namespace,service"};
-static const struct family NODE_INFO = {.name = "kube_node_info", .help = "This host.", .labels = "node"};
-static const struct family NODE_LABELS = {
-        .name = "kube_node_labels", .help = "This host, as a node.", .labels = "node"};
-static const struct family CAPACITY = {
-        .name = "kube_node_status_capacity", .help = "Processors and memory of this host.", .labels = NODE};
-static const struct family ALLOCATABLE = {.name = "kube_node_status_allocatable",
-        .help = "Processors and memory of this host that users can have: all of them.",
-        .labels = NODE};
-static const struct family *const FAMILIES[] = {&LABELS, &ANNOTATIONS, &CREATED, &PHASE, &SCHEDULED, &INFO,
-        &CONTAINER_INFO, &LIMITS, &REQUESTS, &LIMITS_MEMORY, &SERVICE, &NODE_INFO, &NODE_LABELS, &CAPACITY,
-        &ALLOCATABLE, NULL};
+static const struct family *const FAMILIES[] = {&POD_LABELS, &POD_ANNOTATIONS, &POD_CREATED, &POD_PHASE, &POD_SCHEDULED,
+        &POD_INFO, &POD_CONTAINER, &POD_LIMITS, &POD_REQUESTS, &POD_LIMITS_MEMORY, &SERVICE_LABELS, &NODE_INFO,
+        &NODE_LABELS, &NODE_CAPACITY, &NODE_ALLOCATABLE, NULL};
 
 static void add_node(const struct config *config, struct sample_sink *sink)
 {
@@ -71,11 +26,12 @@ static void add_node(const struct config *config, struct sample_sink *sink)
         double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
         sink_add(sink, &NODE_INFO, 1, node);
         sink_add(sink, &NODE_LABELS, 1, node);
-        sink_add(sink, &CAPACITY, processors, cores);
-        sink_add(sink, &CAPACITY, memory, bytes);
-        sink_add(sink, &ALLOCATABLE, processors, cores);
-        sink_add(sink, &ALLOCATABLE, memory, bytes);
-        sink_add(sink, &SERVICE, 1, (const char *const[]){"namespace", config->namespace_, "service", "hub", NULL});
+        sink_add(sink, &NODE_CAPACITY, processors, cores);
+        sink_add(sink, &NODE_CAPACITY, memory, bytes);
+        sink_add(sink, &NODE_ALLOCATABLE, processors, cores);
+        sink_add(sink, &NODE_ALLOCATABLE, memory, bytes);
+        sink_add(sink, &SERVICE_LABELS, 1,
+                (const char *const[]){"namespace", config->namespace_, "service", "hub", NULL});
 }
 
 static void add_amounts(const struct config *config, const struct group *group, struct sample_sink *sink)
@@ -88,13 +44,13 @@ static void add_amounts(const struct config *config, const struct group *group, 
         const char *const bytes[] = {"namespace", config->namespace_, "pod", group->pod, "container", group->container,
                 "node", config->node, "resource", "memory", "unit", "byte", NULL};
         if (usage->cpu_limit > 0) {
-                sink_add(sink, &LIMITS, (double)usage->cpu_limit / 1000, cores);
-                sink_add(sink, &REQUESTS, (double)usage->cpu_limit / 1000, cores);
+                sink_add(sink, &POD_LIMITS, (double)usage->cpu_limit / 1000, cores);
+                sink_add(sink, &POD_REQUESTS, (double)usage->cpu_limit / 1000, cores);
         }
         if (usage->memory_limit > 0) {
-                sink_add(sink, &LIMITS, (double)usage->memory_limit, bytes);
-                sink_add(sink, &REQUESTS, (double)usage->memory_limit, bytes);
-                sink_add(sink, &LIMITS_MEMORY, (double)usage->memory_limit, place);
+                sink_add(sink, &POD_LIMITS, (double)usage->memory_limit, bytes);
+                sink_add(sink, &POD_REQUESTS, (double)usage->memory_limit, bytes);
+                sink_add(sink, &POD_LIMITS_MEMORY, (double)usage->memory_limit, place);
         }
 }
 
@@ -103,24 +59,25 @@ static void add_pod(const struct config *config, const struct group *group, stru
         static const char *const phases[] = {"Running", "Pending", "Failed"};
         const char *space = config->namespace_, *pod = group->pod;
         bool notebook = !group->dask_cluster;
-        sink_add(sink, &LABELS, 1,
+        sink_add(sink, &POD_LABELS, 1,
                 (const char *const[]){"namespace", space, "pod", pod, "label_app",
                         notebook ? "jupyterhub" : "dask-gateway", "label_component",
                         notebook ? "singleuser-server" : group->container, "label_app_kubernetes_io_component",
                         notebook ? "singleuser-server" : group->container, "label_hub_jupyter_org_username",
                         group->user, "label_gateway_dask_org_cluster", group->dask_cluster, NULL});
         if (group->user)
-                sink_add(sink, &ANNOTATIONS, 1,
+                sink_add(sink, &POD_ANNOTATIONS, 1,
                         (const char *const[]){"namespace", space, "pod", pod, "annotation_hub_jupyter_org_username",
                                 group->user, NULL});
         if (group->created)
-                sink_add(sink, &CREATED, (double)group->created,
+                sink_add(sink, &POD_CREATED, (double)group->created,
                         (const char *const[]){"namespace", space, "pod", pod, NULL});
         for (size_t i = 0; i < sizeof phases / sizeof *phases; i++)
-                sink_add(sink, &PHASE, i == 0,
+                sink_add(sink, &POD_PHASE, i == 0,
                         (const char *const[]){"namespace", space, "pod", pod, "phase", phases[i], NULL});
-        sink_add(sink, &SCHEDULED, 1, (const char *const[]){"namespace", space, "pod", pod, "condition", "true", NULL});
-        sink_add(sink, &INFO, 1, (const char *const[]){"namespace", space, "pod", pod, "node", config->node, NULL});
+        sink_add(sink, &POD_SCHEDULED, 1,
+                (const char *const[]){"namespace", space, "pod", pod, "condition", "true", NULL});
+        sink_add(sink, &POD_INFO, 1, (const char *const[]){"namespace", space, "pod", pod, "node", config->node, NULL});
         add_amounts(config, group, sink);
 }
 
@@ -139,7 +96,7 @@ static void add_environment(const struct config *config, const struct group *gro
                 server = bsearch(group->user, servers->item, servers->count, sizeof *servers->item, by_user);
         if (!server)
                 return;
-        sink_add(sink, &CONTAINER_INFO, 1,
+        sink_add(sink, &POD_CONTAINER, 1,
                 (const char *const[]){"namespace", config->namespace_, "pod", group->pod, "container", group->container,
                         "image_spec", server->environment ? server->environment : "pangeo", NULL});
 }

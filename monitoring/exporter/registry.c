@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "exporter/note.h"
 #include "exporter/version.h"
 
 #define STACK_SIZE (512 * 1024) /* of a thread; the usual 8 MB are only promised, but add up where that is limited */
@@ -99,6 +100,8 @@ static void refresh(struct entry *entry, void **state)
         sink_free(sink);
         CLEANUP_FREE char *text = r < 0 ? err_text(problem) : NULL;
         log_trace("exporter", "%s: %s", entry->source->name, text ? text : "refreshed");
+        if (!cancel_level(registry->config->cancel))
+                note_change(entry->source->name, !entry->problem, text);
 
         int64_t now = clock->monotonic_ms(clock), wall = clock->wall_ms(clock);
         pthread_mutex_lock(&registry->mutex);
@@ -110,6 +113,8 @@ static void refresh(struct entry *entry, void **state)
         if (fresh) {
                 old = entry->last;
                 entry->last = fresh;
+        }
+        if (r >= 0) {
                 entry->good = now;
                 entry->good_wall = wall;
         }

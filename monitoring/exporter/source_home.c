@@ -8,41 +8,21 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "client/home/home.h"
+#include "exporter/families.h"
 #include "exporter/source_list.h"
 
-#define CLAIM "namespace,persistentvolumeclaim,node"
-
-static const struct family USED = {.name = "caas_home_used_bytes",
-        .help = "What a user has stored. Of a home that is not in use: what was seen when it last was, or what its "
-                "image takes on the disk.",
-        .unit = "bytes",
-        .labels = "user"};
-static const struct family SIZE = {
-        .name = "caas_home_size_bytes", .help = "What a user can store.", .unit = "bytes", .labels = "user"};
 static const struct family IMAGES = {.name = "caas_homes_images_bytes",
         .help = "What the images of all homes really take on the disk that holds them.",
         .unit = "bytes"};
 static const struct family FREE = {.name = "caas_homes_free_bytes",
         .help = "Free space of the disk that holds the images of all homes.",
         .unit = "bytes"};
-static const struct family VOLUME_USED = {.name = "kubelet_volume_stats_used_bytes",
-        .help = "What a user has stored, under Kubernetes' name.",
-        .unit = "bytes",
-        .labels = CLAIM};
-static const struct family VOLUME_CAPACITY = {.name = "kubelet_volume_stats_capacity_bytes",
-        .help = "What a user can store, under Kubernetes' name.",
-        .unit = "bytes",
-        .labels = CLAIM};
-static const struct family VOLUME_AVAILABLE = {.name = "kubelet_volume_stats_available_bytes",
-        .help = "What a user can still store, under Kubernetes' name.",
-        .unit = "bytes",
-        .labels = CLAIM};
 static const struct family DIRECTORY = {.name = "dirsize_total_size_bytes",
         .help = "What a user has stored, under the name that prometheus-dirsize-exporter has for it.",
         .unit = "bytes",
         .labels = "namespace,directory"};
 static const struct family *const FAMILIES[] = {
-        &USED, &SIZE, &IMAGES, &FREE, &VOLUME_USED, &VOLUME_CAPACITY, &VOLUME_AVAILABLE, &DIRECTORY, NULL};
+        &HOME_USED, &HOME_SIZE, &IMAGES, &FREE, &VOLUME_USED, &VOLUME_CAPACITY, &VOLUME_AVAILABLE, &DIRECTORY, NULL};
 
 static bool wanted(const struct config *config)
 {
@@ -72,8 +52,8 @@ static void add(const struct config *config, const struct home_info *home, struc
         const char *const user[] = {"user", home->user, NULL};
         const char *const volume[] = {
                 "namespace", config->namespace_, "persistentvolumeclaim", claim, "node", config->node, NULL};
-        sink_add(sink, &USED, (double)home->used, user);
-        sink_add(sink, &SIZE, (double)home->bytes, user);
+        sink_add(sink, &HOME_USED, (double)home->used, user);
+        sink_add(sink, &HOME_SIZE, (double)home->bytes, user);
         sink_add(sink, &VOLUME_USED, (double)home->used, volume);
         sink_add(sink, &VOLUME_CAPACITY, (double)home->bytes, volume);
         sink_add(sink, &VOLUME_AVAILABLE, (double)(home->bytes - home->used), volume);

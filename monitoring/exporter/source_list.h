@@ -14,5 +14,7 @@ extern const struct source source_gateway;     /* Dask clusters, and what their 
 extern const struct source source_dask;        /* what the schedulers say of themselves */
 extern const struct source source_directory;   /* is it there, and who is in the groups */
 extern const struct source source_pod;         /* all of that as Kubernetes would say it (pods.c) */
+extern const struct source source_kube;        /* on Kubernetes: pods, claims, services, nodes */
+extern const struct source source_kubelet;     /* there: what containers use, and volumes */
 
 #endif

@@ -14,5 +14,7 @@ const struct source *const SOURCES[] = {
         &source_dask,
         &source_directory,
         &source_pod,
+        &source_kube,
+        &source_kubelet,
         NULL,
 };

@@ -1,9 +1,9 @@
 #include "access/exporter.h"
 
-#include "access/metrics.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "client/prometheus/metrics.h"
 
 #define TIMEOUT_MS 10000
 #define BYTES_MAX  (512UL * 1024 * 1024) /* some ten times what the exporter can say */

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "access/metrics.h"
+#include "client/prometheus/metrics.h"
 
 /* In all figures NaN stands for what is not known. Bytes, seconds, cores; times are seconds since 1970. */
 enum usage_kind { USAGE_NOTEBOOK, USAGE_DASK, USAGE_KINDS };

@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "kind/kube_amount.h"
+#include "client/kube/amount.h"
 #include "kind/kube_server.h"
 #include "kind/kube_wait.h"
 #include "kind/spec.h"

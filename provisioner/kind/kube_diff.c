@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "kind/kube_amount.h"
+#include "client/kube/amount.h"
 #include "tree/diff.h"
 
 #define HIDDEN "(secret)"

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "kind/kube_amount.h"
+#include "client/kube/amount.h"
 #include "kind/kube_manifest.h"
 #include "kind/kube_server.h"
 #include "kind/nothing.h"

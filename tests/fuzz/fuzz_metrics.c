@@ -2,7 +2,7 @@
  * so when it is written again. */
 #include <math.h>
 
-#include "access/metrics.h"
+#include "client/prometheus/metrics.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "fuzz.h"

@@ -26,8 +26,11 @@
 #define KUBE_MANAGER "caas" /* the field manager of everything we write */
 
 struct kube;
+struct kubeconfig_account;
 
 struct kube_options {
+        const struct kubeconfig_account
+                *account;       /* this one (kubeconfig.h), whatever else there is; NULL = see below */
         const char *kubeconfig; /* a file; NULL or "" = $KUBECONFIG (several, merged), ~/.kube/config, in-cluster */
         const char *context;    /* NULL or "" = the file's current one */
         struct cancel *cancel;  /* may be NULL; borrowed */

@@ -44,6 +44,15 @@ struct kubeconfig_source kubeconfig_source(const char *file); /* from the enviro
 int kubeconfig_load(
         const struct kubeconfig_source *source, const char *context, struct kubeconfig *ret, struct err **err);
 
+/* A service account, by its files. */
+struct kubeconfig_account {
+        const char *server;    /* "https://kubernetes.default.svc" */
+        const char *ca;        /* PEM file */
+        const char *token;     /* file; read again now and then, since the kubelet renews it */
+        const char *namespace; /* NULL = "default" */
+};
+int kubeconfig_account(const struct kubeconfig_account *account, struct kubeconfig *ret, struct err **err);
+
 /* One read file. */
 struct kubeconfig_file {
         char *path;

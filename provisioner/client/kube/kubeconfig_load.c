@@ -60,31 +60,45 @@ static int add_list(struct set *set, const char *list, struct err **err)
         return 0;
 }
 
-/* A pod's own account: the token is read again now and then, since the kubelet renews it. */
-static int in_cluster(const struct kubeconfig_source *source, struct kubeconfig *ret, struct err **err)
+int kubeconfig_account(const struct kubeconfig_account *account, struct kubeconfig *ret, struct err **err)
 {
-        CLEANUP_FREE char *ca_path = file_join(source->account, "ca.crt");
-        CLEANUP_FREE char *namespace_path = file_join(source->account, "namespace");
-        struct kubeconfig config = {.file = str_copy(source->account),
+        char *ca = NULL;
+        int r = file_read(account->ca, KUBECONFIG_FILE_MAX, &ca, NULL, err);
+        if (r < 0)
+                return r;
+        *ret = (struct kubeconfig){.file = str_copy(account->token),
                 .context = str_copy("in-cluster"),
                 .cluster = str_copy("in-cluster"),
                 .user = str_copy("the pod's service account"),
-                .token_file = file_join(source->account, "token"),
-                .ca_name = str_copy(ca_path)};
-        int r = file_read(ca_path, KUBECONFIG_FILE_MAX, &config.ca, NULL, err);
-        if (r < 0) {
-                kubeconfig_clear(&config);
-                return r;
-        }
-        char *namespace = NULL;
-        if (file_read(namespace_path, 1024, &namespace, NULL, NULL) == 0)
-                config.namespace = str_copy(*str_trim(namespace) ? str_trim(namespace) : "default");
-        else
-                config.namespace = str_copy("default");
-        free(namespace);
+                .server = str_copy(account->server),
+                .namespace = str_copy(account->namespace ? account->namespace : "default"),
+                .token_file = str_copy(account->token),
+                .ca = ca,
+                .ca_name = str_copy(account->ca)};
+        return 0;
+}
+
+/* A pod's own account, as the kubelet lays it out. */
+static int in_cluster(const struct kubeconfig_source *source, struct kubeconfig *ret, struct err **err)
+{
+        CLEANUP_FREE char *ca = file_join(source->account, "ca.crt"), *token = file_join(source->account, "token");
+        CLEANUP_FREE char *namespace_path = file_join(source->account, "namespace");
+        char *text = NULL;
         bool six = strchr(source->host, ':') != NULL;
-        config.server = str_format("https://%s%s%s:%s", six ? "[" : "", source->host, six ? "]" : "",
+        CLEANUP_FREE char *server = str_format("https://%s%s%s:%s", six ? "[" : "", source->host, six ? "]" : "",
                 source->port && *source->port ? source->port : "443");
+        if (file_read(namespace_path, 1024, &text, NULL, NULL) < 0)
+                text = str_copy("");
+        const char *namespace = str_trim(text);
+        struct kubeconfig_account account = {
+                .server = server, .ca = ca, .token = token, .namespace = *namespace ? namespace : NULL};
+        struct kubeconfig config = {0};
+        int r = kubeconfig_account(&account, &config, err);
+        free(text);
+        if (r < 0)
+                return r;
+        free(config.file);
+        config.file = str_copy(source->account);
         *ret = config;
         return 0;
 }

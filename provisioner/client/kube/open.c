@@ -9,7 +9,8 @@ int kube_open(const struct kube_options *options, struct kube **ret, struct err 
 {
         struct kubeconfig_source source = kubeconfig_source(options->kubeconfig);
         struct kubeconfig config = {0};
-        int r = kubeconfig_load(&source, options->context, &config, err);
+        int r = options->account ? kubeconfig_account(options->account, &config, err)
+                                 : kubeconfig_load(&source, options->context, &config, err);
         if (r < 0)
                 return r;
         struct kube *kube = mem_zero(sizeof *kube);

@@ -34,6 +34,7 @@ MAY_BE_EMPTY = {
 # Series that there are only at times; the beginning of a selector → why.
 MAY_BE_ABSENT = {
     "ALERTS{": "no alert is firing",
+    "caas_kubelet_up": "a host has none",
     'jupyterhub_request_duration_seconds_count{code=~"5.."}': "the hub has not failed yet",
 }
 # For a cluster on Kubernetes (docs/KUBERNETES.md): what the machines do, their disks, runs of caas, schedulers' own words.

@@ -1,7 +1,7 @@
 /* What can be said of Kubernetes objects without asking anybody: ready or not, what keeps a pod from starting, what
  * differs, whose a conflict is, what comes back from live Secrets. */
 #include "fixture.h"
-#include "kind/kube_amount.h"
+#include "client/kube/amount.h"
 #include "kind/kube_diff.h"
 #include "kind/kube_manifest.h"
 #include "kind/kube_ready.h"

@@ -1,4 +1,4 @@
-#include "access/metrics.h"
+#include "client/prometheus/metrics.h"
 
 #include <errno.h>
 #include <stdlib.h>

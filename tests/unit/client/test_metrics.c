@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "access/metrics.h"
+#include "client/prometheus/metrics.h"
 #include "base/mem.h"
 #include "base/str.h"
 

@@ -1,7 +1,7 @@
 /* Prometheus' text format 0.0.4, read as it comes. The server may be anybody: every line is checked, and what is held
  * at one time is bounded. */
-#ifndef CAAS_ACCESS_METRICS_H
-#define CAAS_ACCESS_METRICS_H
+#ifndef CAAS_CLIENT_PROMETHEUS_METRICS_H
+#define CAAS_CLIENT_PROMETHEUS_METRICS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "kind/kube_amount.h"
+#include "client/kube/amount.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Amounts as Kubernetes writes them. Pure. */
-#ifndef CAAS_KIND_KUBE_AMOUNT_H
-#define CAAS_KIND_KUBE_AMOUNT_H
+#ifndef CAAS_CLIENT_KUBE_AMOUNT_H
+#define CAAS_CLIENT_KUBE_AMOUNT_H
 
 #include <jansson.h>
 
