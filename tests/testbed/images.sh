@@ -1,10 +1,10 @@
 #!/bin/bash
-# images.sh [--layers | --root DIR | --load NAME [PATTERN] | --archive NAME FILE IMAGE]: the images that clusters of the product run, under upstream's names (roles/base/images.yaml)
+# images.sh [--layers | --root DIR | --load NAME [PATTERN] | --archive NAME FILE]: the images that clusters of the product run, under upstream's names (roles/base/images.yaml)
 # and of the project's own lock files; the cluster's own beside them.
 #   --layers      only makes what needs none of the cluster's programs
 #   --root DIR    makes DIR a containerd root that holds them all (before containerd starts in it)
 #   --load NAME   gives them to a running cluster, those whose line matches the pattern
-#   --archive NAME FILE IMAGE   gives the one image of an OCI archive to a running cluster, under this name
+#   --archive NAME FILE   gives the images of an OCI archive to a running cluster
 # Layers, and a root with everything in it, are kept in the cache, each by a hash of what it is made of.
 set -eu
 # shellcheck source=tests/testbed/lib.sh
@@ -259,7 +259,7 @@ template() {
 
 if [ "${1:-}" = --archive ]; then
         set_name "$2"
-        given=$(bash "$TESTBED/run.sh" --name "$NAME" ctr --namespace k8s.io images import --local --snapshotter overlayfs --index-name "$4" - <"$3") || die "$3 could not be loaded: $given"
+        given=$(bash "$TESTBED/run.sh" --name "$NAME" ctr --namespace k8s.io images import --local --snapshotter overlayfs - <"$3") || die "$3 could not be loaded: $given"
         exit 0
 fi
 exec 8>"$IMAGES/lock"
@@ -285,5 +285,5 @@ case ${1:-} in
         set_name "$2"
         mkimage <<<"$(grep -E "${3:-}" <<<"$specs")" | bash "$TESTBED/run.sh" --name "$NAME" ctr --namespace k8s.io images import --local --snapshotter overlayfs - >&2
         ;;
-*) echo "usage: images.sh [--layers | --root DIR | --load NAME [PATTERN] | --archive NAME FILE IMAGE]" >&2 && exit 64 ;;
+*) echo "usage: images.sh [--layers | --root DIR | --load NAME [PATTERN] | --archive NAME FILE]" >&2 && exit 64 ;;
 esac

@@ -97,11 +97,11 @@ class Bed:
             finally:
                 process.terminate()
 
-    def load(self, archive: Path, image: str) -> None:
-        """Gives the cluster the one image of an OCI archive under this name."""
+    def load(self, archive: Path) -> None:
+        """Gives the cluster the image of an OCI archive."""
         if self.name is None:
             pytest.skip("only the test bed's own cluster can be given an image")
-        words = ["bash", TESTBED / "images.sh", "--archive", self.name, archive, image]
+        words = ["bash", TESTBED / "images.sh", "--archive", self.name, archive]
         done = subprocess.run(words, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
 
