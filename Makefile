@@ -46,7 +46,7 @@ FUZZ      := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuz
 BENCHES   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
 MAIN      := provisioner/cli/main.c
 
-.PHONY: help deps all demo demo-stop test unit lint fmt fuzz integration testbed-up testbed-down testbed-check bench bench-programs install clean FORCE
+.PHONY: help deps all demo demo-stop exporter-image test unit lint fmt fuzz integration testbed-up testbed-down testbed-check bench bench-programs install clean FORCE
 .DEFAULT_GOAL := all
 
 help: ## this list
@@ -162,6 +162,11 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARIES)
 bench-programs: $(BENCHES)
 bench: all bench-programs ## speed and size against the peers; prints ratios
 	@BUILD=$(BUILD) bash tests/bench/run.sh
+
+# IMAGE=registry.example.org/caas-exporter:1.0 is what it is called in the archive.
+exporter-image: $(BUILD)/caas-exporter ## the exporter's image for Kubernetes, an OCI archive
+	$(Q)bash monitoring/exporter/image.sh $< '$(VERSION)' $(BUILD)/caas-exporter-$(VERSION).tar $(IMAGE)
+	@echo "$(BUILD)/caas-exporter-$(VERSION).tar"
 
 install: all ## into DESTDIR and prefix
 	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/libexec/caas $(DESTDIR)$(prefix)/share/caas \
