@@ -91,7 +91,7 @@ def admin(watched: Lab) -> HubClient:
 
 def test_the_form_needs_an_image(lab: Lab) -> None:
     lab.write_form(cpus=0.6, storage=2, top="monitoring: {enabled: true}\n")
-    assert "kubernetes.images.exporter" in lab.caas.run("check", str(lab.form), status=1).stderr
+    assert "kubernetes.images.exporter" in lab.caas.run("check", str(lab.form), status=1).stdout
 
 
 def test_nothing_is_to_be_done(watched: Lab) -> None:
