@@ -184,14 +184,14 @@ def test_other_pods_reach_nothing(watched: Lab, emma: HubClient, dask: None) -> 
     assert look(watched, hub, *targets[:3]) == ["closed", "open", "closed"]
 
 
-def test_prometheus_listens_on_its_loopback_only(watched: Lab) -> None:
+def test_prometheus_listens_on_its_loopback_only(watched: Lab, bed: Bed) -> None:
     code = (
         "for line in list(open('/proc/net/tcp'))[1:] + list(open('/proc/net/tcp6'))[1:]:\n"
         "    f = line.split()\n"
         "    if f[3] == '0A': print(f[1])"
     )
-    words = ("exec", "deploy/prometheus", "-c", "page", "--", "python3", "-c", code)
-    listening = watched.kubectl(*words).split()
+    words = ("-n", watched.namespace, "exec", "deploy/prometheus", "-c", "page", "--", "python3", "-c", code)
+    listening = bed.kubectl(*words).split()
     assert "0100007F:2382" in listening  # 127.0.0.1:9090
     assert {address.rsplit(":", 1)[1] for address in listening if address != "0100007F:2382"} == {"1F90"}  # 8080
 
