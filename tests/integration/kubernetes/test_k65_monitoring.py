@@ -258,7 +258,7 @@ def test_what_the_form_says_of_it_counts(watched: Lab, bed: Bed) -> None:
     assert {"--storage.tsdb.retention.time=7d", "--storage.tsdb.retention.size=3000000000B"} <= set(arguments)
     (claim,) = watched.get("pvc", WATCHER)
     assert claim["spec"]["resources"]["requests"]["storage"] == "5G"
-    assert not cluster_wide(bed)
+    assert not cluster_wide(watched)
     with bed.forwarded(watched.namespace, "deploy/prometheus", 9090) as port:
         after = Prometheus(f"http://127.0.0.1:{port}{PAGE}prometheus")
         config = after.get("status/config")["yaml"]
@@ -271,12 +271,12 @@ def test_what_the_form_says_of_it_counts(watched: Lab, bed: Bed) -> None:
     assert TOKEN.encode() not in journal
 
 
-def cluster_wide(bed: Bed) -> list[str]:
-    found = bed.kubectl("get", "clusterrole,clusterrolebinding", "-o", "name").split()
-    return [one for one in found if "/caas-" in one]
+def cluster_wide(lab: Lab) -> list[str]:
+    found = lab.bed.kubectl("get", "clusterrole,clusterrolebinding", "-o", "name").split()
+    return [one for one in found if one.endswith(f"/caas-{lab.namespace}-exporter")]
 
 
-def test_it_can_be_left_out(watched: Lab, bed: Bed) -> None:
+def test_it_can_be_left_out(watched: Lab) -> None:
     watched.write_form(cpus=0.6, storage=2)
     said = watched.apply().stdout
     assert "monitoring/data" in said, said
@@ -287,9 +287,9 @@ def test_it_can_be_left_out(watched: Lab, bed: Bed) -> None:
     assert "monitoring.enabled" in watched.caas.run("top", watched.name, "--once", status=1).stderr
 
 
-def test_it_goes_with_the_cluster(watched: Lab, bed: Bed) -> None:
+def test_it_goes_with_the_cluster(watched: Lab) -> None:
     """As it comes back here, the tests of destroying that follow find it."""
     write_form(watched, "{enabled: true}")
     watched.apply()
-    assert len(cluster_wide(bed)) == 2
+    assert len(cluster_wide(watched)) == 2
     assert watched.signed_in("alice", PASSWORD).request("GET", PAGE).status == 403
