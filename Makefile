@@ -115,6 +115,8 @@ FUZZ_SRC    += provisioner/client/prometheus/metrics.c
 FUZZ_ANSWERS := $(addprefix monitoring/exporter/,api.c dask.c sink.c source_hub.c source_gateway.c) $(wildcard provisioner/client/http/*.c)
 $(BUILD)/fuzz/fuzz_answers: $(FUZZ_ANSWERS)
 $(BUILD)/fuzz/fuzz_answers: FUZZ_MORE = $(FUZZ_ANSWERS)
+$(BUILD)/fuzz/fuzz_kubelet: monitoring/exporter/kubelet_figures.c
+$(BUILD)/fuzz/fuzz_kubelet: FUZZ_MORE = monitoring/exporter/kubelet_figures.c
 FUZZ_EXPORTER := $(addprefix monitoring/exporter/,accounts.c address.c config.c groups.c registry.c request.c sink.c version.c write.c) $(wildcard provisioner/client/cgroup/*.c)
 $(BUILD)/fuzz/fuzz_exporter: $(FUZZ_EXPORTER)
 $(BUILD)/fuzz/fuzz_exporter: FUZZ_MORE = $(FUZZ_EXPORTER)

@@ -12,8 +12,8 @@
 #include "exporter/note.h"
 #include "exporter/source.h"
 
-#define NODES_MAX  5000 /* as many as Kubernetes is made for */
-#define NODE_MS    3000
+#define NODES_MAX  5000  /* as many as Kubernetes is made for */
+#define NODE_SHARE 0.3   /* of the time of a refresh a node may take so much, where there are more than workers */
 #define VOLUMES_MS 55000 /* a kubelet looks at its volumes once a minute */
 #define PAGE_MAX   (64UL * 1024 * 1024)
 #define TOKEN_MAX  65536
@@ -46,11 +46,15 @@ static int on_body(void *data, const char *bytes, size_t length)
         return metrics_feed(asking->metrics, bytes, length, &asking->err);
 }
 
+struct turn {
+        struct kubelet_node *node;
+};
+
 struct round {
         const struct config *config;
         const char *token;
         int64_t until; /* monotonic */
-        struct kubelet_node **order;
+        struct turn *order;
         size_t count;
         atomic_size_t next;
 };
@@ -65,10 +69,11 @@ static int read_page(const struct round *round, struct http_client *client, cons
         CLEANUP_METRICS struct metrics_reader *metrics = metrics_reader_new(kubelet_take, &reading);
         struct asking asking = {.metrics = metrics};
         CLEANUP_ERR struct err *why = NULL;
-        int64_t left = round->until - now_ms();
+        int64_t left = round->until - now_ms(),
+                most = round->count <= KUBELET_WORKERS ? left : (int64_t)(round->config->timeout_ms * NODE_SHARE);
         struct http_request request = {.url = whole,
                 .bearer = round->token,
-                .timeout_ms = (int)(left < NODE_MS ? left : NODE_MS),
+                .timeout_ms = (int)(left < most ? left : most),
                 .max_bytes = PAGE_MAX,
                 .on_body = on_body,
                 .data = &asking};
@@ -121,8 +126,10 @@ static void ask(const struct round *round, struct http_client *client, struct ku
         struct kubelet_figures containers = {0};
         int64_t began = now_ms();
         int r = read_page(round, client, node->url, "/metrics/cadvisor", &containers, &err);
-        if (r == 0)
+        if (r == 0) {
                 carry(&node->containers, &containers);
+                node->good_ms = now_ms();
+        }
         if (r == 0 && (!node->volumes_ms || began - node->volumes_ms >= VOLUMES_MS)) {
                 r = read_page(round, client, node->url, "/metrics", &node->volumes, &err);
                 if (r == 0)
@@ -134,8 +141,6 @@ static void ask(const struct round *round, struct http_client *client, struct ku
         free(node->problem);
         node->problem = STEAL(problem);
         node->tried_ms = now_ms();
-        if (r == 0)
-                node->good_ms = node->tried_ms;
 }
 
 struct worker {
@@ -151,7 +156,7 @@ static void *work(void *data)
                 size_t i = atomic_fetch_add(&round->next, 1);
                 if (i >= round->count || now_ms() >= round->until || cancel_level(round->config->cancel))
                         return NULL;
-                ask(round, worker->client, round->order[i]);
+                ask(round, worker->client, round->order[i].node);
         }
 }
 
@@ -160,7 +165,7 @@ static void *work(void *data)
 /* Those that answered the last time first; of the others those that have waited longest. */
 static int by_turn(const void *a, const void *b)
 {
-        const struct kubelet_node *x = *(struct kubelet_node *const *)a, *y = *(struct kubelet_node *const *)b;
+        const struct kubelet_node *x = ((const struct turn *)a)->node, *y = ((const struct turn *)b)->node;
         if (!x->problem != !y->problem)
                 return x->problem ? 1 : -1;
         return (x->tried_ms > y->tried_ms) - (x->tried_ms < y->tried_ms);
@@ -175,7 +180,7 @@ static void go_round(struct kubelet_nodes *nodes, struct round *round)
         round->order = mem_zero_array(nodes->count + 1, sizeof *round->order);
         for (size_t i = 0; i < nodes->count; i++)
                 if (nodes->item[i].wanted)
-                        round->order[round->count++] = &nodes->item[i];
+                        round->order[round->count++].node = &nodes->item[i];
         qsort(round->order, round->count, sizeof *round->order, by_turn);
         pthread_attr_init(&attributes);
         pthread_attr_setstacksize(&attributes, STACK_SIZE);

@@ -19,7 +19,7 @@
 struct kubelet_node {
         char *name, *url;
         bool wanted;                                /* it has pods of ours now */
-        int64_t good_ms, tried_ms, volumes_ms;      /* monotonic; 0 = never */
+        int64_t good_ms, tried_ms, volumes_ms;      /* monotonic: containers read, asked, volumes read; 0 = never */
         char *problem;                              /* why it did not answer the last time; NULL = it did */
         struct kubelet_figures containers, volumes; /* what it said last, however long ago */
 };

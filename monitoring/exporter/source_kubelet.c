@@ -173,7 +173,7 @@ static int say(struct state *state, const struct config *config, const struct ku
         struct err **err)
 {
         const char *problem = NULL;
-        size_t asked = 0, well = 0;
+        bool asked = false, ever = false;
         json_auto_t *homes = json_object();
         totals_begin(&state->totals);
         for (size_t i = 0; i < state->nodes.count; i++) {
@@ -181,8 +181,8 @@ static int say(struct state *state, const struct config *config, const struct ku
                 if (!node->wanted)
                         continue;
                 bool up = node->good_ms && !node->problem;
-                asked++;
-                well += up;
+                asked = true;
+                ever = ever || node->good_ms;
                 problem = node->problem ? node->problem : problem;
                 CLEANUP_FREE char *source = str_format("kubelet of %s", node->name);
                 sink_add(sink, &UP, up, (const char *const[]){"source", source, "node", node->name, NULL});
@@ -192,9 +192,9 @@ static int say(struct state *state, const struct config *config, const struct ku
         count_killed(state, view);
         totals_add(&state->totals, sink);
         say_homes(state, view, homes, sink);
-        if (asked && !well)
-                return err_set(err, ERR_UNREACHABLE, "no kubelet of %zu answers: %s", asked,
-                        problem ? problem : "there was no time to ask them");
+        if (asked && !ever)
+                return err_set(
+                        err, ERR_UNREACHABLE, "no kubelet answers: %s", problem ? problem : "there was no time to ask");
         return 0;
 }
 

@@ -152,6 +152,44 @@ static void test_accounts(void **state)
         assert_null(accounts_user(&none, 1));
 }
 
+static void test_kubernetes(void **state)
+{
+        (void)state;
+        static const char good[] =
+                "{\"cluster\": \"demo\", \"kubernetes\": {\"api\": \"https://k:6443\", \"ca\": \"/ca\","
+                " \"token_file\": \"/token\", \"namespace\": \"ocean\", \"nodes\": true}}";
+        static const struct {
+                const char *text, *words;
+        } wrong[] = {
+                {"{\"kubernetes\": {}}", "kubernetes: "},
+                {"{\"kubernetes\": {\"api\": \"http://k\", \"ca\": \"/c\", \"token_file\": \"/t\", \"namespace\": "
+                 "\"o\"}}",
+                        "kubernetes.api"},
+                {"{\"kubernetes\": {\"api\": \"https://k/\", \"ca\": \"/c\", \"token_file\": \"/t\", \"namespace\": "
+                 "\"o\"}}",
+                        "kubernetes.api"},
+                {"{\"kubernetes\": {\"api\": \"https://k\", \"ca\": \"/c\", \"token_file\": \"/t\", \"namespace\": "
+                 "\"\"}}",
+                        "kubernetes.namespace"},
+                {"{\"kubernetes\": {\"api\": \"https://k\", \"ca\": \"/c\", \"token_file\": \"/t\", \"namespace\": "
+                 "\"o\", \"nodes\": 1}}",
+                        "kubernetes: "},
+                {"{\"groups\": {\"parent\": \"caas-x\"}, \"kubernetes\": {\"api\": \"https://k\", \"ca\": \"/c\","
+                 " \"token_file\": \"/t\", \"namespace\": \"o\"}}",
+                        "of a host"},
+        };
+        CLEANUP_CONFIG struct config *config = NULL;
+        MUST(config_parse(good, strlen(good), &config, err));
+        assert_string_equal(config->kubernetes.api, "https://k:6443");
+        assert_string_equal(config->namespace_, "ocean");
+        assert_true(config->kubernetes.nodes);
+        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+                struct config *none = NULL;
+                REFUSED(config_parse(wrong[i].text, strlen(wrong[i].text), &none, err), ERR_INVALID, wrong[i].words);
+                assert_null(none);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -160,6 +198,7 @@ int main(void)
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_addresses),
                 cmocka_unit_test(test_accounts),
+                cmocka_unit_test(test_kubernetes),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

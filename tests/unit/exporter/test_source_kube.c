@@ -1,0 +1,319 @@
+/* Pods, claims, services and nodes, from an API server that pages, refuses, lies and is slow. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "../client/must.h"
+#include "base/clock.h"
+#include "exporter/kube_view.h"
+#include "exporter/source_list.h"
+#include "kube_objects.h"
+#include "samples.h"
+
+static struct server *server;
+static atomic_bool denied, slow, strange, busy;
+static atomic_int nodes_asked, pages;
+
+static bool list(struct peer *peer, const char *items, const char *next)
+{
+        CLEANUP_FREE char *text = str_format("{\"kind\": \"List\", \"apiVersion\": \"v1\", \"metadata\": "
+                                             "{\"resourceVersion\": \"7\"%s%s%s}, \"items\": [%s]}",
+                next ? ", \"continue\": \"" : "", next ? next : "", next ? "\"" : "", items);
+        return answer(peer, "200 OK", "", text);
+}
+
+static bool pods(struct peer *peer, const char *request)
+{
+        pages++;
+        if (busy)
+                poll(NULL, 0, 30);
+        if (strange)
+                return list(peer,
+                        "null, 3, {}, {\"metadata\": {\"name\": 4}}, {\"metadata\": {\"name\": \"\"}},"
+                        "{\"metadata\": {\"name\": \"a\", \"labels\": [], \"annotations\": "
+                        "{\"hub.jupyter.org/username\": "
+                        "[]}}, \"spec\": {\"nodeName\": 3, \"containers\": {\"name\": \"x\"}}, \"status\": "
+                        "{\"containerStatuses\": [4, {\"name\": \"x\", \"restartCount\": -3}]}},"
+                        "{\"metadata\": {\"name\": \"b\"}, \"spec\": {\"containers\": [{\"name\": \"c\", "
+                        "\"resources\": "
+                        "{\"limits\": {\"cpu\": \"inf\", \"memory\": \"many\"}, \"requests\": {\"memory\": "
+                        "\"-1\"}}}]}}",
+                        NULL);
+        if (strstr(request, "continue=further"))
+                return list(peer, POD_HUB ", " POD_WAITING ", " POD_ALICE, NULL); /* the last went and came back */
+        return list(peer, POD_ALICE ", " POD_WORKER, "further");
+}
+
+static bool api(struct peer *peer, const char *request)
+{
+        static const char kinds[] = "{\"kind\": \"APIResourceList\", \"resources\": ["
+                                    "{\"name\": \"pods\", \"kind\": \"Pod\", \"namespaced\": true},"
+                                    "{\"name\": \"services\", \"kind\": \"Service\", \"namespaced\": true},"
+                                    "{\"name\": \"persistentvolumeclaims\", \"kind\": \"PersistentVolumeClaim\","
+                                    " \"namespaced\": true}, {\"name\": \"nodes\", \"kind\": \"Node\","
+                                    " \"namespaced\": false}]}";
+        if (!strstr(request, "Authorization: Bearer " TOKEN "\r\n"))
+                return answer(peer, "401 Unauthorized", "", "{\"kind\": \"Status\", \"code\": 401}");
+        if (slow) {
+                be_slow(peer);
+                return false;
+        }
+        if (str_starts(request, "GET /api/v1 "))
+                return answer(peer, "200 OK", "", kinds);
+        if (str_starts(request, "GET /api/v1/namespaces/ocean/pods?limit=100"))
+                return pods(peer, request);
+        if (str_starts(request, "GET /api/v1/namespaces/ocean/persistentvolumeclaims?"))
+                return list(peer,
+                        CLAIM("claim-alice", "alice@x", "10Gi") ", " CLAIM(
+                                "claim-alice-2", "alice@x", "1Gi") ", " CLAIM_HUB,
+                        NULL);
+        if (str_starts(request, "GET /api/v1/namespaces/ocean/services?"))
+                return list(peer, "{\"metadata\": {\"name\": \"hub\"}}, {\"metadata\": {\"name\": \"proxy-public\"}}",
+                        NULL);
+        if (str_starts(request, "GET /api/v1/nodes?")) {
+                nodes_asked++;
+                if (denied)
+                        return answer(peer, "403 Forbidden", "",
+                                "{\"kind\": \"Status\", \"code\": 403, \"reason\": \"Forbidden\", \"message\": \"nodes "
+                                "is "
+                                "forbidden: User \\\"system:serviceaccount:ocean:exporter\\\" cannot list resource "
+                                "\\\"nodes\\\"\"}");
+                return list(peer,
+                        NODE("n1", "10250", ", \"hub.jupyter.org/node-purpose\": \"user\"") ", " NODE(
+                                "n2", "70000", ""),
+                        NULL);
+        }
+        return answer(peer, "404 Not Found", "", "{\"kind\": \"Status\", \"code\": 404}");
+}
+
+static int set_up(void **state)
+{
+        kube_objects_set_up(state);
+        server = server_start(pki.server_path, pki.server_key_path);
+        server->custom = api;
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        server_stop(server);
+        return kube_objects_tear_down(state);
+}
+
+static struct sample_sink *refreshed(const struct config *config, void **memory)
+{
+        struct sample_sink *sink = sink_new(source_kube.families);
+        assert_true(source_kube.wanted(config));
+        MUST(source_kube.refresh(config, memory, sink, err));
+        assert_true(samples_sound(sink));
+        return sink;
+}
+
+static void fails(const struct config *config, void **memory, int code, const char *words)
+{
+        struct sample_sink *sink = sink_new(source_kube.families);
+        REFUSED(source_kube.refresh(config, memory, sink, err), (enum err_code)code, words);
+        sink_free(sink);
+}
+
+#define POD_OF(pod) "{namespace=\"ocean\",pod=\"" pod "\""
+
+static void test_pods(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_CONFIG struct config *config = kube_config(server->port, ca_path, true);
+        struct sample_sink *sink = refreshed(config, &memory);
+        static const char *const lines[] = {
+                "kube_pod_labels" POD_OF(
+                        "jupyter-alice") ",label_app=\"jupyterhub\",label_component=\"singleuser-server\","
+                                         "label_app_kubernetes_io_component=\"singleuser-server\",label_hub_jupyter_"
+                                         "org_username=\"alice---2f\"} 1",
+                "kube_pod_labels" POD_OF("dask-worker-77aa-x2") ",label_app_kubernetes_io_component=\"dask-worker\","
+                                                                "label_hub_jupyter_org_username=\"bob\",label_gateway_"
+                                                                "dask_org_cluster=\"77aa\"} 1",
+                "kube_pod_annotations" POD_OF("jupyter-alice") ",annotation_hub_jupyter_org_username=\"alice@x\"} 1",
+                "kube_pod_created" POD_OF("jupyter-alice") "} 1795306230",
+                "kube_pod_status_phase" POD_OF("jupyter-alice") ",phase=\"Running\"} 1",
+                "kube_pod_status_phase" POD_OF("jupyter-alice") ",phase=\"Pending\"} 0",
+                "kube_pod_status_phase" POD_OF("jupyter-carol") ",phase=\"Pending\"} 1",
+                "kube_pod_status_scheduled" POD_OF("jupyter-alice") ",condition=\"true\"} 1",
+                "kube_pod_status_scheduled" POD_OF("jupyter-carol") ",condition=\"true\"} 0",
+                "kube_pod_info" POD_OF("jupyter-alice") ",node=\"n1\"} 1",
+                "kube_pod_info" POD_OF("jupyter-carol") "} 1",
+                "kube_pod_container_info" POD_OF("jupyter-alice") ",container=\"notebook\",image_spec=\"quay.io/pangeo/"
+                                                                  "base-notebook:2026.10\"} 1",
+                "kube_pod_container_resource_limits" POD_OF("jupyter-alice") ",container=\"notebook\",node=\"n1\","
+                                                                             "resource=\"cpu\",unit=\"core\"} 2",
+                "kube_pod_container_resource_limits" POD_OF(
+                        "jupyter-alice") ",container=\"notebook\",node=\"n1\","
+                                         "resource=\"memory\",unit=\"byte\"} 4294967296",
+                "kube_pod_container_resource_requests" POD_OF("jupyter-alice") ",container=\"notebook\",node=\"n1\","
+                                                                               "resource=\"cpu\",unit=\"core\"} 0.1",
+                "kube_pod_container_resource_requests" POD_OF(
+                        "jupyter-alice") ",container=\"notebook\",node=\"n1\","
+                                         "resource=\"memory\",unit=\"byte\"} 1073741824",
+                "kube_pod_container_resource_limits_memory_bytes" POD_OF(
+                        "dask-worker-77aa-x2") ",container=\"dask-worker\","
+                                               "node=\"n2\"} 2000000000",
+                "kube_pod_container_status_restarts_total" POD_OF("jupyter-alice") ",container=\"notebook\"} 1",
+                "kube_pod_container_status_last_terminated_reason" POD_OF("jupyter-alice") ",container=\"notebook\","
+                                                                                           "reason=\"OOMKilled\"} 1",
+        };
+        for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+                assert_true(samples_have(sink, lines[i]));
+        assert_int_equal(samples_count(sink, "kube_pod_info"), 4); /* of two pages, nobody twice */
+        sink_free(sink);
+        source_kube.done(memory);
+}
+
+static void test_the_others(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_CONFIG struct config *config = kube_config(server->port, ca_path, true);
+        struct sample_sink *sink = refreshed(config, &memory);
+        static const char *const lines[] = {
+                "caas_home_size_bytes{user=\"alice@x\"} 11811160064",
+                "kube_service_labels{namespace=\"ocean\",service=\"hub\"} 1",
+                "kube_node_info{node=\"n1\"} 1",
+                "kube_node_labels{node=\"n1\",label_hub_jupyter_org_node_purpose=\"user\","
+                "label_node_kubernetes_io_instance_type=\"m5.xlarge\"} 1",
+                "kube_node_status_capacity{node=\"n1\",resource=\"cpu\",unit=\"core\"} 4",
+                "kube_node_status_capacity{node=\"n1\",resource=\"memory\",unit=\"byte\"} 16777216",
+                "kube_node_status_allocatable{node=\"n2\",resource=\"cpu\",unit=\"core\"} 3.9",
+        };
+        for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+                assert_true(samples_have(sink, lines[i]));
+        assert_int_equal(samples_count(sink, "caas_home_size_bytes"), 1); /* the hub's own is nobody's home */
+        sink_free(sink);
+        source_kube.done(memory);
+
+        CLEANUP_KUBE_VIEW struct kube_view *view = kube_view_last(config);
+        const struct view_pod *pod = kube_view_pod(view, "jupyter-alice");
+        assert_non_null(pod);
+        assert_string_equal(pod->user, "alice@x");
+        assert_string_equal(pod->kind, "notebook");
+        assert_string_equal(pod->node, "n1");
+        assert_string_equal(kube_view_pod(view, "dask-worker-77aa-x2")->purpose, "worker");
+        assert_string_equal(kube_view_pod(view, "jupyter-carol")->user, "carol"); /* only a label */
+        assert_null(kube_view_pod(view, "jupyter-carol")->node);
+        assert_null(kube_view_pod(view, "hub-0")->user);
+        assert_null(kube_view_pod(view, "nobody"));
+        assert_null(kube_view_claim(view, "hub-db")->user);
+        assert_true(kube_view_claim(view, "claim-alice")->size == 10737418240.0);
+        assert_int_equal(view->nodes, 2);
+        assert_string_equal(view->node[0].url, "https://127.0.0.1:10250");
+        assert_string_equal(view->node[1].url, "https://127.0.0.1:10250"); /* 70000 is no port */
+        assert_int_equal(view->kills, 1);
+        assert_string_equal(view->kill[0].name, ID_DEAD);
+        assert_string_equal(view->kill[0].user, "alice@x");
+}
+
+static void test_without_nodes(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_CONFIG struct config *config = kube_config(server->port, ca_path, false);
+        nodes_asked = 0;
+        struct sample_sink *sink = refreshed(config, &memory);
+        assert_int_equal(samples_count(sink, "kube_node_info"), 0);
+        assert_int_equal(nodes_asked, 0);
+        assert_false(source_kubelet.wanted(config));
+        sink_free(sink);
+        source_kube.done(memory);
+        source_kube.done(NULL);
+}
+
+static void test_refused(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_CONFIG struct config *config = kube_config(server->port, ca_path, true);
+        denied = true;
+        fails(config, &memory, ERR_DENIED, "cannot list resource \"nodes\"");
+        denied = false;
+        CLEANUP_FREE char *wrong = put(pki.folder, "token", "another", 0600);
+        fails(config, &memory, ERR_DENIED, "401");
+        CLEANUP_FREE char *right = put(pki.folder, "token", TOKEN, 0600);
+        sink_free(refreshed(config, &memory)); /* the token was read again */
+        source_kube.done(memory);
+        memory = NULL;
+        CLEANUP_FREE char *other = put(pki.folder, "other.crt", pki.other_ca, 0644);
+        CLEANUP_CONFIG struct config *stranger = kube_config(server->port, other, true);
+        fails(stranger, &memory, ERR_REFUSED, "certificate");
+        source_kube.done(memory);
+        memory = NULL;
+        CLEANUP_CONFIG struct config *none = kube_config(server->port, "/nowhere/ca.crt", true);
+        fails(none, &memory, ERR_NOT_FOUND, "/nowhere/ca.crt");
+        source_kube.done(memory);
+}
+
+static void test_slow(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_CONFIG struct config *config = kube_config(server->port, ca_path, true);
+        config->timeout_ms = 900;
+        slow = true;
+        int64_t began = clock_system()->monotonic_ms(clock_system());
+        fails(config, &memory, ERR_TIMEOUT, "");
+        assert_true(clock_system()->monotonic_ms(clock_system()) - began < 3000);
+        slow = false;
+        config->timeout_ms = 60000;
+        sink_free(refreshed(config, &memory));
+        cancel_raise(config->cancel);
+        source_kube.done(memory);
+}
+
+/* What was read last is good for a while when reading takes long. */
+static void test_less_often(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_CONFIG struct config *config = kube_config(server->port, ca_path, true);
+        busy = true;
+        sink_free(refreshed(config, &memory));
+        busy = false;
+        int before = pages;
+        struct sample_sink *sink = sink_new(source_kube.families);
+        assert_int_equal(source_kube.refresh(config, &memory, sink, NULL), SOURCE_SAME);
+        assert_int_equal(samples_count(sink, "kube_pod_info"), 0);
+        assert_int_equal(pages, before);
+        sink_free(sink);
+        source_kube.done(memory);
+}
+
+static void test_strange_objects(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_CONFIG struct config *config = kube_config(server->port, ca_path, false);
+        strange = true;
+        struct sample_sink *sink = refreshed(config, &memory);
+        strange = false;
+        assert_int_equal(samples_count(sink, "kube_pod_info"), 2);
+        assert_int_equal(samples_count(sink, "kube_pod_container_resource_limits"), 0);
+        assert_int_equal(samples_count(sink, "kube_pod_container_resource_requests"), 0);
+        assert_int_equal(samples_count(sink, "kube_pod_container_status_restarts_total"), 0);
+        sink_free(sink);
+        source_kube.done(memory);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_pods),
+                cmocka_unit_test(test_the_others),
+                cmocka_unit_test(test_without_nodes),
+                cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_slow),
+                cmocka_unit_test(test_less_often),
+                cmocka_unit_test(test_strange_objects),
+        };
+        return cmocka_run_group_tests(tests, set_up, tear_down);
+}
