@@ -14,6 +14,12 @@
 /* API, controller and Traefik; and with hub, proxy, Caddy, the directory, an image puller and one server. */
 #define GATEWAY_PODS 3
 #define PODS         9
+/* Of monitoring: the exporter, and Prometheus with the page beside it. */
+#define WATCHING_PODS 2
+#define PAGE_CPUS     0.02
+#define PAGE_RAM      0.25
+/* GB beside what is kept: what came in last and is not packed yet, and what is being packed. */
+#define UNPACKED_GB 2
 /* Of a notebook's CPUs, as roles/hub/files/pangeo_hub/kube.py has it. */
 #define CPU_SHARE 0.05
 
@@ -59,7 +65,8 @@ static int read_images(const char *data_dir, struct tree **ret, struct err **err
 static json_t *images_of(const json_t *list, const json_t *own)
 {
         const char *registry = text_of(own, "registry"), *name;
-        json_t *ret = json_object(), *image;
+        json_t *ret = json_pack("{s:s}", "exporter", text_of(own, "exporter")),
+               *image; /* there is none but the form's */
         json_object_foreach ((json_t *)list, name, image) {
                 const char *given = text_of(own, name), *ours = json_string_value(image);
                 CLEANUP_FREE char *full = *given      ? str_copy(given)
@@ -127,25 +134,52 @@ static json_t *sizes_of(const json_t *form)
                                 json_number_value(json_object_get(part, "ram"))));
         json_object_set_new(
                 ret, "notebook", size(CPU_SHARE * notebook_number(form, "cpus"), notebook_number(form, "ram")));
+        json_object_set_new(ret, "page", size(PAGE_CPUS, PAGE_RAM));
         json_object_set_new(ret, "small",
                 json_pack("{s:{s:s, s:s}, s:{s:s, s:s}}", "requests", "cpu", "1m", "memory", "10M", "limits", "cpu",
                         "100m", "memory", "50M"));
         return ret;
 }
 
-/* What a quota of the namespace has to leave: the cluster itself, its two claims and the server of one user. */
+static const json_t *monitoring_of(const json_t *form)
+{
+        return json_object_get(form, "monitoring");
+}
+
+static bool is_watched(const json_t *form)
+{
+        return json_is_true(json_object_get(monitoring_of(form), "enabled"));
+}
+
+/* GB of Prometheus' claim. */
+static json_int_t watching_gb(const json_t *form)
+{
+        return json_integer_value(json_object_get(monitoring_of(form), "retention_gb")) + UNPACKED_GB;
+}
+
+static int pods_of(const json_t *form, const char *part)
+{
+        if (str_is(part, "prometheus") || str_is(part, "exporter"))
+                return is_watched(form);
+        return str_is(part, "gateway") ? GATEWAY_PODS : 1;
+}
+
+/* What a quota of the namespace has to leave: the cluster itself, its claims and the server of one user. */
 static json_t *quota_of(const json_t *form)
 {
         double cpu = CPU_SHARE * notebook_number(form, "cpus"), ram = notebook_number(form, "ram");
+        bool watched = is_watched(form);
         json_t *part;
         const char *name;
         json_object_foreach (json_object_get(json_object_get(form, "kubernetes"), "resources"), name, part) {
-                int pods = str_is(name, "gateway") ? GATEWAY_PODS : 1;
+                int pods = pods_of(form, name);
                 cpu += pods * json_number_value(json_object_get(part, "cpus"));
                 ram += pods * json_number_value(json_object_get(part, "ram"));
         }
-        return json_pack("{s:f, s:f, s:i, s:f, s:i}", "cpu", cpu, "memory", ram * 1e9, "pods", PODS, "storage",
-                notebook_number(form, "storage") * 1e9 + 2 * 1073741824.0, "claims", 3);
+        double storage = notebook_number(form, "storage") * 1e9 + 2 * 1073741824.0;
+        return json_pack("{s:f, s:f, s:i, s:f, s:i}", "cpu", cpu + (watched ? PAGE_CPUS : 0), "memory",
+                (ram + (watched ? PAGE_RAM : 0)) * 1e9, "pods", PODS + (watched ? WATCHING_PODS : 0), "storage",
+                storage + (watched ? (double)watching_gb(form) * 1e9 : 0), "claims", watched ? 4 : 3);
 }
 
 /* ---- the way in ---- */
@@ -211,6 +245,8 @@ int kube_values(const char *data_dir, const char *cluster, const json_t *form, j
         json_object_set_new(all, "user_tolerations", tolerations_of(own, "user"));
         json_object_set_new(all, "user_affinity", affinity_of("user"));
         json_object_set_new(all, "quota", quota_of(form));
+        CLEANUP_FREE char *claim = str_format("%lldG", (long long)watching_gb(form));
+        json_object_set_new(all, "prometheus_storage", json_string(claim));
         json_object_update_new(all, entry_of(form, own));
         *ret = all;
         tree_free(list);

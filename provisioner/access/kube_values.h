@@ -5,9 +5,10 @@
  *   quota, as kube.requirements wants it
  *   entry; annotations of its Service or Ingress; tls_secret, the name of the Ingress' or Caddy's
  *   own_tls: the certificate is ours to serve or hand on; front: Caddy serves it
- *   images.<name>      the form's own, or ours with the mirror's name before it
+ *   images.<name>      the form's own, or ours with the mirror's name before it; "exporter" has no name of ours
  *   resources.<name>   {requests: {cpu, memory}, limits: {cpu, memory}} of each part of the form's
- * kubernetes.resources, of "notebook", and of "small" for what only waits */
+ *                      kubernetes.resources, of "notebook", of monitoring's "page", and of "small" for what only waits
+ *   prometheus_storage  of the claim that holds what monitoring.retention_gb says, and what is on its way there */
 #ifndef CAAS_ACCESS_KUBE_VALUES_H
 #define CAAS_ACCESS_KUBE_VALUES_H
 

@@ -89,6 +89,7 @@ int reach_forward(struct journal *journal, const char *cluster, json_t *access, 
                 return r;
         move_here(access, "api", port);
         move_here(access, "uri", port);
+        move_here(access, "metrics", port);
         return 0;
 }
 

@@ -21,7 +21,7 @@ bool reach_is_kubernetes(const json_t *row);
 int reach_link(struct journal *journal, const char *cluster, struct kube_link **ret, struct err **err);
 
 /* access: what access_read gives. Where it has a block "forward": {"service", "port"}, a port-forward is opened, and
- * the host and port in "api" and "uri" become those of its end here. Thread-safe. */
+ * the host and port in "api", "uri" and "metrics" become those of its end here. Thread-safe. */
 int reach_forward(struct journal *journal, const char *cluster, json_t *access, struct err **err);
 
 void reach_close(void);

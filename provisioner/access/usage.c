@@ -9,7 +9,6 @@
 #include "base/str.h"
 
 #define NAME_MAX_BYTES 256
-#define CLOCK_SOURCE   "cgroup" /* whose figures the counters of processor time are */
 
 struct usage *usage_new(double taken)
 {
@@ -222,6 +221,12 @@ static void add_dask(
                 owner->workers = usage_add_up(owner->workers, value);
 }
 
+/* Whose figures the counters of processor time are: on a host, and on Kubernetes. */
+static bool is_clock(const char *source)
+{
+        return str_is(source, "cgroup") || str_is(source, "kubelet");
+}
+
 static void add_part(struct usage *usage, const struct metrics_sample *sample, double value)
 {
         for (size_t i = 0; i < sizeof part_figures / sizeof *part_figures; i++) {
@@ -230,7 +235,7 @@ static void add_part(struct usage *usage, const struct metrics_sample *sample, d
                         continue;
                 const char *name = metrics_label(sample, known->label);
                 set(part_row(usage, known->what, name), &known->figure, value);
-                if (known->figure.offset == FIELD(usage_part, success) && str_is(name, CLOCK_SOURCE))
+                if (known->figure.offset == FIELD(usage_part, success) && is_clock(name))
                         usage->clock = value;
         }
 }

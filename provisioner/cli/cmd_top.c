@@ -324,18 +324,12 @@ static int open_access(struct cluster *cluster, json_t **ret, struct err **err)
 {
         CLEANUP_ERR struct err *fault = NULL;
         int r = access_read(cluster->journal, cluster->name, "monitoring", ret, &fault);
-        if (r == -ERR_NOT_FOUND && reach_is_kubernetes(cluster->row))
-                return err_set(err, ERR_NOT_FOUND,
-                        "%s runs on Kubernetes, where caas measures nothing: `kubectl top pods` of its namespace says "
-                        "what "
-                        "its pods use",
-                        cluster->name);
         if (r == -ERR_NOT_FOUND)
                 return err_set(err, ERR_NOT_FOUND,
-                        "%s has no monitoring: set monitoring.enabled to true in its form (it is so by default), and "
-                        "apply "
-                        "it",
-                        cluster->name);
+                        "%s has no monitoring: set monitoring.enabled to true in its form%s, and apply it",
+                        cluster->name,
+                        reach_is_kubernetes(cluster->row) ? ", with kubernetes.images.exporter"
+                                                          : " (it is so by default)");
         if (r < 0 && err)
                 *err = STEAL(fault);
         return r;

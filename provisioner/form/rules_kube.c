@@ -78,6 +78,18 @@ static void namespace_rule(struct tree *tree, const struct form_values *values, 
         }
 }
 
+/* Of all images there is only this one that nobody publishes. */
+static void monitoring_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
+{
+        if (!json_is_true(form_value(values, "monitoring.enabled")) ||
+                form_is_given(values, "kubernetes.images.exporter") ||
+                form_is_bad(values, "kubernetes.images.exporter"))
+                return;
+        add(tree, diags, "monitoring.enabled",
+                "found true, which on Kubernetes needs kubernetes.images.exporter, and that is missing: the image that "
+                "`make exporter-image` makes, in a registry of yours");
+}
+
 static void toleration_rules(struct tree *tree, const struct form_values *values, struct diags *diags)
 {
         size_t i;
@@ -185,5 +197,6 @@ void form_rules_kube(struct tree *tree, const struct form_values *values, struct
         }
         domain_rule(tree, values, diags);
         namespace_rule(tree, values, diags);
+        monitoring_rule(tree, values, diags);
         toleration_rules(tree, values, diags);
 }

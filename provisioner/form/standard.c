@@ -144,3 +144,9 @@ json_t *form_standard_worker_ram(const struct form_values *values)
 {
         return worker(values, 2, "notebook.ram", "dask.max.ram");
 }
+
+/* On Kubernetes the exporter's image has to be made and pushed first. */
+json_t *form_standard_monitoring(const struct form_values *values)
+{
+        return json_boolean(!on_kubernetes(values));
+}

@@ -16,5 +16,6 @@ json_t *form_standard_mail_from(const struct form_values *values);
 json_t *form_standard_namespace(const struct form_values *values);
 json_t *form_standard_max_cpus(const struct form_values *values);
 json_t *form_standard_max_ram(const struct form_values *values);
+json_t *form_standard_monitoring(const struct form_values *values);
 
 #endif

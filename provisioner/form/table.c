@@ -157,9 +157,14 @@ const struct form_field form_table[] = {
          .description = "The image of its notebooks and Dask workers: with jupyterhub-singleuser, jupyterlab, dask and "
                         "dask-gateway, as the images of Pangeo have them."},
 
-        {"monitoring", FORM_GROUP, .when = "target", .when_value = "host",
+        {"monitoring", FORM_GROUP,
          .description = "Prometheus, with the metrics of the cluster and of its users; its pages are for admins."},
-        {"monitoring.enabled", FORM_SWITCH, .standard = "true", .description = "Whether it is installed."},
+        {"monitoring.enabled", FORM_SWITCH, .compute = form_standard_monitoring, .standard_words = "true; on Kubernetes false",
+         .example = "true",
+         .description = "Whether it is installed. On Kubernetes it needs an image of your own making: kubernetes.images.exporter."},
+        {"monitoring.nodes", FORM_SWITCH, .standard = "true", .when = "target", .when_value = "kubernetes",
+         .description = "Whether each node's kubelet is asked what users' pods and homes use, which needs two rights over the "
+                        "whole Kubernetes cluster: list nodes, get nodes/metrics."},
         {"monitoring.retention_days", FORM_WHOLE, 1, 3650, .unit = "days", .standard = "30",
          .description = "Metrics are kept for so long, if there is room; they go with the cluster."},
         {"monitoring.retention_gb", FORM_WHOLE, 1, 10000, .unit = "GB", .standard = "10",
@@ -244,6 +249,9 @@ const struct form_field form_table[] = {
         IMAGE("caddy", "Caddy, which speaks TLS."),
         IMAGE("directory", "389 Directory Server, of the embedded directory."),
         IMAGE("pause", "What placeholders run."),
+        IMAGE("prometheus", "Prometheus, of monitoring."),
+        {"kubernetes.images.exporter", FORM_IMAGE, .example = "\"registry.example.org/pangeo/caas-exporter:1\"",
+         .description = "caas-exporter, of monitoring: the archive that `make exporter-image` makes, in a registry of yours."},
 
         {"kubernetes.resources", FORM_GROUP, .description = "What the parts that are no users' get."},
         PART("hub", "The hub.", "0.2", "1"),
@@ -251,6 +259,8 @@ const struct form_field form_table[] = {
         PART("front", "Caddy.", "0.1", "0.25"),
         PART("gateway", "Each part of Dask Gateway: API, controller, proxy.", "0.1", "0.5"),
         PART("directory", "The embedded directory.", "0.1", "1"),
+        PART("prometheus", "Prometheus, of monitoring.", "0.1", "1"),
+        PART("exporter", "caas-exporter, of monitoring.", "0.05", "0.1"),
 };
 /* clang-format on */
 const size_t form_table_count = sizeof form_table / sizeof *form_table;

@@ -111,6 +111,8 @@ static json_t *value_of(const struct form_field *field, const char *cluster, con
                 return json_string(cluster);
         if (strcmp(field->path, "target") == 0)
                 return json_string(target);
+        if (strcmp(field->path, "monitoring.enabled") == 0)
+                return json_boolean(str_is(target, "host"));
         json_t *items = field->type == FORM_ITEMS ? items_of(field, target) : NULL;
         if (items)
                 return items;

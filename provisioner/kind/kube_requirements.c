@@ -19,6 +19,7 @@
 static const struct spec_field fields[] = {
         {"version", SPEC_TEXT, false},
         {"rights", SPEC_ANY, false},
+        {"without", SPEC_TEXT, false},
         {"storage_class", SPEC_STRING, false},
         {"expandable", SPEC_BOOL, false},
         {"ingress_class", SPEC_STRING, false},
@@ -109,9 +110,11 @@ static void add_rights(struct rights *rights, const json_t *entry, const char *n
                 }
 }
 
-/* "create, patch deployments.apps", all verbs of a resource in one line. */
+/* "create, patch deployments.apps", all verbs of a resource in one line; and what in the form makes them unnecessary.
+ */
 static void say_missing(struct look *look, const struct rights *rights, const bool *allowed)
 {
+        const char *without = spec_text(look->spec, "without", "");
         for (size_t i = 0; i < rights->count; i++) {
                 const struct kube_permission *p = &rights->item[i];
                 bool same_before = i > 0 && same_thing(&rights->item[i - 1], p);
@@ -122,10 +125,11 @@ static void say_missing(struct look *look, const struct rights *rights, const bo
                         if (!allowed[j])
                                 buf_format(&verbs, "%s%s", verbs.length ? ", " : "", rights->item[j].verb);
                 if (verbs.length)
-                        add(look, "the account of context %s may not %s %s%s%s%s%s in %s%s", kube_context(look->kube),
-                                verbs.data, p->resource, p->subresource ? "/" : "",
+                        add(look, "the account of context %s may not %s %s%s%s%s%s in %s%s%s%s%s",
+                                kube_context(look->kube), verbs.data, p->resource, p->subresource ? "/" : "",
                                 p->subresource ? p->subresource : "", *p->group ? "." : "", p->group,
-                                p->namespace ? "namespace " : "the cluster", p->namespace ? p->namespace : "");
+                                p->namespace ? "namespace " : "the cluster", p->namespace ? p->namespace : "",
+                                *without ? " (not needed with " : "", without, *without ? ")" : "");
         }
 }
 

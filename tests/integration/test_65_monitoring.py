@@ -10,22 +10,20 @@ import ssl
 import subprocess
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import promql
 import pytest
 from conftest import Cluster
 from hubclient import HubClient
 from mailserver import USER, MailServer
+from prometheus import SECONDS, Prometheus
 
 PAGE = "/services/monitoring/"
 JOBS = {"prometheus", "node", "hub", "proxy", "exporter"}
 SERVICES = {"prometheus", "node_exporter", "exporter", "monitoring_page"}
-SECONDS = 90  # two refreshes of the exporter, two scrapes and a busy machine
 START_DASK = """
 from dask_gateway import GatewayCluster
 cluster = GatewayCluster()
@@ -52,39 +50,15 @@ for url in {urls}:
 """
 
 
-class Watcher:
-    """Prometheus itself, past the page: with the certificate that it wants."""
+class Watcher(Prometheus):
+    """With the certificate that it wants."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.folder = cluster.folder / "monitoring"
         config = json.loads((self.folder / "page.json").read_text())["prometheus"]
-        self.url = config["url"] + PAGE + "prometheus"
-        self.context = ssl.create_default_context(cafile=config["ca"])
-        self.context.load_cert_chain(config["certificate"], config["key"])
-
-    def get(self, path: str, **arguments: str) -> Any:
-        url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(arguments)}"
-        with urllib.request.urlopen(url, context=self.context, timeout=30) as response:
-            return json.load(response)["data"]
-
-    def value(self, query: str) -> float | None:
-        """Of the first series; None if there is none."""
-        found = self.get("query", query=query)["result"]
-        return float(found[0]["value"][1]) if found else None
-
-    def wait(self, query: str, seconds: float = SECONDS) -> float:
-        """Until the query finds something. A comparison in it finds nothing as long as it does not hold."""
-        end = time.monotonic() + seconds
-        while (value := self.value(query)) is None:
-            assert time.monotonic() < end, query
-            time.sleep(1)
-        return value
-
-    def wait_gone(self, query: str, seconds: float = SECONDS) -> None:
-        end = time.monotonic() + seconds
-        while self.value(query) is not None:
-            assert time.monotonic() < end, query
-            time.sleep(1)
+        context = ssl.create_default_context(cafile=config["ca"])
+        context.load_cert_chain(config["certificate"], config["key"])
+        super().__init__(config["url"] + PAGE + "prometheus", context)
 
 
 @pytest.fixture(scope="module")
@@ -125,15 +99,7 @@ def running(cluster: Cluster) -> dict[str, str]:
 
 
 def test_every_target_is_up(watcher: Watcher) -> None:
-    end = time.monotonic() + SECONDS
-    while True:
-        targets = [
-            one for one in watcher.get("targets", state="active")["activeTargets"] if one["labels"]["job"] in JOBS
-        ]
-        if {one["labels"]["job"] for one in targets if one["health"] == "up"} == JOBS:
-            break
-        assert time.monotonic() < end, [(one["labels"]["job"], one["health"], one["lastError"]) for one in targets]
-        time.sleep(1)
+    watcher.targets_up(JOBS)
 
 
 def test_the_cluster_is_in_the_labels(cluster: Cluster, watcher: Watcher) -> None:
@@ -193,14 +159,8 @@ def test_what_dashboards_and_alerts_ask_is_there(
 
 
 def test_alert_rules_are_loaded(cluster: Cluster, watcher: Watcher) -> None:
-    rules = [rule for group in watcher.get("rules")["groups"] for rule in group["rules"]]
     written = "".join(path.read_text() for path in (cluster.folder / "monitoring" / "alerts").glob("*.yaml"))
-    assert len(rules) == len(re.findall(r"^\s*- alert:", written, re.M)) >= 10
-    end = time.monotonic() + SECONDS
-    while faulty := [rule for rule in rules if rule["health"] != "ok"]:
-        assert time.monotonic() < end, [(rule["name"], rule.get("lastError")) for rule in faulty]
-        time.sleep(1)
-        rules = [rule for group in watcher.get("rules")["groups"] for rule in group["rules"]]
+    assert len(watcher.rules_healthy()) == len(re.findall(r"^\s*- alert:", written, re.M)) >= 10
 
 
 # ---- who may see it

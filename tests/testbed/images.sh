@@ -1,9 +1,10 @@
 #!/bin/bash
-# images.sh [--layers | --root DIR | --load NAME [PATTERN]]: the images that clusters of the product run, under upstream's names (roles/base/images.yaml)
+# images.sh [--layers | --root DIR | --load NAME [PATTERN] | --archive NAME FILE]: the images that clusters of the product run, under upstream's names (roles/base/images.yaml)
 # and of the project's own lock files; the cluster's own beside them.
 #   --layers      only makes what needs none of the cluster's programs
 #   --root DIR    makes DIR a containerd root that holds them all (before containerd starts in it)
 #   --load NAME   gives them to a running cluster, those whose line matches the pattern
+#   --archive NAME FILE   gives the images of an OCI archive to a running cluster
 # Layers, and a root with everything in it, are kept in the cache, each by a hash of what it is made of.
 set -eu
 # shellcheck source=tests/testbed/lib.sh
@@ -154,6 +155,7 @@ agree() { # image version
 }
 module_version() { sed -n "s|^\t$2 v\([^ ]*\).*|\1|p" "$TESTBED/$1/go.mod" | head -n 1; }
 versions_agree() {
+        agree prometheus "$(module_version prometheus github.com/prometheus/prometheus | sed 's/^0\.3/3./')" # 3.13.5 as a module is 0.313.5
         agree traefik "$(module_version traefik github.com/traefik/traefik/v3)"
         agree caddy "$(module_version caddy github.com/caddyserver/caddy/v2)"
         agree gateway "$(sed -n 's/^dask-gateway-server==\([^ ;]*\).*/\1/p' "$ROOT/roles/gateway/image.txt")"
@@ -178,6 +180,9 @@ all() {
                 "$(base)" "$(notebook_layer)"
         image "$(product directory)" "{\"Env\": [\"PATH=$SYSTEM\"], \"Cmd\": [\"/usr/libexec/dirsrv/dscontainer\", \"-r\"]}" \
                 "$(directory_layer)"
+        [ ! -e "$bin/prometheus" ] ||
+                image "$(product prometheus)" "{\"Env\": [\"PATH=$SYSTEM\"], \"Entrypoint\": [\"/bin/prometheus\"], \"WorkingDir\": \"/prometheus\", \"User\": \"65534\"}" \
+                        "$(base)" "$(program_layer prometheus "$bin/prometheus=/bin/prometheus")"
         [ ! -e "$bin/traefik" ] ||
                 image "$(product traefik)" "{\"Env\": [\"PATH=$SYSTEM\"], \"Entrypoint\": [\"/entrypoint.sh\"], \"Cmd\": [\"traefik\"]}" \
                         "$(base)" "$(program_layer traefik "$bin/traefik=/usr/local/bin/traefik" "$TESTBED/images/traefik.sh=/entrypoint.sh")"
@@ -252,6 +257,11 @@ template() {
         echo "$root"
 }
 
+if [ "${1:-}" = --archive ]; then
+        set_name "$2"
+        given=$(bash "$TESTBED/run.sh" --name "$NAME" ctr --namespace k8s.io images import --local --snapshotter overlayfs - <"$3") || die "$3 could not be loaded: $given"
+        exit 0
+fi
 exec 8>"$IMAGES/lock"
 flock -n 8 || { say "images are being made, waiting" && flock 8; }
 if [ "${1:-}" = --layers ]; then
@@ -275,5 +285,5 @@ case ${1:-} in
         set_name "$2"
         mkimage <<<"$(grep -E "${3:-}" <<<"$specs")" | bash "$TESTBED/run.sh" --name "$NAME" ctr --namespace k8s.io images import --local --snapshotter overlayfs - >&2
         ;;
-*) echo "usage: images.sh [--layers | --root DIR | --load NAME [PATTERN]]" >&2 && exit 64 ;;
+*) echo "usage: images.sh [--layers | --root DIR | --load NAME [PATTERN] | --archive NAME FILE]" >&2 && exit 64 ;;
 esac

@@ -70,9 +70,10 @@ part_files() {
         tools) (cd "$TESTBED" && ls tools/go.* parts/tools.sh) ;;
         caddy) (cd "$TESTBED" && ls caddy/go.* parts/caddy.sh) ;;
         traefik) (cd "$TESTBED" && ls traefik/go.* parts/traefik.sh) ;;
+        prometheus) (cd "$TESTBED" && ls prometheus/go.* parts/prometheus.sh) ;;
         esac
 }
-PARTS="hyperkube cloud tools caddy traefik"
+PARTS="hyperkube cloud tools caddy traefik prometheus"
 part_digest() { (cd "$TESTBED" && part_files "$1" | xargs sha256sum | sha256sum | cut -c1-16); }
 bin_folder() { echo "$CACHE/$(for p in $PARTS; do part_digest "$p"; done | sha256sum | cut -c1-16)/bin"; }
 

@@ -93,11 +93,11 @@ class Away(web.HTTPError):
 
 
 class Behind:
-    """A part that answers who shows the page's certificate."""
+    """A part that answers who shows the page's certificate; without one where nobody else reaches its port."""
 
     name = ""
 
-    def __init__(self, url: str, tls: ssl.SSLContext) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None) -> None:
         self.base = url
         self.tls = tls
 
@@ -426,6 +426,18 @@ class Health(web.RequestHandler):
         self.finish("ok\n")
 
 
+class Ready(web.RequestHandler):
+    """For Kubernetes: Prometheus answers, too."""
+
+    async def get(self) -> None:
+        response = await self.settings["prometheus"].fetch("-/ready")
+        self.set_status(200 if response.code == 200 else 503)
+        self.finish()
+
+    def write_error(self, status_code: int, **options: Any) -> None:
+        self.finish()
+
+
 class Nothing(Guarded):
     @web.authenticated
     def get(self) -> None:
@@ -445,14 +457,17 @@ def dashboards(folder: Path) -> list[dict[str, str]]:
 def application(config: dict[str, Any], cookie_secret: str) -> web.Application:
     prefix, watched = config["prefix"], config["prometheus"]
     mail, scrape = config.get("mail"), dict(config.get("scrape", {}))
-    tls = ssl.create_default_context(cafile=watched["ca"])
-    tls.load_cert_chain(watched["certificate"], watched["key"])
+    tls = None
+    if "ca" in watched:
+        tls = ssl.create_default_context(cafile=watched["ca"])
+        tls.load_cert_chain(watched["certificate"], watched["key"])
     if scrape:
         scrape["secret"] = Path(scrape["token"]).read_text(encoding="utf-8").strip()
     return web.Application(
         [
             (prefix, Index),
             (prefix + "health", Health),
+            (prefix + "ready", Ready),
             (prefix + "asking.js", Asking),
             (prefix + "oauth_callback", HubOAuthCallbackHandler),
             (prefix + "dashboards/([^/]+)", Dashboard),

@@ -71,8 +71,12 @@ def test_missing_rights_are_named_all_at_once(bad: Lab) -> None:
     bad.bed.kubectl("create", "serviceaccount", "weak", "-n", "default")
     try:
         weak = bad.bed.kubectl("create", "token", "weak", "-n", "default").strip()
+        images = "  images: {exporter: registry.invalid/nothing:1}\n"
+        bad.write_form(extra=images, top="monitoring: {enabled: true}\n")
         with_config(bad, "weak", lambda config: token(config, weak))
-        said = refused(bad, "deployments", "secrets", "persistentvolumeclaims")
+        said = refused(bad, "deployments", "secrets", "persistentvolumeclaims", "get nodes/metrics")
+        (line,) = [line for line in said.splitlines() if "clusterroles" in line]
+        assert "(not needed with monitoring.nodes: false)" in line
         assert weak not in said
         untouched(bad)
     finally:

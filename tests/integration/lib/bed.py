@@ -1,10 +1,12 @@
 """A Kubernetes cluster of this machine's own (tests/testbed), and a Pangeo cluster on it. Where CAAS_TEST_KUBECONFIG names
 another Kubernetes cluster, that one is taken and left as it was."""
 
+import contextlib
 import json
 import os
 import shlex
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,6 +83,27 @@ class Bed:
             pytest.skip("only the test bed's own cluster can be looked into")
         run = ["bash", TESTBED / "run.sh", "--name", self.name, *command]
         return subprocess.run(run, check=True, timeout=60, capture_output=True, text=True).stdout
+
+    @contextlib.contextmanager
+    def forwarded(self, namespace: str, target: str, port: int) -> Iterator[int]:
+        """The port of this machine that leads to one of a pod ("deploy/NAME"), its loopback included."""
+        words = [*self._words(), "--kubeconfig", self.kubeconfig, "-n", namespace, "port-forward", target, f":{port}"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                said = process.stdout.readline()  # Forwarding from 127.0.0.1:40123 -> 9090
+                assert said.startswith("Forwarding from 127.0.0.1:"), said
+                threading.Thread(target=process.stdout.read, daemon=True).start()  # a line a connection
+                yield int(said.split(" ->")[0].rsplit(":", 1)[1])
+            finally:
+                process.terminate()
+
+    def load(self, archive: Path) -> None:
+        """Gives the cluster the image of an OCI archive."""
+        if self.name is None:
+            pytest.skip("only the test bed's own cluster can be given an image")
+        words = ["bash", TESTBED / "images.sh", "--archive", self.name, archive]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
 
     def fault(self, action: str, component: str) -> None:
         """Makes a component of the cluster go away, or come back: `stop`, `start` …"""

@@ -81,6 +81,33 @@ static void sizes_are_sure_and_bounded(void **state)
         assert_true(json_number_value(tree_get(v, "quota.memory")) == (1.5 + 3 * 0.5 + 4) * 1e9);
 }
 
+/* The exporter, Prometheus with the page beside it, and its claim: only where they are wanted. */
+static void room_for_monitoring(void **state)
+{
+        (void)state;
+        static const char text[] = "{" NOTEBOOK ", \"monitoring\": {\"enabled\": %s, \"retention_gb\": 10}, "
+                                   "\"kubernetes\": {\"images\": {\"registry\": \"mirror.example.org\", \"exporter\": "
+                                   "\"example.org/exporter:1\"}, \"resources\": {\"prometheus\": {\"cpus\": 1, "
+                                   "\"ram\": 2}, \"exporter\": {\"cpus\": 1, \"ram\": 1}}}}";
+        CLEANUP_FREE char *on = str_format(text, "true"), *off = str_format(text, "false");
+        json_auto_t *with = values_of(on), *without = values_of(off);
+        double more = json_number_value(tree_get(with, "quota.memory")) -
+                      json_number_value(tree_get(without, "quota.memory"));
+        assert_true(more > 3.1e9 && more < 3.5e9);
+        assert_true(json_number_value(tree_get(with, "quota.storage")) -
+                            json_number_value(tree_get(without, "quota.storage")) ==
+                    12e9);
+        assert_int_equal(json_integer_value(tree_get(with, "quota.claims")), 4);
+        assert_int_equal(
+                json_integer_value(tree_get(with, "quota.pods")) - json_integer_value(tree_get(without, "quota.pods")),
+                2);
+        assert_at(with, "prometheus_storage", "12G");
+        assert_at(with, "images.exporter", "example.org/exporter:1");
+        assert_at(with, "images.prometheus", json_string_value(tree_get(without, "images.prometheus")));
+        assert_at(with, "resources.prometheus.limits.memory", "2000M");
+        assert_at(with, "resources.page.limits.memory", "250M");
+}
+
 static void ways_in(void **state)
 {
         (void)state;
@@ -125,6 +152,7 @@ int main(void)
                 cmocka_unit_test(left_to_the_cluster),
                 cmocka_unit_test(images_come_from_a_mirror_or_the_form),
                 cmocka_unit_test(sizes_are_sure_and_bounded),
+                cmocka_unit_test(room_for_monitoring),
                 cmocka_unit_test(ways_in),
                 cmocka_unit_test(a_list_that_is_not_there),
         };

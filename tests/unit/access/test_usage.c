@@ -132,14 +132,29 @@ static void test_no_more_rows_than_there_is_room_for(void **state)
         assert_int_equal(usage->dropped, 10);
 }
 
-static struct usage *counted(double clock, double notebook, double dask)
+static struct usage *counted_by(const char *source, double clock, double notebook, double dask)
 {
-        CLEANUP_FREE char *text = str_format("caas_source_last_success_timestamp_seconds{source=\"cgroup\"} %g\n"
+        CLEANUP_FREE char *text = str_format("caas_source_last_success_timestamp_seconds{source=\"%s\"} %g\n"
                                              "caas_source_last_success_timestamp_seconds{source=\"hub\"} 7\n"
                                              "caas_user_cpu_seconds_total{user=\"a\",kind=\"notebook\"} %g\n"
                                              "caas_user_cpu_seconds_total{user=\"a\",kind=\"dask\"} %g\n",
-                clock, notebook, dask);
+                source, clock, notebook, dask);
         return usage_of(text);
+}
+
+static struct usage *counted(double clock, double notebook, double dask)
+{
+        return counted_by("cgroup", clock, notebook, dask);
+}
+
+static void test_cores_on_kubernetes(void **state)
+{
+        (void)state;
+        CLEANUP_USAGE struct usage *first = counted_by("kubelet", 100, 10, 500),
+                                   *second = counted_by("kubelet", 110, 15, 540);
+        usage_rates(second, first);
+        NEAR(second->user[0].group[USAGE_NOTEBOOK].cpu, 0.5);
+        NEAR(second->rate_seconds, 10);
 }
 
 static void test_cores(void **state)
@@ -318,6 +333,7 @@ int main(void)
                 cmocka_unit_test(test_what_is_passed_over),
                 cmocka_unit_test(test_no_more_rows_than_there_is_room_for),
                 cmocka_unit_test(test_cores),
+                cmocka_unit_test(test_cores_on_kubernetes),
                 cmocka_unit_test(test_order),
                 cmocka_unit_test(test_json),
                 cmocka_unit_test(test_exporter),

@@ -70,8 +70,10 @@ static void test_template_has_every_field(void **state)
         assert_non_null(strstr(text, "\ntarget: kubernetes\n"));
         assert_non_null(strstr(text, "image: registry.example.org"));
         assert_null(strstr(text, "lock: "));
-        assert_null(strstr(text, "\nmonitoring:"));
-        assert_null(strstr(text, "retention"));
+        assert_non_null(strstr(text, "# enabled: false\n"));
+        assert_non_null(strstr(text, "# nodes: true\n"));
+        assert_non_null(strstr(host, "# enabled: true\n"));
+        assert_null(strstr(host, "nodes:"));
         assert_null(strstr(host, "\nkubernetes:"));
         assert_null(strstr(host, "storage_class"));
         assert_non_null(strstr(host, "lock: climate.txt"));
@@ -182,11 +184,9 @@ static void test_schema_has_every_field(void **state)
         assert_int_equal(json_array_size(tree_get(schema, "properties.identity.allOf")), 2);
         assert_int_equal(json_array_size(tree_get(schema, "properties.kubernetes.allOf")), 4);
         /* each block with its target, and nothing else; without a target it is host */
-        assert_int_equal(json_array_size(tree_get(schema, "allOf")), 4);
-        assert_true(json_is_false(tree_get(schema, "allOf[1].then.properties.monitoring")));
-        assert_non_null(tree_get(schema, "allOf[1].if.properties.target.not"));
-        assert_true(json_is_false(tree_get(schema, "allOf[3].then.properties.kubernetes")));
-        assert_non_null(tree_get(schema, "allOf[3].if.not.properties.target"));
+        assert_int_equal(json_array_size(tree_get(schema, "allOf")), 2);
+        assert_true(json_is_false(tree_get(schema, "allOf[1].then.properties.kubernetes")));
+        assert_non_null(tree_get(schema, "allOf[1].if.not.properties.target"));
 }
 
 static void test_markdown_has_every_field(void **state)

@@ -193,7 +193,12 @@ static json_t *kubernetes_form(const char *entry, const char *mode, int choice, 
                 buf_str(&text, "  cert_issuer: letsencrypt\n");
         if (more)
                 buf_str(&text, "  placeholders: 2\n  storage_class: fast\n  images: {registry: mirror.example.org, "
-                               "pull_secret: pull}\n");
+                               "pull_secret: pull, exporter: example.org/exporter}\n");
+        if (more)
+                buf_format(&text,
+                        "monitoring:\n  enabled: true\n  nodes: %s\n  remote_write: {url: "
+                        "https://example.org/write%s%s}\n",
+                        freeipa ? "false" : "true", ca ? ", token_file: " : "", ca ? pem : "");
         struct form_facts facts = {.address = "192.0.2.1"};
         struct diags diags = {0};
         json_t *form = NULL;
@@ -263,6 +268,13 @@ static void check_kubernetes(const json_t *form, const char *what)
                 "proxy/chp", "proxy/public_service", "proxy/trust"};
         for (size_t i = 0; i < sizeof read_by_commands / sizeof *read_by_commands; i++)
                 assert_non_null(find(&resources, read_by_commands[i]));
+        bool watched = json_is_true(tree_get(form, "monitoring.enabled"));
+        bool nodes = watched && json_is_true(tree_get(form, "monitoring.nodes"));
+        assert_true(!find(&resources, "monitoring/access") == !watched);
+        assert_true(!find(&resources, "monitoring/prometheus") == !watched);
+        assert_true(!find(&resources, "network/exporter") == !watched);
+        assert_true(!find(&resources, "monitoring/nodes_role") == !nodes);
+        assert_true(!find(&resources, "monitoring/requirements") == !nodes);
         bool front = json_is_true(json_object_get(kube, "front"));
         assert_true(!find(&resources, "proxy/front") == !front);
         role_secrets_clear(&secrets);

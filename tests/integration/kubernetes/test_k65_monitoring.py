@@ -1,0 +1,297 @@
+"""The cluster on Kubernetes watched by a real Prometheus: what is collected, who may see it, and that it goes without a trace."""
+
+import json
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import promql
+import pytest
+from bed import PASSWORD, ROOT, SERVERS, Bed, Lab, eventually
+from hubclient import HubClient
+from prometheus import Prometheus
+from test_k25_network import ip, look, name, pod_of
+
+PAGE = "/services/monitoring/"
+JOBS = {"prometheus", "hub", "proxy", "exporter"}
+WORKLOADS = {"prometheus", "exporter"}
+IMAGE = "registry.example.org/pangeo/caas-exporter:test"
+EXPORTER, WATCHER = "component=exporter", "component=monitoring"
+TOKEN = "of-another-server"
+START_DASK = """
+from dask_gateway import GatewayCluster
+cluster = GatewayCluster()
+cluster.scale(1)
+client = cluster.get_client()
+client.wait_for_workers(1, timeout=120)
+print(client.submit(lambda: 7).result(timeout=60))
+"""
+STOP_DASK = """
+from dask_gateway import Gateway
+gateway = Gateway()
+for one in gateway.list_clusters():
+    gateway.stop_cluster(one.name)
+"""
+
+
+def write_form(lab: Lab, monitoring: str) -> None:
+    """As the tests before have left it, with monitoring."""
+    images = f"  images: {{exporter: '{IMAGE}'}}\n"
+    lab.write_form(cpus=0.6, storage=2, extra=images, top=f"monitoring: {monitoring}\n")
+
+
+@pytest.fixture(scope="module")
+def watched(lab: Lab, bed: Bed) -> Lab:
+    build = os.environ.get("BUILD", "build")
+    words = ["make", "-s", f"BUILD={build}", f"IMAGE={IMAGE}", "exporter-image"]
+    made = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert made.returncode == 0, made.stdout + made.stderr
+    bed.load(ROOT / made.stdout.splitlines()[-1])
+    write_form(lab, "{enabled: true, retention_gb: 2}")
+    lab.apply()
+    return lab
+
+
+@pytest.fixture(scope="module")
+def prometheus(watched: Lab, bed: Bed) -> Iterator[Prometheus]:
+    with bed.forwarded(watched.namespace, "deploy/prometheus", 9090) as port:
+        yield Prometheus(f"http://127.0.0.1:{port}{PAGE}prometheus")
+
+
+@pytest.fixture(scope="module")
+def emma(watched: Lab) -> Iterator[HubClient]:
+    watched.add_user("emma")
+    client = watched.signed_in("emma")
+    client.spawn()
+    yield client
+    client.stop()
+
+
+@pytest.fixture(scope="module")
+def dask(emma: HubClient) -> Iterator[None]:
+    kernel = emma.kernel()
+    assert kernel.run(START_DASK, seconds=240).text.strip().endswith("7")
+    yield
+    last = emma.kernel()  # the first has not been listened to for long
+    assert last.run(STOP_DASK, seconds=60).status == "ok"
+    last.close()
+
+
+@pytest.fixture(scope="module")
+def admin(watched: Lab) -> HubClient:
+    return watched.signed_in("admin", watched.caas.run("password", watched.name).stdout.strip())
+
+
+# ---- what is collected
+
+
+def test_the_form_needs_an_image(lab: Lab) -> None:
+    lab.write_form(cpus=0.6, storage=2, top="monitoring: {enabled: true}\n")
+    assert "kubernetes.images.exporter" in lab.caas.run("check", str(lab.form), status=1).stdout
+
+
+def test_nothing_is_to_be_done(watched: Lab) -> None:
+    assert "othing to do" in watched.plan(status=0).stdout
+
+
+def test_every_target_is_up(watched: Lab, prometheus: Prometheus) -> None:
+    prometheus.targets_up(JOBS)
+    for job in JOBS:
+        labels = f'job="{job}", cluster="{watched.name}", namespace="{watched.namespace}"'
+        assert prometheus.wait(f"count(up{{{labels}}})") == 1
+
+
+def test_every_part_and_source_is_well(prometheus: Prometheus) -> None:
+    prometheus.wait("count(caas_part_up == 1) == count(caas_part_up) == 6")
+    prometheus.wait("count(caas_source_up == 1) == count(caas_source_up) >= 7")
+    assert prometheus.wait('caas_certificate_expiry_timestamp_seconds{certificate="public"}') > time.time()
+
+
+def test_a_users_server_appears(watched: Lab, prometheus: Prometheus, emma: HubClient) -> None:
+    prometheus.wait('caas_server_ready{user="emma"} == 1')
+    assert prometheus.wait('caas_user_memory_bytes{user="emma", kind="notebook"} > 3e7') < 1e9
+    assert prometheus.wait('caas_user_memory_limit_bytes{user="emma", kind="notebook"}') == pytest.approx(1e9, rel=0.01)
+    prometheus.wait('rate(caas_user_cpu_seconds_total{user="emma", kind="notebook"}[2m]) > 0', 150)
+    prometheus.wait('caas_home_size_bytes{user="emma"} > 0')
+    assert prometheus.wait('caas_user_group_info{user="emma", group="users"}') == 1
+    here = f'namespace="{watched.namespace}", pod="jupyter-emma"'
+    prometheus.wait(f"container_memory_working_set_bytes{{{here}}} > 3e7")
+    prometheus.wait(f'kube_pod_labels{{{here}, label_component="singleuser-server"}}')
+    prometheus.wait(f'kube_pod_container_resource_limits{{{here}, container="notebook", resource="memory"}} == 1e9')
+
+
+def test_nothing_of_other_namespaces_is_told(watched: Lab, prometheus: Prometheus) -> None:
+    prometheus.wait("kube_pod_info")
+    assert prometheus.value(f'{{namespace!="{watched.namespace}", namespace!=""}}') is None
+
+
+def test_dask_clusters_come_and_go(prometheus: Prometheus, dask: None) -> None:
+    prometheus.wait('caas_dask_user_clusters{user="emma"} >= 1')
+    prometheus.wait('sum(caas_dask_cluster_workers{user="emma"}) >= 1')
+    prometheus.wait('caas_user_memory_bytes{user="emma", kind="dask"} > 3e7')
+
+
+def test_what_dashboards_and_alerts_ask_is_there(watched: Lab, prometheus: Prometheus, dask: None) -> None:
+    end = time.monotonic() + 180  # rates want several scrapes
+    absent = promql.NOT_ON_KUBERNETES + r'|code=~"5'  # the hub has no failures to count,
+    absent += "|^caas_home_used_bytes"  # and all homes of the test bed are on the one disk of this machine
+    while wrong := promql.check(prometheus.url, {"cluster": watched.name}, absent, seconds=300):
+        assert time.monotonic() < end, "\n".join(wrong)
+        time.sleep(5)
+
+
+def test_alert_rules_are_loaded(prometheus: Prometheus) -> None:
+    assert len(prometheus.rules_healthy()) == len(promql.alerts()) >= 10
+
+
+def test_top_shows_it_through_the_api_server(watched: Lab, emma: HubClient, dask: None) -> None:
+    def seen() -> dict[str, Any] | None:
+        shown = json.loads(watched.caas.run("top", watched.name, "--once", "--json").stdout)
+        mine = [user for user in shown["users"] if user["user"] == "emma"]
+        return shown if mine and mine[0]["server"] and mine[0]["dask"]["workers"] else None
+
+    shown = eventually(seen, 60)
+    (mine,) = [user for user in shown["users"] if user["user"] == "emma"]
+    assert mine["server"]["ready"] and mine["notebook"]["memory_bytes"] > 3e7 and mine["notebook"]["cpu"] is not None
+    assert {part["part"]: part["up"] for part in shown["parts"]}["hub"]
+    assert "emma" in watched.caas.run("top", watched.name, "--once").stdout
+
+
+def test_status_and_logs_know_it(watched: Lab) -> None:
+    services = {item["name"]: item for item in watched.settled()["services"]}
+    assert set(services) >= WORKLOADS and all(services[one]["role"] == "monitoring" for one in WORKLOADS)
+    lines = watched.caas.run("logs", watched.name, "monitoring", "--json").stdout.splitlines()
+    assert {json.loads(line)["service"] for line in lines} <= WORKLOADS
+
+
+# ---- who may see it
+
+
+def test_other_pods_reach_nothing(watched: Lab, emma: HubClient, dask: None) -> None:
+    exporter, prometheus = ip(pod_of(watched, EXPORTER)), ip(pod_of(watched, WATCHER))
+    targets = [f"{exporter}:9099", f"{prometheus}:8080", f"{prometheus}:9090"]
+    targets += ["exporter:9099", "monitoring:8080", "proxy-metrics:8002"]
+    mine = f"{SERVERS},hub.jupyter.org/username=emma"
+    worker = f"release={watched.name},app.kubernetes.io/component=dask-worker"
+    for labels in (mine, worker):
+        assert look(watched, name(pod_of(watched, labels)), *targets) == ["closed"] * len(targets), labels
+    hub = name(pod_of(watched, f"release={watched.name},component=hub"))
+    # Also who is let through to the pod does not come to Prometheus: it listens on the loopback.
+    assert look(watched, hub, *targets[:3]) == ["closed", "open", "closed"]
+
+
+def test_prometheus_listens_on_its_loopback_only(watched: Lab, bed: Bed) -> None:
+    code = (
+        "for line in list(open('/proc/net/tcp'))[1:] + list(open('/proc/net/tcp6'))[1:]:\n"
+        "    f = line.split()\n"
+        "    if f[3] == '0A': print(f[1])"
+    )
+    words = ("-n", watched.namespace, "exec", "deploy/prometheus", "-c", "page", "--", "python3", "-c", code)
+    listening = bed.kubectl(*words).split()
+    assert "0100007F:2382" in listening  # 127.0.0.1:9090
+    assert {address.rsplit(":", 1)[1] for address in listening if address != "0100007F:2382"} == {"1F90"}  # 8080
+
+
+def test_the_exporter_wants_its_token(watched: Lab, bed: Bed) -> None:
+    with bed.forwarded(watched.namespace, "deploy/exporter", 9099) as port:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10)
+        assert refused.value.code == 401
+
+
+def test_rights_are_few(watched: Lab, bed: Bed) -> None:
+    who = f"--as=system:serviceaccount:{watched.namespace}:exporter"
+    may = {("list", "pods"): "yes", ("get", "nodes/metrics"): "yes", ("list", "nodes"): "yes"}
+    may_not = dict.fromkeys(
+        (("get", "secrets"), ("get", "nodes/proxy"), ("create", "pods/exec"), ("delete", "pods"), ("get", "pods/log")),
+        "no",
+    )
+    for (verb, resource), answer in (may | may_not).items():
+        kind, _, part = resource.partition("/")
+        words = ["auth", "can-i", verb, kind, f"--subresource={part}", who, "-n", watched.namespace]
+        said = bed.kubectl(*words, status=None)
+        assert said.strip().splitlines()[-1] == answer, (verb, resource, said)
+    assert bed.kubectl("auth", "can-i", "list", "pods", who, "-n", "kube-system", status=None).strip() == "no"
+
+
+def test_strangers_are_sent_to_the_sign_in_and_users_refused(watched: Lab, emma: HubClient) -> None:
+    stranger = watched.client()
+    answer = stranger.request("GET", PAGE, follow=False)
+    assert answer.status == 302
+    assert answer.headers["Location"].startswith("/hub/api/oauth2/authorize?client_id=service-monitoring")
+    assert stranger.request("GET", f"{PAGE}prometheus/api/v1/query?query=up", follow=False).status == 403
+    for path in ("", "prometheus/graph", "dashboards/overview.json"):
+        assert emma.request("GET", PAGE + path).status == 403, path
+
+
+def test_admins_are_let_in(watched: Lab, admin: HubClient) -> None:
+    page = admin.request("GET", PAGE)
+    assert page.status == 200 and "What is watched" in page.text and "overview.json" in page.text
+    assert "services/monitoring" in admin.request("GET", "/hub/home").text
+    assert admin.request("GET", f"{PAGE}dashboards/overview.json").json()["panels"]
+    token = admin.api("POST", "/users/admin/tokens", data={"note": "test"}).json()["token"]
+    given = {"Authorization": f"Bearer {token}"}
+    program = watched.client()
+    answer = program.request("GET", f"{PAGE}prometheus/api/v1/query?query=up", headers=given)
+    assert answer.status == 200 and len(answer.json()["data"]["result"]) == len(JOBS)
+    shown = program.request("GET", f"{PAGE}prometheus/api/v1/status/config", headers=given).json()["data"]["yaml"]
+    assert "credentials: <secret>" in shown
+    for path in ("-/reload", "-/quit", "api/v1/admin/tsdb/delete_series", "static/../-/reload"):
+        assert program.request("POST", f"{PAGE}prometheus/{path}", headers=given).status in (403, 404, 405), path
+
+
+# ---- a changed form
+
+
+def test_what_the_form_says_of_it_counts(watched: Lab, bed: Bed) -> None:
+    file = watched.caas.folder / "metrics-token"
+    file.write_text(TOKEN + "\n")
+    file.chmod(0o600)
+    remote = f"{{url: 'https://127.0.0.1:9/write', token_file: {file}}}"
+    write_form(watched, f"{{enabled: true, nodes: false, retention_days: 7, retention_gb: 3, remote_write: {remote}}}")
+    shown = watched.plan(status=2).stdout
+    assert TOKEN not in shown
+    watched.apply()
+    arguments = watched.get("deployment", WATCHER)[0]["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert {"--storage.tsdb.retention.time=7d", "--storage.tsdb.retention.size=3000000000B"} <= set(arguments)
+    (claim,) = watched.get("pvc", WATCHER)
+    assert claim["spec"]["resources"]["requests"]["storage"] == "5G"
+    assert not cluster_wide(watched)
+    with bed.forwarded(watched.namespace, "deploy/prometheus", 9090) as port:
+        after = Prometheus(f"http://127.0.0.1:{port}{PAGE}prometheus")
+        config = after.get("status/config")["yaml"]
+        assert "https://127.0.0.1:9/write" in config and TOKEN not in config
+        after.targets_up(JOBS)
+        # What it had it still has, and the nodes are not asked any more.
+        assert after.value("count(count_over_time(up[1h])) > 0")
+        after.wait_gone('caas_source_up{source="kubelet"}', 360)
+    journal = b"".join(path.read_bytes() for path in watched.caas.state.glob("journal.sqlite*"))
+    assert TOKEN.encode() not in journal
+
+
+def cluster_wide(lab: Lab) -> list[str]:
+    found = lab.bed.kubectl("get", "clusterrole,clusterrolebinding", "-o", "name").split()
+    return [one for one in found if one.endswith(f"/caas-{lab.namespace}-exporter")]
+
+
+def test_it_can_be_left_out(watched: Lab) -> None:
+    watched.write_form(cpus=0.6, storage=2)
+    said = watched.apply().stdout
+    assert "monitoring/data" in said, said
+    for kind in ("deployment", "pvc", "secret", "configmap", "service", "networkpolicy", "role", "serviceaccount"):
+        assert not watched.names(kind, EXPORTER) | watched.names(kind, WATCHER), kind
+    assert not {"exporter", "monitoring"} & watched.names("networkpolicy")
+    assert watched.client().request("GET", PAGE).status == 404
+    assert "monitoring.enabled" in watched.caas.run("top", watched.name, "--once", status=1).stderr
+
+
+def test_it_goes_with_the_cluster(watched: Lab) -> None:
+    """As it comes back here, the tests of destroying that follow find it."""
+    write_form(watched, "{enabled: true}")
+    watched.apply()
+    assert len(cluster_wide(watched)) == 2
+    assert watched.signed_in("alice", PASSWORD).request("GET", PAGE).status == 403
