@@ -134,7 +134,7 @@ lint: ## include direction, format, clang-tidy, shellcheck, ruff, banned functio
 fmt: ## format the C code
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
 
-integration: all $(addprefix $(BUILD)/unit/,kind/test_service_systemd kind/test_kube_object_live kind/test_kube_wait_live client/test_kube_server) ## the real stack on this machine
+integration: all $(addprefix $(BUILD)/unit/,kind/test_service_systemd kind/test_kube_object_live kind/test_kube_admission_live kind/test_kube_wait_live client/test_kube_server) ## the real stack on this machine
 	@bash tests/integration/run.sh
 
 # TESTBED=NAME is the cluster's; its kubeconfig is /var/tmp/caas-testbed-NAME/admin.kubeconfig.

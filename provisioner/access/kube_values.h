@@ -5,6 +5,7 @@
  *   quota, as kube.requirements wants it
  *   entry; annotations of its Service or Ingress; tls_secret, the name of the Ingress' or Caddy's
  *   own_tls: the certificate is ours to serve or hand on; front: Caddy serves it
+ *   early (true or null): users are led to Caddy before it is ready, as an authority asks it then
  *   images.<name>      the form's own, or ours with the mirror's name before it; "exporter" has no name of ours
  *   resources.<name>   {requests: {cpu, memory}, limits: {cpu, memory}} of each part of the form's
  *                      kubernetes.resources, of "notebook", of monitoring's "page", and of "small" for what only waits

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "kind/kube_pods.h"
 #include "kind/kube_ready.h"
+#include "kind/spec.h"
 
 static const json_t *metadata_of(const json_t *object)
 {
@@ -105,14 +106,16 @@ static int64_t running_since(struct kube *kube, const json_t *object)
         return since;
 }
 
-/* Why not all are ready. The caller frees. */
-static char *why_not(struct kube *kube, const json_t *object, struct counts counts)
+/* Why not all are ready; *ret_room: room on the machines is all that they wait for. The caller frees. */
+static char *why_not(struct kube *kube, const json_t *object, struct counts counts, bool *ret_room)
 {
         CLEANUP_PODS struct kube_pods pods = {0};
         CLEANUP_FREE char *of =
                 str_format("%lld of %lld pods ready", (long long)counts.ready, (long long)counts.wanted);
+        *ret_room = false;
         if (kube_pods_look(kube, object, &pods, NULL) < 0 || !pods.text)
                 return STEAL(of);
+        *ret_room = pods.level == KUBE_TROUBLE_PATIENCE;
         return str_format("%s: %s", of, pods.text);
 }
 
@@ -145,6 +148,9 @@ json_t *workload_status(struct kube_link *link, const struct journal_resource *r
                 return answer(name, role, false, 0, json_null(), "it is scaled down to no pods", counts);
         if (counts.ready >= counts.wanted)
                 return answer(name, role, true, running_since(kube, object), json_true(), NULL, counts);
-        CLEANUP_FREE char *why = why_not(kube, object, counts);
+        bool room;
+        CLEANUP_FREE char *why = why_not(kube, object, counts, &room);
+        if (room && !spec_bool(r->resource.spec, "wait", true)) /* places that are held free have given way to users */
+                return answer(name, role, true, running_since(kube, object), json_null(), why, counts);
         return answer(name, role, counts.ready > 0, running_since(kube, object), json_false(), why, counts);
 }

@@ -13,8 +13,9 @@
 bool workload_is(const struct journal_resource *r);
 const char *workload_name(const struct journal_resource *r); /* borrowed */
 
-/* As services_status has it, and "pods": {"ready", "wanted"}: ready when all pods are, running when one is. New
- * reference. Never fails: what cannot be asked is a message. trouble: why nothing can be asked at all, or NULL. */
+/* As services_status has it, and "pods": {"ready", "wanted"}: ready when all pods are, running when one is. One that no
+ * apply waits for and that has no room is running: it holds places free, and they gave way. New reference. Never fails:
+ * what cannot be asked is a message. trouble: why nothing can be asked at all, or NULL. */
 json_t *workload_status(
         struct kube_link *link, const struct journal_resource *r, const char *role, const char *trouble);
 

@@ -38,12 +38,26 @@ static int check(const json_t *spec, struct err **err)
         return r < 0 ? r : spec_check_one_of(spec, objects, err);
 }
 
+#define ADDRESSES_MAX 16
+
+struct addresses {
+        char item[ADDRESSES_MAX][NET_ADDRESS_MAX];
+        size_t count;
+};
+
+static void add_address(struct addresses *addresses, const char *text)
+{
+        if (addresses->count < ADDRESSES_MAX && net_address(text, addresses->item[addresses->count]) == 0)
+                addresses->count++;
+}
+
 struct entry {
         struct kind_ctx *ctx;
         const json_t *spec;
         const char *namespace, *name;
         bool ingress, nodeport;
-        char address[256]; /* or name of the balancer; "" = none yet */
+        char address[256];    /* or name of the balancer; "" = none yet */
+        struct addresses all; /* of IPv4 and IPv6, say; none where it has a name only */
         int64_t node_port;
 };
 
@@ -70,12 +84,12 @@ static void take(struct entry *entry, const json_t *object)
         const char *found = "";
         size_t i;
         json_t *item;
+        entry->all.count = 0;
         json_array_foreach (json_object_get(balancer, "ingress"), i, item) {
                 const char *ip = spec_text(item, "ip", ""), *host = spec_text(item, "hostname", "");
-                if (*ip || !*found)
+                if (entry->all.count == 0 && (*ip || !*found))
                         found = *ip ? ip : host;
-                if (*ip)
-                        break;
+                add_address(&entry->all, ip);
         }
         snprintf(entry->address, sizeof entry->address, "%s", entry->nodeport ? "" : found);
         entry->node_port = 0;
@@ -197,13 +211,6 @@ static int wait_for(struct entry *entry, struct kube *kube, struct err **err)
 
 /* ---- the name ---- */
 
-#define ADDRESSES_MAX 16
-
-struct addresses {
-        char item[ADDRESSES_MAX][NET_ADDRESS_MAX];
-        size_t count;
-};
-
 /* What a name, or an address, leads to. 0, or what getaddrinfo says. */
 static int resolve(const char *name, struct addresses *ret)
 {
@@ -211,11 +218,10 @@ static int resolve(const char *name, struct addresses *ret)
         int failure = getaddrinfo(name, NULL, &hints, &list);
         if (failure)
                 return failure;
-        for (struct addrinfo *a = list; a && ret->count < ADDRESSES_MAX; a = a->ai_next) {
+        for (struct addrinfo *a = list; a; a = a->ai_next) {
                 char found[NI_MAXHOST];
-                if (getnameinfo(a->ai_addr, a->ai_addrlen, found, sizeof found, NULL, 0, NI_NUMERICHOST) == 0 &&
-                        net_address(found, ret->item[ret->count]) == 0)
-                        ret->count++;
+                if (getnameinfo(a->ai_addr, a->ai_addrlen, found, sizeof found, NULL, 0, NI_NUMERICHOST) == 0)
+                        add_address(ret, found);
         }
         freeaddrinfo(list);
         return 0;
@@ -230,10 +236,12 @@ static bool share(const struct addresses *one, const struct addresses *other)
         return false;
 }
 
-/* A name that the form gives leads where users have to come. target "": somebody's proxy, wherever that is. */
-static int check_name(const char *domain, const char *target, const char *what, struct err **err)
+/* A name that the form gives leads where users have to come: to one of `wanted`, or, if that is empty, where target
+ * does. target "": somebody's proxy, wherever that is. */
+static int check_name(
+        const char *domain, const char *target, struct addresses wanted, const char *what, struct err **err)
 {
-        struct addresses named = {0}, wanted = {0};
+        struct addresses named = {0};
         int failure = resolve(domain, &named);
         if (failure)
                 return err_set(err, ERR_INVALID,
@@ -241,7 +249,7 @@ static int check_name(const char *domain, const char *target, const char *what, 
                         domain, gai_strerror(failure), *target ? target : what);
         if (!*target)
                 return 0;
-        if (resolve(target, &wanted) || share(&named, &wanted))
+        if ((wanted.count == 0 && resolve(target, &wanted)) || share(&named, &wanted))
                 return 0;
         CLEANUP_BUF struct buf found = BUF_INIT(1000);
         for (size_t i = 0; i < named.count; i++)
@@ -267,15 +275,17 @@ static int name_it(const struct entry *entry, json_t **ret_outputs, struct err *
                            : entry->nodeport ? "the proxy before the node port"
                                              : "the balancer's address";
         const char *address = *fixed ? fixed : entry->address;
+        struct addresses only = {0};
         int64_t port = spec_whole(entry->spec, "port", HTTPS);
-        if (*fixed && *entry->address && strcmp(fixed, entry->address) != 0 && !entry->ingress)
+        add_address(&only, fixed);
+        if (*fixed && *entry->address && !share(&only, &entry->all) && !entry->ingress)
                 return err_set(err, ERR_INVALID,
                         "external_ip is %s, but the balancer has the address %s: it cannot be had, or the cloud has "
                         "another way to ask for it (kubernetes.annotations)",
                         fixed, entry->address);
         if (!*domain && !*address)
                 return err_set(err, ERR_INVALID, "domain is needed, as no address is known that it could be made of");
-        int r = *domain ? check_name(domain, address, what, err) : 0;
+        int r = *domain ? check_name(domain, address, *fixed ? only : entry->all, what, err) : 0;
         if (r < 0)
                 return r;
         CLEANUP_FREE char *name = *domain ? str_copy(domain) : name_of(entry, address);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "kind/kube_admission.h"
 #include "kind/kube_diff.h"
 #include "kind/kube_manifest.h"
 #include "kind/kube_parts.h"
@@ -284,22 +285,14 @@ static int preview(struct kind_ctx *ctx, const struct resource *r, const struct 
 }
 
 /* A new object: is it acceptable? Where its namespace or its kind is still to be made, that cannot be asked. */
-static int preflight(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, struct err **err)
+static int try_new(
+        struct kind_ctx *ctx, struct kube *kube, const struct resource *r, const struct manifest *m, struct err **err)
 {
-        struct kube *kube;
-        CLEANUP_MANIFEST struct manifest m = {0};
         json_auto_t *would = NULL;
         CLEANUP_FREE char *why = NULL;
         enum write_verdict verdict;
-        if (recorded)
-                return 0;
-        int result = kube_of(ctx, &kube, err);
-        if (result < 0)
-                return result;
-        if (manifest_make(ctx, kube, r, NULL, &m, NULL) < 0 || kube_link_lacks(ctx->kube, m.ref.namespace))
-                return 0;
         CLEANUP_ERR struct err *fault = NULL;
-        result = write_try(kube, &m, force_of(ctx, r->spec), &verdict, &would, &why, &fault);
+        int result = write_try(kube, m, force_of(ctx, r->spec), &verdict, &would, &why, &fault);
         if (result < 0) /* rights are listed by kube.requirements; what is not there is made before its turn comes */
                 return 0;
         if (verdict == WRITE_INVALID)
@@ -307,6 +300,19 @@ static int preflight(struct kind_ctx *ctx, const struct resource *r, const struc
         if (verdict == WRITE_CONFLICT)
                 return err_set(err, ERR_REFUSED, "%s", why);
         return 0;
+}
+
+static int preflight(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, struct err **err)
+{
+        struct kube *kube;
+        CLEANUP_MANIFEST struct manifest m = {0};
+        int result = kube_of(ctx, &kube, err);
+        if (result < 0)
+                return result;
+        if (manifest_make(ctx, kube, r, NULL, &m, NULL) < 0 || kube_link_lacks(ctx->kube, m.ref.namespace))
+                return 0;
+        result = recorded ? 0 : try_new(ctx, kube, r, &m, err);
+        return result < 0 ? result : kube_admission_ask(kube, &m, err);
 }
 
 /* ---- outputs ---- */
@@ -390,6 +396,8 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         int result = kube_of(ctx, &kube, err);
         if (result == 0)
                 result = manifest_make(ctx, kube, r, NULL, &m, err);
+        if (result == 0) /* again: the preflight could not ask for what was not known yet */
+                result = kube_admission_ask(kube, &m, err);
         if (result == 0)
                 result = write_or_use(ctx, kube, r, recorded, state, &m, &live, &made, err);
         if (result == 0 && spec_bool(r->spec, "wait", true) && kube_ready(live, &missing) != KUBE_READY)

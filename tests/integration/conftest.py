@@ -78,8 +78,8 @@ class Caas:
             )
         return done
 
-    def json(self, *words: str) -> Any:
-        return json.loads(self.run(*words, "--json").stdout)
+    def json(self, *words: str, status: int = 0) -> Any:
+        return json.loads(self.run(*words, "--json", status=status).stdout)
 
 
 class Cluster:

@@ -90,6 +90,8 @@ if kubernetes:
 
     c.JupyterHub.spawner_class = PangeoKubeSpawner
     c.KubeSpawner.namespace = kubernetes["namespace"]
+    # All addresses of the pod, of IPv6 as well; the stock class has those of IPv4 alone.
+    c.KubeSpawner.ip = ""
     c.KubeSpawner.common_labels = kubernetes["labels"]
     c.KubeSpawner.extra_labels = {"hub.jupyter.org/network-access-hub": "true"}
     c.KubeSpawner.extra_annotations = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}

@@ -7,7 +7,12 @@ import pytest
 from bed import ROOT, Bed
 
 BUILD = ROOT / os.environ.get("BUILD", "build")
-PROGRAMS = ["client/test_kube_server", "kind/test_kube_object_live", "kind/test_kube_wait_live"]
+PROGRAMS = [
+    "client/test_kube_server",
+    "kind/test_kube_object_live",
+    "kind/test_kube_admission_live",
+    "kind/test_kube_wait_live",
+]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -1,6 +1,7 @@
 """A Kubernetes cluster of this machine's own (tests/testbed), and a Pangeo cluster on it. Where CAAS_TEST_KUBECONFIG names
 another Kubernetes cluster, that one is taken and left as it was."""
 
+import base64
 import contextlib
 import json
 import os
@@ -8,7 +9,7 @@ import shlex
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -54,21 +55,47 @@ class Bed:
     def _words(self) -> list[str]:
         if "CAAS_TEST_KUBECTL" in os.environ:
             return shlex.split(os.environ["CAAS_TEST_KUBECTL"])
-        bins = (STATES / f"caas-testbed-{self.name}" / "run" / "env").read_text()
-        folder = next(line[4:] for line in bins.splitlines() if line.startswith("BIN="))
-        return [f"{folder}/hyperkube", "kubectl"]
+        return [str(self.program("hyperkube")), "kubectl"]
 
-    def kubectl(self, *words: str, given: str | None = None, status: int | None = 0, seconds: float = 120) -> str:
-        done = subprocess.run(
+    @property
+    def folder(self) -> Path:
+        """The test bed's own: its keys are in it."""
+        if self.name is None:
+            pytest.skip("only the test bed's own cluster can be looked into")
+        return STATES / f"caas-testbed-{self.name}"
+
+    def setting(self, name: str) -> str:
+        lines = (self.folder / "run" / "env").read_text().splitlines()
+        return next(line.partition("=")[2] for line in lines if line.startswith(f"{name}="))
+
+    def program(self, name: str) -> Path:
+        """One of those the test bed is made of."""
+        return Path(self.setting("BIN")) / name
+
+    @property
+    def host(self) -> str:
+        """Where pods reach this machine."""
+        return f"10.99.{self.setting('N')}.254"
+
+    def _run(self, words: Sequence[str], given: str | None, seconds: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [*self._words(), "--kubeconfig", str(self.kubeconfig), *words],
             input=given,
             capture_output=True,
             text=True,
             timeout=seconds,
         )
+
+    def kubectl(self, *words: str, given: str | None = None, status: int | None = 0, seconds: float = 120) -> str:
+        done = self._run(words, given, seconds)
         if status is not None and done.returncode != status:
             raise AssertionError(f"kubectl {' '.join(words)}: status {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done.stdout
+
+    def refused(self, *words: str, given: str) -> str:
+        """What kubectl says when the API server does not do it; "" when it does."""
+        done = self._run(words, given, 60)
+        return done.stderr if done.returncode else ""
 
     def get(self, kind: str, namespace: str, labels: str = "") -> list[dict[str, Any]]:
         more = ["-l", labels] if labels else []
@@ -79,9 +106,7 @@ class Bed:
 
     def inside(self, *command: str) -> str:
         """What a command in the cluster's own namespaces prints (ctr, for one)."""
-        if self.name is None:
-            pytest.skip("only the test bed's own cluster can be looked into")
-        run = ["bash", TESTBED / "run.sh", "--name", self.name, *command]
+        run = ["bash", TESTBED / "run.sh", "--name", self.folder.name.removeprefix("caas-testbed-"), *command]
         return subprocess.run(run, check=True, timeout=60, capture_output=True, text=True).stdout
 
     @contextlib.contextmanager
@@ -140,6 +165,9 @@ class Lab:
 
     def kubectl(self, *words: str, **options: Any) -> str:
         return self.bed.kubectl(*words, "-n", self.namespace, **options)
+
+    def get_secret(self, name: str, key: str) -> str:
+        return base64.b64decode(self.kubectl("get", "secret", name, "-o", f"jsonpath={{.data.{key}}}")).decode()
 
     def add_user(self, user: str, *, member: bool = True) -> None:
         self.caas.run("user", "add", self.name, user, given=PASSWORD + "\n")

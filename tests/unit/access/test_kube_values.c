@@ -39,7 +39,7 @@ static void left_to_the_cluster(void **state)
                           "{\"storage_class\": \"\", \"ingress_class\": \"\", \"node_port\": 0}}");
         assert_at(v, "namespace", "demo");
         assert_at(v, "entry", "loadbalancer");
-        static const char *const open[] = {"storage_class", "ingress_class", "node_port", "balancer_ip"};
+        static const char *const open[] = {"storage_class", "ingress_class", "node_port", "balancer_ip", "early"};
         for (size_t i = 0; i < sizeof open / sizeof *open; i++)
                 assert_true(json_is_null(json_object_get(v, open[i])));
         assert_int_equal(json_array_size(json_object_get(v, "pull_secrets")), 0);
@@ -125,6 +125,8 @@ static void ways_in(void **state)
                           "\"tls_secret\": \"theirs\"}}");
         assert_at(given, "tls_secret", "theirs");
         assert_true(json_is_false(json_object_get(given, "own_tls")));
+        json_auto_t *acme = values_of("{" NOTEBOOK ", \"tls\": {\"mode\": \"acme\"}, \"kubernetes\": {}}");
+        assert_true(json_is_true(json_object_get(acme, "early")));
         json_auto_t *files =
                 values_of("{" NOTEBOOK ", \"tls\": {\"mode\": \"files\"}, \"kubernetes\": {\"entry\": \"ingress\"}}");
         assert_true(json_is_true(json_object_get(files, "own_tls")) && json_is_false(json_object_get(files, "front")));

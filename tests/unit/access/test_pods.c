@@ -15,6 +15,7 @@
 /* ---- what the server has ---- */
 
 static const char *deployment;         /* of every name but "gone" */
+static bool crowded;                   /* no pod finds room */
 static char deleted[4][100];           /* names of claims */
 static atomic_int deletions, followed; /* requests of logs to follow */
 
@@ -23,6 +24,11 @@ static const char pods[] =
         "\"hub-1\", \"namespace\": \"lab\", \"uid\": \"u1\"}, \"status\": {\"startTime\": \"2026-11-21T12:00:00Z\", "
         "\"conditions\": [{\"type\": \"Ready\", \"status\": \"True\"}], \"containerStatuses\": [{\"name\": \"hub\", "
         "\"state\": {\"running\": {}}}, {\"name\": \"side\", \"restartCount\": 0, \"state\": {\"waiting\": {}}}]}}]}";
+
+static const char waiting[] =
+        "{\"kind\": \"PodList\", \"metadata\": {\"resourceVersion\": \"9\"}, \"items\": [{\"metadata\": {\"name\": "
+        "\"place-0\", \"namespace\": \"lab\"}, \"status\": {\"phase\": \"Pending\", \"conditions\": [{\"type\": "
+        "\"PodScheduled\", \"status\": \"False\", \"message\": \"Insufficient memory\"}]}}]}";
 
 static const char claims[] =
         "{\"kind\": \"PersistentVolumeClaimList\", \"metadata\": {\"resourceVersion\": \"9\"}, \"items\": ["
@@ -83,7 +89,7 @@ static bool routes(struct peer *peer, const char *request)
         if (strstr(request, "persistentvolumeclaims"))
                 return ok(peer, claims);
         if (strstr(request, "/pods"))
-                return ok(peer, pods);
+                return ok(peer, crowded ? waiting : pods);
         return ok(peer, "{\"kind\": \"List\", \"metadata\": {\"resourceVersion\": \"9\"}, \"items\": []}");
 }
 
@@ -105,11 +111,14 @@ static struct kube_link *link_open(struct cancel *cancel)
         ", \"selector\": {\"matchLabels\": {\"component\": \"hub\"}}}, \"status\": {\"observedGeneration\": 1, "       \
         "\"readyReplicas\": " ready "}}"
 
+static bool waited_for = true; /* by an apply */
+
 static json_t *status_of(const char *kind, const char *name, const char *trouble)
 {
         struct kube_link *link = link_open(NULL);
         struct journal_resource r = {.resource = {.id = (char *)"hub/service", .kind = (char *)"kube.object"}};
-        r.resource.spec = json_pack("{s:{s:s, s:{s:s}}}", "object", "kind", kind, "metadata", "name", name);
+        r.resource.spec = json_pack(
+                "{s:b, s:{s:s, s:{s:s}}}", "wait", (int)waited_for, "object", "kind", kind, "metadata", "name", name);
         assert_int_equal(workload_is(&r), str_is(kind, "Deployment"));
         json_t *status = workload_is(&r) ? workload_status(link, &r, "hub", trouble) : NULL;
         json_decref(r.resource.spec);
@@ -144,6 +153,20 @@ static void test_status(void **state)
         expect("gone", NULL, false, "null", "not there");
         expect("hub", "cannot be reached", false, "null", "cannot be reached");
         assert_null(status_of("Service", "hub", NULL));
+}
+
+/* Places that are held free give way to users, and nothing is wrong then. */
+static void test_without_room(void **state)
+{
+        (void)state;
+        deployment = DEPLOYMENT("1", "0");
+        crowded = true;
+        expect("hub", NULL, false, "false", "Insufficient memory");
+        waited_for = false;
+        expect("places", NULL, true, "null", "Insufficient memory");
+        crowded = false;
+        expect("places", NULL, false, "false", "0 of 1 pods ready");
+        waited_for = true;
 }
 
 /* ---- logs ---- */
@@ -213,6 +236,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_status),
+                cmocka_unit_test(test_without_room),
                 cmocka_unit_test(test_logs_come_by_time),
                 cmocka_unit_test(test_logs_are_followed_without_gap_or_repetition),
                 cmocka_unit_test(test_claims_of_tests_go_and_no_others),

@@ -159,6 +159,9 @@ def test_a_pod_that_may_do_nothing(spawner: kube.PangeoKubeSpawner) -> None:
         "runAsUser": 1000,
     }
     assert not spec.get("initContainers")
+    # At every address of the pod, of IPv6 as well.
+    (served,) = [each["value"] for each in container["env"] if each["name"] == "JUPYTERHUB_SERVICE_URL"]
+    assert served == "http://:8888/user/alice/"
     assert made["metadata"]["labels"]["component"] == "singleuser-server"
     assert made["metadata"]["labels"]["hub.jupyter.org/network-access-hub"] == "true"
     assert made["metadata"]["labels"]["release"] == "unit"

@@ -110,6 +110,11 @@ static void test_a_given_name_has_to_lead_there(void **state)
         service_status = "{\"ingress\": [{\"ip\": \"127.0.0.1\"}]}";
         expect("{" BALANCER ", 'domain': 'localhost', 'port': 443}", "url", "https://localhost/");
         expect("{" BALANCER ", 'domain': 'localhost'}", "connect", "");
+        /* One of several is enough: of IPv4 or of IPv6. */
+        service_status = "{\"ingress\": [{\"ip\": \"2001:db8::7\"}, {\"ip\": \"127.0.0.1\"}]}";
+        expect("{" BALANCER ", 'domain': 'localhost'}", "address", "2001:db8::7");
+        service_status = "{\"ingress\": [{\"ip\": \"2001:db8::7\"}, {\"ip\": \"192.0.2.7\"}]}";
+        expect_error("{" BALANCER ", 'domain': 'localhost'}", ERR_INVALID, "127.0.0.1", "2001:db8::7");
         service_status = "{\"ingress\": [{\"ip\": \"192.0.2.7\"}]}";
         expect_error("{" BALANCER ", 'domain': 'localhost'}", ERR_INVALID, "127.0.0.1", "192.0.2.7");
         expect_error("{" BALANCER ", 'domain': 'nowhere.invalid'}", ERR_INVALID, "does not resolve", "192.0.2.7");
@@ -141,6 +146,9 @@ static void test_an_address_other_than_the_one_asked_for(void **state)
         service_status = "{\"ingress\": [{\"ip\": \"10.97.0.3\"}]}";
         expect_error("{" BALANCER ", 'domain': '', 'external_ip': '10.97.0.4'}", ERR_INVALID, "10.97.0.4", "10.97.0.3");
         expect("{" BALANCER ", 'domain': '', 'external_ip': '10.97.0.3'}", "address", "10.97.0.3");
+        service_status = "{\"ingress\": [{\"ip\": \"10.97.0.3\"}, {\"ip\": \"2001:db8:0::7\"}]}";
+        expect("{" BALANCER ", 'domain': '', 'external_ip': '2001:DB8::7'}", "domain", "pangeo.2001-db8--7.sslip.io");
+        expect_error("{" BALANCER ", 'domain': '', 'external_ip': '2001:db8::8'}", ERR_INVALID, "db8::8", "10.97.0.3");
 }
 
 #define NODEPORT "'entry': 'nodeport', 'service': 'proxy-public', 'seconds': 1"
