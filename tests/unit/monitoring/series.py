@@ -122,6 +122,9 @@ class World:
     def workers(self, number: int, age: int) -> int:
         return 4 if number == 1 else 2 + age // 1800 % 3
 
+    def dask_memory(self, number: int, age: int) -> float:
+        return 2 * GB * self.workers(number, age) * (0.4 + 0.3 * noise("dask", number, age // 300))
+
     def is_away(self, age: float) -> bool:
         """The directory, for ten minutes, an hour before the end."""
         return 3600 < self.length - age < 4200
@@ -176,9 +179,8 @@ class World:
         kinds = {"notebook": (self.memory(number, age), 2 * GB, 0.1 + 0.5 * noise(user, age // 300))}
         if self.computes(number, age):
             workers = self.workers(number, age)
-            held = 2 * GB * workers
-            used = held * (0.4 + 0.3 * noise("dask", user, age // 300))
-            kinds["dask"] = (used, held, workers * (0.6 + 0.3 * noise(user, age // 300)))
+            cpus = workers * (0.6 + 0.3 * noise(user, age // 300))
+            kinds["dask"] = (self.dask_memory(number, age), 2 * GB * workers, cpus)
         for kind, (memory, limit, cpus) in kinds.items():
             labels = {"user": user, "kind": kind}
             yield "caas_user_memory_bytes", labels, memory
@@ -256,7 +258,7 @@ class World:
 
     def _of_host(self, age: int) -> Iterator[Sample]:
         used = sum(self.memory(n, age) for n in range(len(USERS)) if self.is_on(n, age))
-        dask = sum(3 * GB for n in range(len(USERS)) if self.computes(n, age))
+        dask = sum(self.dask_memory(n, age) for n in range(len(USERS)) if self.computes(n, age))
         yield "node_memory_MemTotal_bytes", {}, 32 * GB
         yield "node_memory_MemAvailable_bytes", {}, 32 * GB - 3 * GB - used - dask
         for cpu in range(8):
