@@ -17,6 +17,7 @@ local target(query, index) = {
   instant: query.instant,
   range: !query.instant,
   format: query.format,
+  [if query.interval != null then 'interval']: query.interval,
   editorMode: 'code',
 };
 
@@ -65,7 +66,10 @@ local lay(rows) = std.foldl(
 
 {
   // A query: over the time shown, or (now) at its end only.
-  over(expr, legend=''):: { expr: std.strReplace(std.stripChars(expr, ' \n'), '\n', ' '), legend: legend, instant: false, format: 'time_series' },
+  over(expr, legend=''):: { expr: std.strReplace(std.stripChars(expr, ' \n'), '\n', ' '), legend: legend, instant: false, interval: null, format: 'time_series' },
+  // How often something happened: a bar for each `interval`, or more of it where the time shown is long ($__interval in the
+  // expression), and none where nothing did. Were they drawn at each point of the graph, each would be there many times.
+  often(expr, legend='', interval='10m'):: self.over(expr + ' > 0', legend) { interval: interval },
   now(expr, legend=''):: self.over(expr, legend) { instant: true },
 
   up_or_down:: [{
@@ -111,7 +115,7 @@ local lay(rows) = std.foldl(
       custom: {
         drawStyle: if bars then 'bars' else 'line',
         lineWidth: 1,
-        fillOpacity: if bars then 80 else if stacked then 30 else 10,
+        fillOpacity: if bars then 80 else if stacked then 30 else 0,
         showPoints: 'never',
         spanNulls: false,
         stacking: { mode: if stacked then 'normal' else 'none', group: 'A' },
@@ -119,7 +123,15 @@ local lay(rows) = std.foldl(
       },
       [if steps != null then 'thresholds']: thresholds(steps),
     }, {
-      legend: { displayMode: 'table', placement: 'bottom', showLegend: true, calcs: ['lastNotNull', 'max'] },
+      // Below, it would take the height of the graph; in a narrow panel, its width.
+      legend: {
+        displayMode: 'table',
+        placement: if width >= 12 then 'right' else 'bottom',
+        showLegend: true,
+        calcs: ['lastNotNull', 'max'],
+        sortBy: 'Last *',
+        sortDesc: true,
+      },
       tooltip: { mode: 'multi', sort: 'desc' },
     }),
 
@@ -144,6 +156,22 @@ local lay(rows) = std.foldl(
       legend: { calcs: [], displayMode: 'list', placement: 'bottom', showLegend: false },
     }),
 
+  // When something was in which state: a strip for each series.
+  states(title, description, queries, mappings, width=24, height=7)::
+    panel('state-timeline', title, description, queries, width, height, {
+      mappings: mappings,
+      color: { mode: 'thresholds' },
+      custom: { fillOpacity: 70, lineWidth: 0 },
+      thresholds: thresholds([['red'], ['green', 1]]),
+    }, {
+      mergeValues: true,
+      showValue: 'never',
+      alignValue: 'left',
+      rowHeight: 0.8,
+      legend: { displayMode: 'list', placement: 'bottom', showLegend: true, calcs: [] },
+      tooltip: { mode: 'single', sort: 'none' },
+    }),
+
   // A line for each set of `labels` ([label, heading]), a column for each of `figures` (column()).
   column(heading, expr, unit='short', decimals=null, steps=null, mappings=[])::
     { heading: heading, expr: expr, unit: unit, decimals: decimals, steps: steps, mappings: mappings },
@@ -151,7 +179,7 @@ local lay(rows) = std.foldl(
     local value(i) = if std.length(figures) == 1 then 'Value' else 'Value #' + std.char(std.codepoint('A') + i);
     local shown = [l[0] for l in labels];
     panel('table', title, description, [$.now(f.expr) { format: 'table' } for f in figures], width, height, {
-      custom: { align: 'auto', filterable: true },
+      custom: { align: 'auto', filterable: true, minWidth: 70 },
     }, {
       showHeader: true,
       cellHeight: 'sm',
@@ -192,8 +220,8 @@ local lay(rows) = std.foldl(
       },
     },
 
-  text(content, width=24, height=4)::
-    { type: 'text', title: '', options: { mode: 'markdown', content: content }, gridPos: { w: width, h: height } },
+  text(title, content, width=24, height=4)::
+    { type: 'text', title: title, options: { mode: 'markdown', content: content }, gridPos: { w: width, h: height } },
 
   row(title, panels):: { title: title, panels: panels },
 
@@ -229,8 +257,11 @@ local lay(rows) = std.foldl(
     datasource: datasource,
     enable: true,
     iconColor: 'red',
-    expr: 'sum by (user, kind) (increase(caas_user_oom_kills_total{cluster="$cluster"}[2m])) > 0',
-    step: '60s',
+    target: {
+      refId: 'killed',
+      expr: 'sum by (user, kind) (increase(caas_user_oom_kills_total{cluster="$cluster"}[2m])) > 0',
+      interval: '60s',
+    },
     titleFormat: 'killed for memory',
     textFormat: '{{user}}: {{kind}}',
     tagKeys: 'user,kind',

@@ -4,15 +4,15 @@ local is = '{cluster="$cluster", user=~"$user"}';
 
 c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask cluster is idle?', [
   c.row('Which Dask cluster is idle?', [
-    c.stat('Dask clusters', 'That run now.', [c.over('count(caas_dask_cluster_workers%s) or vector(0)' % is)], graph=true),
+    c.stat('Dask clusters', 'That run now.', [c.over('count(caas_dask_cluster_workers%s) or vector(0)' % is)], graph=true, width=3),
     c.stat('Idle for ten minutes', 'They hold cores and memory and compute nothing. The gateway closes them after dask.idle_minutes of the form.', [c.now('count(caas_dask_cluster_idle_seconds%s > 600) or vector(0)' % is)], steps=[['green'], ['orange', 1]]),
-    c.stat('Workers', '', [c.over('sum(caas_dask_cluster_workers%s) or vector(0)' % is)], graph=true),
-    c.stat('Cores held', '', [c.over('sum(caas_dask_cluster_cores%s) or vector(0)' % is)], graph=true, decimals=1),
-    c.stat('Memory held', '', [c.over('sum(caas_dask_cluster_memory_bytes%s) or vector(0)' % is)], unit='bytes', graph=true),
-    c.stat('Most that a user may hold', 'dask.max of the form.', [
+    c.stat('Workers', '', [c.over('sum(caas_dask_cluster_workers%s) or vector(0)' % is)], graph=true, width=3),
+    c.stat('Cores held', '', [c.over('sum(caas_dask_cluster_cores%s) or vector(0)' % is)], graph=true, decimals=1, width=3),
+    c.stat('Memory held', '', [c.over('sum(caas_dask_cluster_memory_bytes%s) or vector(0)' % is)], unit='bytes', graph=true, width=3),
+    c.stat('Most cores of a user', 'dask.max of the form.', [
       c.now('caas_dask_max_cores{cluster="$cluster"}', 'cores'),
-    ], decimals=1, width=2),
-    c.stat('and memory', 'dask.max of the form.', [c.now('caas_dask_max_memory_bytes{cluster="$cluster"}', 'memory')], unit='bytes', width=2),
+    ], decimals=1),
+    c.stat('Most memory of a user', 'dask.max of the form.', [c.now('caas_dask_max_memory_bytes{cluster="$cluster"}', 'memory')], unit='bytes'),
     c.table('Dask clusters', 'The idle ones first. Which one it is, its owner sees in JupyterLab.', [['user', 'User'], ['dask_cluster', 'Dask cluster']], [
       c.column('Idle for', 'max by (user, dask_cluster) (caas_dask_cluster_idle_seconds%s)' % is, 's', 0, [['green'], ['orange', 600], ['red', 3600]]),
       c.column('Workers', 'max by (user, dask_cluster) (caas_dask_cluster_workers%s)' % is),

@@ -13,7 +13,7 @@ c.dashboard('host', 'CaaS / Host capacity', 'How many more users fit?', [
     c.stat('If each fills their memory', 'Memory that is free now, over the largest notebook of the last week: so many more may come without any risk.', [c.over('floor(%s / %s)' % [available, ram])], steps=[['red'], ['orange', 2], ['green', 5]], width=5, graph=true),
     c.stat('If each uses what others use', 'Memory that is free now, over what 90 of 100 notebooks of now use at most.', [c.over('floor(%s / quantile(0.9, caas_user_memory_bytes{cluster="$cluster", kind="notebook"}))' % available)], steps=[['red'], ['orange', 2], ['green', 5]], width=5, graph=true),
     c.stat('By CPU, as others use it', 'Idle CPUs, over what a notebook of now uses on average (at least a twentieth of a CPU). CPU is shared: beyond it everybody is slower, and nobody is killed.', [c.over('floor(%s / clamp_min(avg(rate(caas_user_cpu_seconds_total{cluster="$cluster", kind="notebook"}[$__rate_interval])), 0.05))' % idle)], steps=[['red'], ['orange', 2], ['green', 5]], width=5, graph=true),
-    c.stat('By disk, if each fills their home', 'Disk that is free now, over the size of a home.', [c.over('floor(sum(caas_homes_free_bytes%s) / %s)' % [is, home])], steps=[['red'], ['orange', 2], ['green', 5]], width=5, graph=true),
+    c.stat('By disk, if homes fill up', 'Disk that is free now, over the size of a home.', [c.over('floor(sum(caas_homes_free_bytes%s) / %s)' % [is, home])], steps=[['red'], ['orange', 2], ['green', 5]], width=5, graph=true),
     c.stat('Servers now', '', [c.over('caas_hub_servers' + is)], graph=true),
   ]),
   c.row('What was promised?', [
@@ -42,10 +42,10 @@ c.dashboard('host', 'CaaS / Host capacity', 'How many more users fit?', [
       c.over('sum by (device) (rate(node_network_receive_bytes_total{cluster="$cluster", device!~"lo|veth.*"}[$__rate_interval]))', '{{device}} in'),
       c.over('sum by (device) (rate(node_network_transmit_bytes_total{cluster="$cluster", device!~"lo|veth.*"}[$__rate_interval]))', '{{device}} out'),
     ], unit='Bps'),
-    c.lines('Requests that come in', 'By the proxy.', [
-      c.over('sum(rate(requests_web{cluster="$cluster", job="proxy"}[$__rate_interval]))', 'requests'),
-      c.over('sum(rate(requests_ws{cluster="$cluster", job="proxy"}[$__rate_interval]))', 'web sockets'),
-    ], unit='reqps'),
-    c.lines('Answers of the hub', 'By status; 500 and above are faults.', [c.over('sum by (code) (rate(jupyterhub_request_duration_seconds_count{cluster="$cluster"}[$__rate_interval]))', '{{code}}')], unit='reqps', stacked=true),
+    c.lines('Requests a minute', 'That come in, by the proxy.', [
+      c.over('60 * sum(rate(requests_web{cluster="$cluster", job="proxy"}[$__rate_interval]))', 'requests'),
+      c.over('60 * sum(rate(requests_ws{cluster="$cluster", job="proxy"}[$__rate_interval]))', 'web sockets'),
+    ]),
+    c.lines('Answers of the hub, a minute', 'By status; 500 and above are faults.', [c.over('60 * sum by (code) (rate(jupyterhub_request_duration_seconds_count{cluster="$cluster"}[$__rate_interval]))', '{{code}}')], stacked=true),
   ]),
 ], annotations=[c.killed])

@@ -1,6 +1,7 @@
 // Signing in: who is let in, who is not and why, and whether the directory is slow.
 local c = import 'common.libsonnet';
-local quantile(q) = 'histogram_quantile(%s, sum by (le, operation) (rate(caas_directory_request_duration_seconds_bucket{cluster="$cluster"}[$__rate_interval])))' % q;
+// Of nothing it is NaN, and neither to be drawn nor to be the last figure.
+local quantile(q) = 'histogram_quantile(%s, sum by (le, operation) (rate(caas_directory_request_duration_seconds_bucket{cluster="$cluster"}[$__rate_interval]))) >= 0' % q;
 
 c.dashboard('identity', 'CaaS / Identity and sign-ins', 'Who is let in, who is not and why; is the directory slow?', [
   c.row('Is the directory slow?', [
@@ -9,17 +10,17 @@ c.dashboard('identity', 'CaaS / Identity and sign-ins', 'Who is let in, who is n
     c.stat('Not answered', 'Requests of the hub that the directory did not answer, in the time shown.', [c.now('sum(increase(caas_directory_requests_failed_total{cluster="$cluster"}[$__range]))')], decimals=0, steps=[['green'], ['red', 0.5]]),
     c.stat('Users', 'Direct members of the group of users.', [c.now('sum(caas_group_members{cluster="$cluster", group="users"})')]),
     c.stat('Admins', 'Direct members of the group of admins.', [c.now('sum(caas_group_members{cluster="$cluster", group="admins"})')]),
-    c.stat('Next certificate expires in', 'The certificate that expires first (dashboard Provisioner).', [c.now('min(caas_certificate_expiry_timestamp_seconds{cluster="$cluster"}) - time()')], unit='s', steps=[['red'], ['orange', 3 * 86400], ['green', 14 * 86400]]),
+    c.stat('Certificate expires in', 'The certificate that expires first (dashboard Provisioner).', [c.now('min(caas_certificate_expiry_timestamp_seconds{cluster="$cluster"}) - time()')], unit='s', steps=[['red'], ['orange', 3 * 86400], ['green', 14 * 86400]]),
     c.lines('Half of the requests take at most', 'Of the hub to the directory, by what was asked: search (looking somebody up), groups (whether they are in), password (signing in).', [c.over(quantile('0.5'), '{{operation}}')], unit='s', width=8),
     c.lines('95 of 100 take at most', '', [c.over(quantile('0.95'), '{{operation}}')], unit='s', width=8),
     c.lines('As the exporter sees it', 'One search for the groups each time; a gap is a time in which there was no answer.', [c.over('caas_directory_search_duration_seconds{cluster="$cluster"}', 'search')], unit='s', width=8),
-    c.lines('Requests', 'Of the hub to the directory.', [c.over('sum by (operation) (rate(caas_directory_request_duration_seconds_count{cluster="$cluster"}[$__rate_interval]))', '{{operation}}')], unit='reqps'),
-    c.lines('Not answered', 'Requests that got no answer: away, or too slow.', [c.over('sum by (operation) (increase(caas_directory_requests_failed_total{cluster="$cluster"}[$__rate_interval]))', '{{operation}}')], bars=true, stacked=true, decimals=0),
+    c.lines('Requests a minute', 'Of the hub to the directory.', [c.over('60 * sum by (operation) (rate(caas_directory_request_duration_seconds_count{cluster="$cluster"}[$__rate_interval]))', '{{operation}}')], stacked=true),
+    c.lines('Requests not answered', 'Requests that got no answer, in each 5 minutes: the directory was away, or too slow.', [c.often('sum by (operation) (increase(caas_directory_requests_failed_total{cluster="$cluster"}[$__interval]))', '{{operation}}', '5m')], bars=true, stacked=true, decimals=0),
   ]),
   c.row('Who is let in, who is not, and why?', [
-    c.lines('Sign-ins', 'How attempts ended, in each 10 minutes.', [c.over('sum by (outcome) (increase(caas_sign_ins_total{cluster="$cluster"}[10m])) > 0', '{{outcome}}')], bars=true, stacked=true, decimals=0, width=16),
+    c.lines('Sign-ins', 'How attempts ended, in each 10 minutes.', [c.often('sum by (outcome) (increase(caas_sign_ins_total{cluster="$cluster"}[$__interval]))', '{{outcome}}')], bars=true, stacked=true, decimals=0, width=16),
     c.table('In the time shown', 'The outcomes are explained in docs/MONITORING.md.', [['outcome', 'Outcome']], [
-      c.column('Attempts', 'sum by (outcome) (increase(caas_sign_ins_total{cluster="$cluster"}[$__range]))', 'short', 0),
+      c.column('Attempts', 'sum by (outcome) (increase(caas_sign_ins_total{cluster="$cluster"}[$__range])) > 0', 'short', 0),
     ], sort='Attempts', width=8, height=8),
     c.lines('Members of the groups', '', [c.over('max by (group) (caas_group_members{cluster="$cluster"})', '{{group}}')], decimals=0),
     c.table('Who is in', 'Direct members of the two groups; members by way of other groups are in as well and not listed.', [['user', 'User'], ['group', 'Group']], [

@@ -9,7 +9,7 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
       [c.now('caas_part_up{cluster="$cluster"}', '{{part}}')],
       steps=[['red'], ['green', 1]],
       mappings=c.up_or_down,
-      width=12
+      width=11
     ),
     c.stat(
       'Directory',
@@ -35,12 +35,12 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
       width=3
     ),
     c.stat(
-      'Next certificate expires in',
+      'Certificate expires in',
       'The certificate that expires first.',
       [c.now('min(caas_certificate_expiry_timestamp_seconds{cluster="$cluster"}) - time()')],
       unit='s',
       steps=[['red'], ['orange', 3 * 86400], ['green', 14 * 86400]],
-      width=3
+      width=4
     ),
     c.table(
       'Alerts that are firing',
@@ -77,7 +77,7 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
       width=8
     ),
     c.stat(
-      'Disk of the homes is full in',
+      'Disk of homes full in',
       c.full_in_words,
       [c.now(c.full_in)],
       unit='s',
@@ -90,26 +90,26 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
     c.lines(
       'The directory',
       'What 95 of 100 requests of the hub to the directory took at most (dashboard Identity).',
-      [c.over('histogram_quantile(0.95, sum by (le, operation) (rate(caas_directory_request_duration_seconds_bucket{cluster="$cluster"}[$__rate_interval])))', '{{operation}}')],
+      [c.over('histogram_quantile(0.95, sum by (le, operation) (rate(caas_directory_request_duration_seconds_bucket{cluster="$cluster"}[$__rate_interval]))) >= 0', '{{operation}}')],
       unit='s',
       width=8
     ),
     c.lines(
       'Starting a server', 'What half, and 95 of 100, of the starts took at most.', [
-        c.over('histogram_quantile(0.5, sum by (le) (rate(jupyterhub_server_spawn_duration_seconds_bucket{cluster="$cluster", status="success"}[1h])))', 'half'),
-        c.over('histogram_quantile(0.95, sum by (le) (rate(jupyterhub_server_spawn_duration_seconds_bucket{cluster="$cluster", status="success"}[1h])))', '95 of 100'),
+        c.over('histogram_quantile(0.5, sum by (le) (rate(jupyterhub_server_spawn_duration_seconds_bucket{cluster="$cluster", status="success"}[1h]))) >= 0', 'half'),
+        c.over('histogram_quantile(0.95, sum by (le) (rate(jupyterhub_server_spawn_duration_seconds_bucket{cluster="$cluster", status="success"}[1h]))) >= 0', '95 of 100'),
       ], unit='s', width=8
     ),
     c.lines(
       'The hub', 'What half, and 95 of 100, of its answers took at most (without the progress pages, which stay open).', [
-        c.over('histogram_quantile(0.5, sum by (le) (rate(jupyterhub_request_duration_seconds_bucket{cluster="$cluster", handler!~".*SpawnProgress.*"}[$__rate_interval])))', 'half'),
-        c.over('histogram_quantile(0.95, sum by (le) (rate(jupyterhub_request_duration_seconds_bucket{cluster="$cluster", handler!~".*SpawnProgress.*"}[$__rate_interval])))', '95 of 100'),
+        c.over('histogram_quantile(0.5, sum by (le) (rate(jupyterhub_request_duration_seconds_bucket{cluster="$cluster", handler!~".*SpawnProgress.*"}[$__rate_interval]))) >= 0', 'half'),
+        c.over('histogram_quantile(0.95, sum by (le) (rate(jupyterhub_request_duration_seconds_bucket{cluster="$cluster", handler!~".*SpawnProgress.*"}[$__rate_interval]))) >= 0', '95 of 100'),
       ], unit='s', width=8
     ),
     c.lines(
       'Starts of servers',
       'How starts ended, in each 10 minutes.',
-      [c.over('sum by (outcome) (increase(caas_spawns_total{cluster="$cluster"}[10m])) > 0', '{{outcome}}')],
+      [c.often('sum by (outcome) (increase(caas_spawns_total{cluster="$cluster"}[$__interval]))', '{{outcome}}')],
       bars=true,
       stacked=true,
       decimals=0
@@ -117,7 +117,7 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
     c.lines(
       'Sign-ins',
       'How attempts to sign in ended, in each 10 minutes.',
-      [c.over('sum by (outcome) (increase(caas_sign_ins_total{cluster="$cluster"}[10m])) > 0', '{{outcome}}')],
+      [c.often('sum by (outcome) (increase(caas_sign_ins_total{cluster="$cluster"}[$__interval]))', '{{outcome}}')],
       bars=true,
       stacked=true,
       decimals=0

@@ -10,24 +10,27 @@ c.dashboard('storage', 'CaaS / Storage', 'When is the disk full, and who fills i
     c.stat('Free', 'Of the disk that holds the homes.', [c.over(free)], unit='bytes', graph=true),
     c.stat('Taken by homes', 'What the images of the homes really take: they are sparse files.', [c.over(taken)], unit='bytes', graph=true),
     c.stat('Promised', 'All homes, were each filled to its size.', [c.now('sum(caas_home_size_bytes%s)' % is)], unit='bytes'),
-    c.stat('Promised, of what there is', 'Above 100 %, the disk can be full before the homes are.', [c.now('sum(caas_home_size_bytes%s) / sum(%s + %s)' % [is, taken, free])], unit='percentunit', steps=[['green'], ['orange', 1], ['red', 2]], decimals=0),
+    c.stat('Promised, of the disk', 'Above 100 %, the disk can be full before the homes are.', [c.now('sum(caas_home_size_bytes%s) / sum(%s + %s)' % [is, taken, free])], unit='percentunit', steps=[['green'], ['orange', 1], ['red', 2]], decimals=0),
     c.stat('Homes', 'Of everybody who ever had a server.', [c.now('count(caas_home_used_bytes%s) or vector(0)' % is)]),
-    c.lines('Disk of the homes', 'The dashed future: free space a week from now, if it goes on as in the last day.', [
+    c.lines('Disk of the homes', 'Dashed: free space a week later, if it goes on as in the last day.', [
       c.over(free, 'free'),
       c.over(taken, 'taken by homes'),
       c.over('clamp_min(predict_linear(%s[1d], 7 * 86400), 0) and %s offset 1h' % [free, free], 'free in a week'),
-    ], unit='bytes'),
+    ], unit='bytes') { fieldConfig+: { overrides: [{
+      matcher: { id: 'byName', options: 'free in a week' },
+      properties: [{ id: 'custom.lineStyle', value: { fill: 'dash', dash: [10, 10] } }],
+    }] } },
     c.lines('File systems of the host', 'How full each is.', [
       c.over('max by (mountpoint) (1 - node_filesystem_avail_bytes' + c.disks + ' / node_filesystem_size_bytes' + c.disks + ')', '{{mountpoint}}'),
     ], unit='percentunit', max=1, steps=[['transparent'], ['red', 0.95]]),
   ]),
   c.row('Who fills it?', [
     c.bars('Homes by how full they are', 'At 100 % notebooks cannot be saved. The size is notebook.storage of the form; it can be raised while homes are in use.', [c.now('topk(15, max by (user) (caas_home_used_bytes%s / caas_home_size_bytes%s))' % [is, is], '{{user}}')], max=1, height=10),
-    c.table('Homes', 'Full in: if it goes on as in the last six hours; nothing where it does not grow.', [['user', 'User']], [
+    c.table('Homes', 'Full in: if it goes on as in the last six hours; nothing where it does not grow, or not within a year.', [['user', 'User']], [
       c.column('Used', 'max by (user) (caas_home_used_bytes%s)' % is, 'bytes'),
       c.column('Size', 'max by (user) (caas_home_size_bytes%s)' % is, 'bytes'),
       c.column('Grown in a day', 'max by (user) (delta(caas_home_used_bytes%s[1d]))' % is, 'bytes'),
-      c.column('Full in', 'max by (user) ((caas_home_size_bytes%s - caas_home_used_bytes%s) / (deriv(caas_home_used_bytes%s[6h]) > 1))' % [is, is, is], 's', 0, [['red'], ['orange', 86400], ['green', 7 * 86400]]),
+      c.column('Full in', 'max by (user) ((caas_home_size_bytes%s - caas_home_used_bytes%s) / (deriv(caas_home_used_bytes%s[6h]) > 1) < 31536000)' % [is, is, is], 's', 0, [['red'], ['orange', 86400], ['green', 7 * 86400]]),
     ], sort='Used', width=12, height=10),
     c.lines('Used by each home', '', [c.over('topk(15, max by (user) (caas_home_used_bytes%s))' % is, '{{user}}')], unit='bytes'),
     c.lines('Growth', 'How fast each home grows.', [c.over('topk(15, max by (user) (deriv(caas_home_used_bytes%s[30m])))' % is, '{{user}}')], unit='Bps', min=null),

@@ -25,7 +25,8 @@ ALERTS = ROOT / "monitoring" / "alerts"
 # Expressions whose result may be empty although all they read is there; a part of the expression → why.
 MAY_BE_EMPTY = {
     "offset 1h": "the disk of the homes has been watched for less than an hour",
-    "[10m])) > 0": "nobody signed in, started or was killed in the time",
+    "[$__interval])) > 0": "nobody signed in, started, was stopped or killed in the time",
+    "[$__range])) > 0": "nobody signed in in the time",
     "[2m])) > 0": "nobody was killed for memory in the time",
     "deriv(caas_home_used_bytes": "no home grows, or they have not been watched for long enough",
     "delta(caas_home_used_bytes": "the homes have not been watched for long enough",
@@ -131,7 +132,9 @@ def queries(folder: Path = ROOT / "monitoring") -> list[Query]:
                 kind = "instant" if target["instant"] else "range"
                 found.append(Query(f"{title} / {panel['title']}", target["expr"], kind))
         for annotation in dashboard["annotations"]["list"]:
-            found.append(Query(f"{title} / annotation {annotation['name']}", annotation["expr"], "annotation"))
+            found.append(
+                Query(f"{title} / annotation {annotation['name']}", annotation["target"]["expr"], "annotation")
+            )
         for variable in dashboard["templating"]["list"]:
             if variable["type"] == "query":
                 found.append(Query(f"{title} / variable {variable['name']}", variable["query"]["query"], "values"))
@@ -165,7 +168,7 @@ def selectors(expr: str) -> list[str]:
 
 def fill(expr: str, variables: dict[str, str]) -> str:
     """With the dashboard's variables, and Grafana's own, in their places."""
-    given = {"__rate_interval": "2m", "__interval": "15s", "__range": "1h", "user": ".*", "datasource": "", **variables}
+    given = {"__rate_interval": "2m", "__interval": "10m", "__range": "1h", "user": ".*", "datasource": "", **variables}
     for name in sorted(given, key=len, reverse=True):
         expr = re.sub(r"\$\{?%s\b\}?" % re.escape(name), lambda _, name=name: given[name], expr)
     return expr

@@ -152,7 +152,10 @@ static struct plan_step step(const char *id, enum action action, const char *rea
         struct plan_step s = {0};
         s.resource = (struct resource){
                 str_copy(id), str_copy("host.file"), json_object(), mem_zero_array(1, sizeof(char *))};
-        s.change = (struct change){action, reason ? str_copy(reason) : NULL, fields, notice ? str_copy(notice) : NULL};
+        s.change = (struct change){.action = action,
+                .reason = reason ? str_copy(reason) : NULL,
+                .fields = fields,
+                .notice = notice ? str_copy(notice) : NULL};
         return s;
 }
 

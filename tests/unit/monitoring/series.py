@@ -64,6 +64,12 @@ def noise(*of: object) -> float:
     return (seed ^ seed >> 15) % 10007 / 10007
 
 
+def happened(a_minute: float, seconds: int, *of: object) -> int:
+    """How many times, of what happens so often a minute on average: a whole number, as it is with people."""
+    average = a_minute * seconds / 60
+    return int(average) + (noise(*of) < average % 1)
+
+
 class World:
     """What there is `age` seconds after the beginning; `hours` long."""
 
@@ -114,6 +120,12 @@ class World:
     def computes(self, number: int, age: float) -> bool:
         return number in (1, 4) and self.is_on(number, age)
 
+    def workers(self, number: int, age: int) -> int:
+        return 4 if number == 1 else 2 + age // 1800 % 3
+
+    def dask_memory(self, number: int, age: int) -> float:
+        return 2 * GB * self.workers(number, age) * (0.4 + 0.3 * noise("dask", number, age // 300))
+
     def is_away(self, age: float) -> bool:
         """The directory, for ten minutes, an hour before the end."""
         return 3600 < self.length - age < 4200
@@ -128,7 +140,7 @@ class World:
 
     def _of_exporter(self, now: int, age: int) -> Iterator[Sample]:
         away = self.is_away(age)
-        yield "caas_exporter_build_info", {"version": "1.0"}, 1
+        yield "caas_exporter_build_info", {"version": "1.0.0"}, 1
         for source in SOURCES:
             up = 0 if away and source == "directory" else 1
             yield "caas_source_up", {"source": source}, up
@@ -140,6 +152,9 @@ class World:
         for number, user in enumerate(USERS):
             if self.is_on(number, age):
                 yield from self._of_user(number, user, now, age)
+            used = (0.5 + 0.8 * number) * GB + (min(age * 60_000, 5 * GB) if number == 5 else age * 500 * noise(user))
+            yield "caas_home_used_bytes", {"user": user}, min(used, 9.9 * GB)
+            yield "caas_home_size_bytes", {"user": user}, 10 * GB
         yield "caas_homes_images_bytes", {}, 31 * GB + age * 20_000
         yield "caas_homes_free_bytes", {}, 69 * GB - age * 20_000
         yield "caas_hub_users", {}, 14
@@ -165,7 +180,9 @@ class World:
     def _of_user(self, number: int, user: str, now: int, age: int) -> Iterator[Sample]:
         kinds = {"notebook": (self.memory(number, age), 2 * GB, 0.1 + 0.5 * noise(user, age // 300))}
         if self.computes(number, age):
-            kinds["dask"] = (2.5 * GB + GB * noise("dask", user, age // 120), 8 * GB, 2.5 + noise(user, age // 60))
+            workers = self.workers(number, age)
+            cpus = workers * (0.6 + 0.3 * noise(user, age // 300))
+            kinds["dask"] = (self.dask_memory(number, age), 2 * GB * workers, cpus)
         for kind, (memory, limit, cpus) in kinds.items():
             labels = {"user": user, "kind": kind}
             yield "caas_user_memory_bytes", labels, memory
@@ -174,9 +191,6 @@ class World:
             yield self.count("caas_user_cpu_seconds_total", labels, cpus * self.step)
             killed = number == 2 and age % 2400 < self.step and age > 0
             yield self.count("caas_user_oom_kills_total", labels, 1 if killed else 0)
-        used = (0.5 + 0.8 * number) * GB + (min(age * 60_000, 5 * GB) if number == 5 else age * 500 * noise(user))
-        yield "caas_home_used_bytes", {"user": user}, min(used, 9.9 * GB)
-        yield "caas_home_size_bytes", {"user": user}, 10 * GB
         server = {"user": user, "server": ""}
         yield "caas_server_started_timestamp_seconds", server, self.begin - 1800
         yield "caas_server_last_activity_timestamp_seconds", server, now - age % (600 + 300 * number)
@@ -188,7 +202,7 @@ class World:
         for number, user in enumerate(USERS):
             if not self.computes(number, age):
                 continue
-            workers = 4 if number == 1 else 2 + age // 1800 % 3
+            workers = self.workers(number, age)
             labels = {"user": user, "dask_cluster": f"{user}-7f3a{number}"}
             yield "caas_dask_cluster_workers", labels, workers
             yield "caas_dask_cluster_cores", labels, workers
@@ -221,10 +235,11 @@ class World:
             a_minute = {"success": 0.4, "wrong_password": 0.1, "not_a_member": 0.02}.get(outcome, 0)
             if away:
                 a_minute = 0.5 if outcome == "directory_away" else 0
-            yield self.count("caas_sign_ins_total", {"outcome": outcome}, a_minute * spent)
+            yield self.count("caas_sign_ins_total", {"outcome": outcome}, happened(a_minute, self.step, outcome, age))
         for outcome in SPAWNS:
-            a_minute = {"success": 0.2, "timeout": 0.005}.get(outcome, 0)
-            yield self.count("caas_spawns_total", {"outcome": outcome}, a_minute * spent)
+            a_minute = {"success": 0.2, "timeout": 0.01}.get(outcome, 0)
+            many = happened(a_minute, self.step, "spawn", outcome, age)
+            yield self.count("caas_spawns_total", {"outcome": outcome}, many)
         for operation, middle in {"search": 0.006, "groups": 0.004, "password": 0.03}.items():
             labels = {"operation": operation}
             name = "caas_directory_request_duration_seconds"
@@ -234,7 +249,8 @@ class World:
         for status, many in {"success": 0.2, "failure": 0.005}.items():
             name = "jupyterhub_server_spawn_duration_seconds"
             yield from self.histogram(name, {"status": status}, many * spent, 6 + 4 * noise(age), SPAWN_BUCKETS)
-        yield from self.histogram("jupyterhub_server_stop_seconds", {"status": "success"}, 0.2 * spent, 1, BUCKETS)
+        stopped = happened(0.15, self.step, "stop", age)
+        yield from self.histogram("jupyterhub_server_stop_seconds", {"status": "success"}, stopped, 1, BUCKETS)
         for code, many in {"200": 40, "302": 9, "403": 1, "500": 0.02}.items():
             labels = {"code": code, "handler": "jupyterhub.handlers.base.Some", "method": "GET"}
             name = "jupyterhub_request_duration_seconds"
@@ -244,7 +260,7 @@ class World:
 
     def _of_host(self, age: int) -> Iterator[Sample]:
         used = sum(self.memory(n, age) for n in range(len(USERS)) if self.is_on(n, age))
-        dask = sum(3 * GB for n in range(len(USERS)) if self.computes(n, age))
+        dask = sum(self.dask_memory(n, age) for n in range(len(USERS)) if self.computes(n, age))
         yield "node_memory_MemTotal_bytes", {}, 32 * GB
         yield "node_memory_MemAvailable_bytes", {}, 32 * GB - 3 * GB - used - dask
         for cpu in range(8):

@@ -32,11 +32,12 @@ OPTIONS = {
         *("minVizWidth", "minVizHeight", "maxVizHeight", "legend"),
     },
     "table": {"showHeader", "cellHeight", "sortBy", "frameIndex"},
+    "state-timeline": {"mergeValues", "showValue", "alignValue", "rowHeight", "legend", "tooltip"},
     "text": {"mode", "content"},
 }
 DEFAULTS = {"unit", "decimals", "min", "max", "mappings", "color", "thresholds", "custom"}
-UNITS = {"short", "s", "bytes", "percentunit", "Bps", "reqps"}
-PROPERTIES = {"unit", "decimals", "mappings", "thresholds", "color", "custom.cellOptions", "custom.axisPlacement"}
+UNITS = {"short", "s", "bytes", "percentunit", "Bps"}
+PROPERTIES = {"unit", "decimals", "mappings", "thresholds", "color", "custom.cellOptions", "custom.lineStyle"}
 
 by_file = pytest.mark.parametrize("name", DASHBOARDS)
 Panel = dict[str, Any]
@@ -105,9 +106,10 @@ def test_what_grafana_needs_of_a_panel(name: str) -> None:
     for panel in drawn(DASHBOARDS[name]):
         said = f"{name}: {panel['title']}"
         assert set(panel["options"]) == OPTIONS[panel["type"]], said
+        assert panel["title"], said
         if panel["type"] == "text":
             continue
-        assert panel["title"] and panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}, said
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}, said
         fields = panel["fieldConfig"]
         assert set(fields["defaults"]) <= DEFAULTS, said
         assert fields["defaults"].get("unit", "short") in UNITS, said
@@ -144,8 +146,10 @@ def test_queries(name: str) -> None:
             assert target["expr"] == " ".join(target["expr"].split()), said
             for selector in promql.selectors(target["expr"]):
                 assert 'cluster="$cluster"' in selector, said
-            if panel["type"] == "timeseries":
+            if panel["type"] in ("timeseries", "state-timeline"):
                 assert target["range"], said
+            # A bar of each interval, of that interval
+            assert ("interval" in target) == ("[$__interval]" in target["expr"]), said
             if panel["type"] == "timeseries" and len(targets) > 1:
                 assert target["legendFormat"], said
             # Only labels that the expression leaves can be shown.

@@ -1,64 +1,20 @@
 """Every expression of every dashboard and alert, asked of a real Prometheus that has some made-up hours of a cluster."""
 
-import socket
-import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
+import made_up
 import promql
 import pytest
 import series
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, float]]:
     """(address, end of its data)"""
-    folder: Path = tmp_path_factory.mktemp("prometheus")
     end = int(time.time())
-    with (folder / "series").open("w") as out:
-        series.write(6, 60, end, out)
-    made = ["promtool", "tsdb", "create-blocks-from", "openmetrics", folder / "series", folder / "data"]
-    subprocess.run(made, check=True, timeout=120, stdout=subprocess.DEVNULL)
-    (folder / "prometheus.yml").write_text("{}\n")
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                "prometheus",
-                f"--config.file={folder / 'prometheus.yml'}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            wait_for(address, folder / "log")
-            yield address, float(end)
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-def wait_for(address: str, log: Path) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            urllib.request.urlopen(address + "/-/ready", timeout=5)
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(log.read_text()[-2000:])
+    with made_up.prometheus(tmp_path_factory.mktemp("prometheus"), 6, end) as address:
+        yield address, float(end)
 
 
 def test_every_expression_finds_something(prometheus: tuple[str, float]) -> None:
@@ -100,10 +56,10 @@ def test_the_answers_are_right(prometheus: tuple[str, float]) -> None:
         for q in promql.queries()
     }
     assert 69e9 / 20_000 * 0.9 < found["Storage / Full in"][0] < 69e9 / 20_000
-    assert found["Overview / Disk of the homes is full in"] == found["Storage / Full in"]
+    assert found["Overview / Disk of homes full in"] == found["Storage / Full in"]
     assert found["Provisioner / It took"] == [74.2]
     assert found["Host capacity / CPUs"] == [8]
-    assert found["Host capacity / By disk, if each fills their home"] == [6]
+    assert found["Host capacity / By disk, if homes fill up"] == [6]
     users = sum(series.World(6, 60, int(end)).is_on(n, 6 * 3600) for n in range(len(series.USERS)))
     assert len(found["Users / Memory, notebooks"]) == users == found["Overview / Servers"][0]
 
