@@ -16,7 +16,7 @@
 #include "base/str.h"
 #include "engine/runner.h"
 
-#define AHEAD 4 /* so many intents for each thread */
+#define AHEAD 2 /* so many intents for each thread */
 
 /* ---- the graph; all of it with the mutex held ---- */
 
@@ -301,7 +301,7 @@ static void runner_begin(struct runner *run, size_t n)
         run->open = mem_zero_array(n, sizeof *run->open);
         run->waiters = mem_zero_array(n, sizeof *run->waiters);
         run->waiter_count = mem_zero_array(n, sizeof *run->waiter_count);
-        run->work = mem_zero_array(n, sizeof *run->work);
+        run->work = mem_zero_array(n, sizeof(struct step_work *));
         run->ready.item = mem_zero_array(n, sizeof *run->ready.item);
         run->prepared.item = mem_zero_array(n, sizeof *run->prepared.item);
         run->intended.item = mem_zero_array(n, sizeof *run->intended.item);

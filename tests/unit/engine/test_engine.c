@@ -603,7 +603,7 @@ static void test_many_share_a_transaction(void **state)
 /* The first apply takes long, and somebody makes a thing meanwhile that is wanted later. */
 static void somebody_is_faster(const char *id)
 {
-        CLEANUP_FREE char *path = file_join(fake_folder, "m25");
+        CLEANUP_FREE char *path = file_join(fake_folder, "m12");
         (void)id;
         if (atomic_fetch_add(&slow_ms, 60000) == 0)
                 assert_int_equal(fake_write(path, "somebody's", NULL), 0);
@@ -625,7 +625,7 @@ static void test_what_was_seen_long_ago_is_looked_at_again(void **state)
         size_t i, seen = 0;
         assert_int_equal(json_array_size(steps), MANY); /* intents that were withdrawn are not there twice */
         json_array_foreach (steps, i, step)
-                seen += str_is(json_string_value(json_object_get(step, "resource")), "m/25") &&
+                seen += str_is(json_string_value(json_object_get(step, "resource")), "m/12") &&
                         str_is(json_string_value(json_object_get(step, "reason")), "there already");
         assert_int_equal(seen, 1);
         expect_nothing_to_do(many);
