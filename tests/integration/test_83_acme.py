@@ -2,9 +2,6 @@
 
 The server is Caddy's own, with an authority of its own; it has to reach "localhost" on port 80 or 443, as any would."""
 
-import json
-import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -15,93 +12,24 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from authority import Authority
 from conftest import PASSWORD, Cluster
 from hubclient import HubClient
 from test_50_survive import answers, service_pid
 
-AUTHORITY = """\
-{{
-	admin off
-	skip_install_trust
-	auto_https disable_redirects
-	storage file_system {folder}/data
-	pki {{
-		ca local {{
-			name "Integration test"
-		}}
-	}}
-}}
-https://127.0.0.1:{port} {{
-	bind 127.0.0.1
-	log {{
-		output file {folder}/requests
-		format json
-	}}
-	tls {{
-		issuer internal
-	}}
-	acme_server
-}}
-"""
 FORM = """\
 tls:
   mode: acme
   email: hostmaster@example.org
-  acme_server: https://127.0.0.1:{port}/acme/local/directory
+  acme_server: {server}
   acme_ca: {ca}
 """
 
 
-class Authority:
-    """An ACME server on a port of its own until `stop`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.root = folder / "data" / "pki" / "authorities" / "local" / "root.crt"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        config = folder / "Caddyfile"
-        config.write_text(AUTHORITY.format(folder=folder, port=self.port))
-        home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-        with (folder / "log").open("w") as log:
-            self.process = subprocess.Popen(
-                ["/usr/bin/caddy", "run", "--config", config, "--adapter", "caddyfile"],
-                env={**os.environ, **home},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-
-    def wait(self) -> None:
-        for _ in range(100):
-            try:
-                context = ssl.create_default_context(cafile=str(self.root))
-                with socket.create_connection(("127.0.0.1", self.port), 5) as plain:
-                    context.wrap_socket(plain, server_hostname="127.0.0.1").close()
-                return
-            except (OSError, ssl.SSLError):
-                time.sleep(0.2)
-        raise AssertionError(f"no ACME server: {(self.folder / 'log').read_text()[-2000:]}")
-
-    def asked(self, what: str) -> int:
-        """How many requests there were for this."""
-        lines = (self.folder / "requests").read_text().splitlines()
-        return sum(json.loads(line)["request"]["uri"] == f"/acme/local/{what}" for line in lines)
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-
-
 @pytest.fixture(scope="module")
 def authority(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
-    made = Authority(tmp_path_factory.mktemp("authority"))
-    try:
-        made.wait()
+    with Authority(tmp_path_factory.mktemp("authority"), "127.0.0.1", ["/usr/bin/caddy"]) as made:
         yield made
-    finally:
-        made.stop()
-        shutil.rmtree(made.folder)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +40,7 @@ def moved(cluster: Cluster, authority: Authority) -> Iterator[HubClient]:
     ca = cluster.form.with_name("authority.pem")
     ca.write_bytes(authority.root.read_bytes())
     # Relative: what a form names is looked for beside it.
-    changed = form.replace(f"port: {cluster.port}\n", "port: 443\n") + FORM.format(port=authority.port, ca=ca.name)
+    changed = form.replace(f"port: {cluster.port}\n", "port: 443\n") + FORM.format(server=authority.url, ca=ca.name)
     cluster.form.write_text(changed)
     try:
         cluster.apply()

@@ -1,6 +1,8 @@
 """A second cluster beside the first, with all that the first does without: a namespace that is there and has another name, images of a
-mirror with a pull secret, nodes that are kept for it, an environment of its own. Users come in by an Ingress, then by a balancer under a
-given name, then by a node port. In the end its Kubernetes is gone for good, as far as it can tell."""
+mirror with a pull secret, nodes that are kept for it, an environment of its own, and a directory that is somebody else's: the first
+cluster's, which has FreeIPA's shape, asked as a FreeIPA would be, by a verified name. Users come in by an Ingress, then by a balancer under
+a given name, with certificates as files and of an ACME server, then by a node port. In the end its Kubernetes is gone for good, as far as
+it can tell."""
 
 import base64
 import json
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from authority import Authority
 from bed import PASSWORD, ROOT, SERVERS, Bed, Lab, eventually
 from conftest import PROGRAM, Caas
 from hubclient import HubClient, HubError
@@ -30,6 +33,15 @@ TOP = f"""\
 domain: {DOMAIN}
 environments: [{{name: ocean, description: Ocean models, image: "{OCEAN}"}}]
 """
+IDENTITY = """\
+identity:
+  provider: freeipa
+  server: ldaps://{name}
+  suffix: "{suffix}"
+  ca: {ca}
+  bind_dn: cn=Directory Manager
+  bind_password_file: {password}
+"""
 CLUSTER = """
 from dask_gateway import GatewayCluster
 cluster = GatewayCluster()
@@ -41,25 +53,40 @@ print("sum", client.submit(sum, [1, 2, 3]).result())
 
 
 class Ways(Lab):
-    """caas runs with names of its own: DOMAIN leads where `leads_to` says."""
+    """caas runs with names of its own: DOMAIN leads where `leads_to` says. directory: the cluster that has one."""
 
-    def __init__(self, caas: Caas, bed: Bed) -> None:
+    def __init__(self, caas: Caas, bed: Bed, directory: Lab) -> None:
         self.hosts = caas.folder / "hosts"
         names = Caas(caas.folder)
-        mount = 'mount --bind "$0" /etc/hosts && exec "$@"'
-        names.program = ["unshare", "--mount", "sh", "-c", mount, self.hosts, PROGRAM]
+        names.program = [*self.with_names(), PROGRAM]
+        self.directory = directory
         self.kubeconfig = caas.folder / "ways.kubeconfig"
         self.kubeconfig.write_bytes(bed.kubeconfig.read_bytes())
         self.kubeconfig.chmod(0o600)
+        password = directory.get_secret("directory", "root_password")
+        self.password = caas.folder / "directory-password"
+        self.password.write_text(password)
+        self.password.chmod(0o600)
         super().__init__(names, bed, NAME)
         self.namespace = NAMESPACE
 
-    def leads_to(self, address: str) -> None:
-        # In place: the mount is of the file.
-        self.hosts.write_text(f"127.0.0.1 localhost\n{address} {DOMAIN}\n")
+    def with_names(self) -> list[str | Path]:
+        mount = 'mount --bind "$0" /etc/hosts && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", mount, self.hosts]
 
-    def write(self, entry: str, tls: str) -> None:
-        self.write_form(extra=entry + BLOCK, top=TOP + f"tls: {tls}\n")
+    def leads_to(self, address: str) -> None:
+        directory = self.directory.kubectl("get", "service", "directory", "-o", "jsonpath={.spec.clusterIP}").strip()
+        # In place: the mount is of the file.
+        self.hosts.write_text(f"127.0.0.1 localhost\n{directory} {self.directory_name}\n{address} {DOMAIN}\n")
+
+    @property
+    def directory_name(self) -> str:
+        return f"directory.{self.directory.namespace}.svc"
+
+    def write(self, entry: str, tls: str, ca: Path | None = None) -> None:
+        suffix, ca = f"dc={self.directory.name},dc=caas,dc=internal", ca or self.directory.folder / "ca" / "ca.crt"
+        identity = IDENTITY.format(name=self.directory_name, suffix=suffix, ca=ca, password=self.password)
+        self.write_form(extra=entry + BLOCK, top=TOP + identity + f"tls: {tls}\n")
         self.form.write_text(self.form.read_text().replace(str(self.bed.kubeconfig), str(self.kubeconfig)))
 
     def client_at(self, address: str, ca: Path) -> HubClient:
@@ -92,7 +119,34 @@ def controller(bed: Bed) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def ways(caas: Caas, bed: Bed, controller: str) -> Iterator[Ways]:
+def directory(lab: Lab, bed: Bed) -> Iterator[Lab]:
+    """Lets this machine and the other cluster's hub come to the first one's directory, and has nobody else in it."""
+    hub = {"matchLabels": {"release": NAME, "component": "hub"}}
+    there = {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "directory-of-others"},
+        "spec": {
+            "podSelector": {"matchLabels": {"component": "directory"}},
+            "ingress": [
+                {
+                    "from": [
+                        {"ipBlock": {"cidr": f"{bed.host}/32"}},
+                        {"namespaceSelector": there, "podSelector": hub},
+                    ],
+                    "ports": [{"protocol": "TCP", "port": 3636}],
+                }
+            ],
+        },
+    }
+    lab.kubectl("apply", "--server-side", "-f", "-", given=json.dumps(policy))
+    yield lab
+    lab.kubectl("delete", "networkpolicy", "directory-of-others")
+
+
+@pytest.fixture(scope="module")
+def ways(caas: Caas, bed: Bed, controller: str, directory: Lab) -> Iterator[Ways]:
     """Applied from nothing. No other node is there, so that what bears no taint would wait for ever."""
     for line in (ROOT / "roles" / "base" / "images.yaml").read_text().splitlines():
         if not line.startswith("#"):
@@ -101,7 +155,7 @@ def ways(caas: Caas, bed: Bed, controller: str) -> Iterator[Ways]:
             if "pangeo-notebook" in image:
                 bed.inside("ctr", "-n", "k8s.io", "images", "tag", "--force", image, OCEAN)
     node = bed.kubectl("get", "nodes", "-o", "jsonpath={.items[0].metadata.name}")
-    made = Ways(caas, bed)
+    made = Ways(caas, bed, directory)
     login = {"auths": {MIRROR.split("/")[0]: {"auth": base64.b64encode(b"ways:s3cret").decode()}}}
     kind = ["generic", "mirror", "--type=kubernetes.io/dockerconfigjson"]
     try:
@@ -112,7 +166,7 @@ def ways(caas: Caas, bed: Bed, controller: str) -> Iterator[Ways]:
         made.leads_to(controller)
         made.write(INGRESS, "{mode: self-signed}")
         made.apply()
-        made.add_user("alice")
+        made.caas.run("grant", NAME, "alice")
         yield made
         if NAME in {item["name"] for item in made.caas.json("list")}:
             made.kubeconfig.write_bytes(bed.kubeconfig.read_bytes())
@@ -144,6 +198,14 @@ def given(ways: Ways) -> tuple[Path, Path, Path]:
     signed = ["-CA", ca, "-CAkey", ca_key, "-keyout", key, "-out", certificate]
     subprocess.run([*new, *name, *signed], check=True, capture_output=True)
     return ca, certificate, key
+
+
+@pytest.fixture(scope="module")
+def authority(ways: Ways, bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
+    """An ACME server on this machine, for which DOMAIN leads where it does for caas."""
+    caddy = [*ways.with_names(), bed.program("caddy")]
+    with Authority(tmp_path_factory.mktemp("authority"), bed.host, caddy) as made:
+        yield made
 
 
 def of_ours(pods: list[dict[str, Any]]) -> None:
@@ -184,6 +246,20 @@ def test_sign_in_through_the_ingress(ways: Ways, controller: str) -> None:
     client.stop()
 
 
+def test_a_directory_that_is_somebody_elses(ways: Ways, given: tuple[Path, Path, Path], controller: str) -> None:
+    assert "directory" not in ways.names("statefulset") and "directory-data" not in ways.names("pvc")
+    mounted = ways.kubectl("get", "configmap", "directory-ca", "-o", "jsonpath={.data.directory\\.crt}")
+    assert mounted.strip() == (ways.directory.folder / "ca" / "ca.crt").read_text().strip()
+    # bob is in the directory, and in no group of this cluster; nor is dora, who is in those of the other.
+    for user in ("bob", "dora"):
+        assert ways.client_at(controller, ways.folder / "ca" / "ca.crt").login(user, PASSWORD)[0] == 403
+    # Of another authority: said before anything is changed.
+    ways.write(INGRESS, "{mode: self-signed}", ca=given[0])
+    said = ways.apply(status=1).stderr
+    assert ways.directory_name in said and "certificate" in said, said
+    assert ways.kubectl("get", "configmap", "directory-ca", "-o", "jsonpath={.data.directory\\.crt}") == mounted
+
+
 def test_the_certificate_of_a_given_secret(ways: Ways, given: tuple[Path, Path, Path], controller: str) -> None:
     assert not ways.answers(controller, given[0])
     ways.secret("given-tls", given[1], given[2])
@@ -221,6 +297,21 @@ def test_files_and_a_name_that_has_to_lead_to_the_balancer(
     eventually(lambda: ways.answers(address, ca), 30)
     assert not ways.names("ingress")
     ways.plan(status=0)
+
+
+def test_the_certificate_of_an_acme_server(ways: Ways, authority: Authority) -> None:
+    mode = f"mode: acme, email: hostmaster@example.org, acme_server: '{authority.url}', acme_ca: {authority.root}"
+    ways.write("  entry: loadbalancer\n", f"{{{mode}}}")
+    ways.apply()
+    address = address_of(ways.bed, NAMESPACE, "proxy-public")
+    assert ways.answers(address, authority.root)
+    # At the first try: an authority lets nobody try for long.
+    assert authority.asked("new-order") == 1
+    ways.plan(status=0)
+    # It is kept, and not asked for again by the next pod.
+    ways.kubectl("delete", "pod", "-l", "component=autohttps")
+    eventually(lambda: ways.answers(address, authority.root), 60)
+    assert authority.asked("new-order") == 1
 
 
 def test_a_node_port_for_a_proxy(ways: Ways) -> None:
