@@ -111,13 +111,13 @@ FUZZ_CFLAGS := -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-saniti
 FUZZ_SRC    := $(foreach l,base tree form,$(call sources,$(l)))
 FUZZ_SRC    += $(addprefix provisioner/client/kube/,kubeconfig.c kubeconfig_entry.c kubeconfig_user.c base64.c lines.c websocket.c)
 FUZZ_SRC    += provisioner/client/prometheus/metrics.c
-# What the exporter is answered: its sources that ask over HTTP.
+# What the exporter takes of kubelets, and is answered: its sources that ask over HTTP.
+$(BUILD)/fuzz/fuzz_kubelet: monitoring/exporter/kubelet_figures.c
+$(BUILD)/fuzz/fuzz_kubelet: FUZZ_MORE = monitoring/exporter/kubelet_figures.c
 FUZZ_ANSWERS := $(addprefix monitoring/exporter/,api.c dask.c sink.c source_hub.c source_gateway.c) $(wildcard provisioner/client/http/*.c)
 $(BUILD)/fuzz/fuzz_answers: $(FUZZ_ANSWERS)
 $(BUILD)/fuzz/fuzz_answers: FUZZ_MORE = $(FUZZ_ANSWERS)
-$(BUILD)/fuzz/fuzz_kubelet: monitoring/exporter/kubelet_figures.c
-$(BUILD)/fuzz/fuzz_kubelet: FUZZ_MORE = monitoring/exporter/kubelet_figures.c
-FUZZ_EXPORTER := $(addprefix monitoring/exporter/,accounts.c address.c config.c groups.c registry.c request.c sink.c version.c write.c) $(wildcard provisioner/client/cgroup/*.c)
+FUZZ_EXPORTER := $(addprefix monitoring/exporter/,accounts.c address.c config.c groups.c note.c registry.c request.c sink.c version.c write.c) $(wildcard provisioner/client/cgroup/*.c)
 $(BUILD)/fuzz/fuzz_exporter: $(FUZZ_EXPORTER)
 $(BUILD)/fuzz/fuzz_exporter: FUZZ_MORE = $(FUZZ_EXPORTER)
 $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(FUZZ_SRC)
