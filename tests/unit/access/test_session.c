@@ -301,7 +301,7 @@ static int open_result(struct place *p, enum session_mode mode, char **ret_findi
 static void test_refused_forms_change_nothing(void **state)
 {
         struct place *p = *state;
-        CLEANUP_FREE char *finding = NULL, *fixed = NULL, *shrunk = NULL;
+        CLEANUP_FREE char *finding = NULL, *fixed = NULL;
         CLEANUP_ERR struct err *err = NULL, *late = NULL;
         write_form(p, "many", "");
         assert_int_equal(open_result(p, SESSION_CHANGE, &finding, &err), -ERR_INVALID);
@@ -316,7 +316,6 @@ static void test_refused_forms_change_nothing(void **state)
         assert_non_null(strstr(fixed, "wildcard_dns"));
         write_form(p, "1", "");
         assert_int_equal(planned(p), 0);
-        (void)shrunk;
 }
 
 static void test_lock(void **state)
