@@ -14,6 +14,7 @@ import pytest
 from bed import PASSWORD, ROOT, SERVERS, Bed, Lab, eventually
 from hubclient import HubClient
 from prometheus import Prometheus
+from test_65_monitoring import START_DASK, STOP_DASK
 from test_k25_network import ip, look, name, pod_of
 
 PAGE = "/services/monitoring/"
@@ -22,20 +23,6 @@ WORKLOADS = {"prometheus", "exporter"}
 IMAGE = "registry.example.org/pangeo/caas-exporter:test"
 EXPORTER, WATCHER = "component=exporter", "component=monitoring"
 TOKEN = "of-another-server"
-START_DASK = """
-from dask_gateway import GatewayCluster
-cluster = GatewayCluster()
-cluster.scale(1)
-client = cluster.get_client()
-client.wait_for_workers(1, timeout=120)
-print(client.submit(lambda: 7).result(timeout=60))
-"""
-STOP_DASK = """
-from dask_gateway import Gateway
-gateway = Gateway()
-for one in gateway.list_clusters():
-    gateway.stop_cluster(one.name)
-"""
 
 
 def write_form(lab: Lab, monitoring: str) -> None:
