@@ -98,6 +98,7 @@ def test_it_runs_and_has_what_it_loads_later(root: Path) -> None:
         "parts": [{"name": "well", "url": f"http://127.0.0.1:{part.server_port}/"}],
         "directory": {
             "uri": f"ldap://127.0.0.1:{closed}",
+            "users_base": "dc=x",
             "groups_base": "dc=x",
             "users_group": "u",
             "admins_group": "a",
