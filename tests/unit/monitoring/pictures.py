@@ -115,7 +115,7 @@ def draw(browser: webdriver.Chrome, page: str, panels: list[dict[str, Any]], to:
         "return Math.max(...[...document.querySelectorAll('.react-grid-item')].map(e => e.getBoundingClientRect().bottom))"
     )
     clip = {"x": 0, "y": HEAD, "width": WIDTH, "height": bottom + 10 - HEAD, "scale": 1}
-    picture = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
+    picture = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip})
     to.write_bytes(base64.b64decode(picture["data"]))
 
 
