@@ -1,8 +1,8 @@
 /* Runs the steps of a plan: bounded worker threads over the graph.
  *
- *   waiting ──(what it needs is done)──▶ ready ──(looked at again)──▶ prepared ──(its intent is on the disk)──▶
- * intended │                                                                                                          │
- *      └──(what it needs failed, or the run was cancelled)──▶ skipped      failed, done ◀──(carried out)──────────┘
+ *   waiting ──(what it needs is done)──▶ ready ──(looked at again)──▶ prepared ──(its intent is on the disk)──┐
+ *      │                                                                                                     │
+ *      └──(what it needs failed, or cancelled)──▶ skipped       done, failed ◀──(carried out)── intended ◀─────┘
  *
  * A sync of the disk may take longer than a step. So the intents of many steps that are ready at once are written
  * together, some steps ahead of the threads that carry them out, and outcomes are synced by a thread of its own
