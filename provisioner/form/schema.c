@@ -51,6 +51,25 @@ static void list_schema(json_t *s, const struct form_field *field, json_t *items
         set(s, "items", items);
 }
 
+/* Each only once. */
+static void texts_schema(json_t *s, const struct form_field *field, double max, const char *pattern)
+{
+        json_t *item = json_object();
+        text_schema(item, max, pattern);
+        list_schema(s, field, item);
+        set(s, "uniqueItems", json_true());
+}
+
+/* One, or a list. */
+static void emails_schema(json_t *s, const struct form_field *field)
+{
+        json_t *one = json_object(), *item = json_object(), *list = json_object();
+        email_schema(one);
+        email_schema(item);
+        list_schema(list, field, item);
+        set(s, "anyOf", json_pack("[o, o]", one, list));
+}
+
 /* Labels or annotations, by any names. */
 static void map_schema(json_t *s, const struct form_field *field)
 {
@@ -118,23 +137,13 @@ static void type_schema(json_t *s, const struct form_field *field)
                 text_schema(s, field->max, "\\S");
                 return;
         case FORM_NAMES:
-                part = json_object();
-                text_schema(part, 64, NAME_PATTERN);
-                list_schema(s, field, part);
-                set(s, "uniqueItems", json_true());
+                texts_schema(s, field, 64, NAME_PATTERN);
                 return;
         case FORM_EMAILS:
-                set(s, "anyOf", json_pack("[{}, {}]"));
-                email_schema(json_array_get(json_object_get(s, "anyOf"), 0));
-                part = json_object();
-                email_schema(part);
-                list_schema(json_array_get(json_object_get(s, "anyOf"), 1), field, part);
+                emails_schema(s, field);
                 return;
         case FORM_NETWORKS:
-                part = json_object();
-                text_schema(part, 49, "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$");
-                list_schema(s, field, part);
-                set(s, "uniqueItems", json_true());
+                texts_schema(s, field, 49, "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$");
                 return;
         case FORM_ITEMS: {
                 CLEANUP_FREE char *prefix = str_format("%s[].", field->path);
