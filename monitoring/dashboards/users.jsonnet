@@ -13,7 +13,7 @@ c.dashboard('users', 'CaaS / Users', 'Who uses what, and why was a kernel killed
       c.column('CPUs', 'sum by (user) (rate(caas_user_cpu_seconds_total%s[5m]))' % notebook, 'short', 2),
       c.column('Dask CPUs', 'sum by (user) (rate(caas_user_cpu_seconds_total%s[5m]))' % dask, 'short', 2),
       c.column('Processes', 'sum by (user) (caas_user_processes%s)' % is),
-      c.column('Home', 'max by (user) (caas_home_used_bytes%s / caas_home_size_bytes%s)' % [is, is], 'percentunit', 0, [['green'], ['orange', 0.8], ['red', 0.95]]),
+      c.column('Home', 'max by (user) (caas_home_used_bytes%s / caas_home_size_bytes%s) and sum by (user) (caas_user_memory_bytes%s)' % [is, is, is], 'percentunit', 0, [['green'], ['orange', 0.8], ['red', 0.95]]),
       c.column('Killed', 'sum by (user) (increase(caas_user_oom_kills_total%s[$__range])) and sum by (user) (caas_user_memory_bytes%s)' % [is, is], 'short', 0, [['green'], ['red', 0.5]]),
       c.column('Up for', 'max by (user) (time() - caas_server_started_timestamp_seconds%s)' % is, 's', 0),
       c.column('Idle for', 'min by (user) (time() - caas_server_last_activity_timestamp_seconds%s)' % is, 's', 0),
