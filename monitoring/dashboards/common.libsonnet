@@ -67,8 +67,10 @@ local lay(rows) = std.foldl(
 {
   // A query: over the time shown, or (now) at its end only.
   over(expr, legend=''):: { expr: std.strReplace(std.stripChars(expr, ' \n'), '\n', ' '), legend: legend, instant: false, interval: null, format: 'time_series' },
-  // How often something happened: a bar for each `interval`, or more of it where the time shown is long ($__interval in the
-  // expression), and none where nothing did. Were they drawn at each point of the graph, each would be there many times.
+  // How often something happened: a bar for each `interval`, or more of it where the time shown is long, and none where nothing
+  // did. Were they drawn at each point of the graph, each would be there many times. The expression is of $__rate_interval, one
+  // scrape longer than the bar: of windows that only touch, what happens between the last sample of one and the first of the
+  // next would be in neither.
   often(expr, legend='', interval='10m'):: self.over(expr + ' > 0', legend) { interval: interval },
   now(expr, legend=''):: self.over(expr, legend) { instant: true },
 

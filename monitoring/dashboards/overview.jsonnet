@@ -109,7 +109,7 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
     c.lines(
       'Starts of servers',
       'How starts ended, in each 10 minutes.',
-      [c.often('sum by (outcome) (increase(caas_spawns_total{cluster="$cluster"}[$__interval]))', '{{outcome}}')],
+      [c.often('sum by (outcome) (increase(caas_spawns_total{cluster="$cluster"}[$__rate_interval]))', '{{outcome}}')],
       bars=true,
       stacked=true,
       decimals=0
@@ -117,7 +117,7 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
     c.lines(
       'Sign-ins',
       'How attempts to sign in ended, in each 10 minutes.',
-      [c.often('sum by (outcome) (increase(caas_sign_ins_total{cluster="$cluster"}[$__interval]))', '{{outcome}}')],
+      [c.often('sum by (outcome) (increase(caas_sign_ins_total{cluster="$cluster"}[$__rate_interval]))', '{{outcome}}')],
       bars=true,
       stacked=true,
       decimals=0

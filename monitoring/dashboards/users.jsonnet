@@ -43,7 +43,7 @@ c.dashboard('users', 'CaaS / Users', 'Who uses what, and why was a kernel killed
     c.lines(
       'Killed for memory',
       "Processes that the machine's kernel killed because a limit was reached, in each 5 minutes.",
-      [c.often('sum by (user, kind) (increase(caas_user_oom_kills_total%s[$__interval]))' % is, '{{user}}, {{kind}}', '5m')],
+      [c.often('sum by (user, kind) (increase(caas_user_oom_kills_total%s[$__rate_interval]))' % is, '{{user}}, {{kind}}', '5m')],
       bars=true,
       stacked=true,
       decimals=0
@@ -61,7 +61,7 @@ c.dashboard('users', 'CaaS / Users', 'Who uses what, and why was a kernel killed
     c.lines(
       'Stopped servers',
       'Servers that ended, however it came to it, in each 10 minutes.',
-      [c.often('sum by (status) (increase(jupyterhub_server_stop_seconds_count{cluster="$cluster"}[$__interval]))', '{{status}}')],
+      [c.often('sum by (status) (increase(jupyterhub_server_stop_seconds_count{cluster="$cluster"}[$__rate_interval]))', '{{status}}')],
       bars=true,
       stacked=true,
       decimals=0

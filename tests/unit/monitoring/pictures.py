@@ -132,7 +132,10 @@ def perses(program: Path, scratch: Path, prometheus: str) -> Iterator[str]:
     address = f"http://{listen}"
     with made_up.running(arguments, scratch / "perses.log", address + "/api/v1/projects"):
         proxy = {"kind": "HTTPProxy", "spec": {"url": prometheus}}
-        source = {"default": True, "plugin": {"kind": "PrometheusDatasource", "spec": {"proxy": proxy}}}
+        source = {
+            "default": True,
+            "plugin": {"kind": "PrometheusDatasource", "spec": {"proxy": proxy, "scrapeInterval": "1m"}},
+        }
         named = {"kind": "GlobalDatasource", "metadata": {"name": SOURCE}, "spec": source}
         post(address, "/api/v1/globaldatasources", named)
         post(address, "/api/v1/projects", {"kind": "Project", "metadata": {"name": PROJECT}})
