@@ -17,7 +17,6 @@ local target(query, index) = {
   instant: query.instant,
   range: !query.instant,
   format: query.format,
-  [if query.interval != null then 'interval']: query.interval,
   editorMode: 'code',
 };
 
@@ -66,10 +65,7 @@ local lay(rows) = std.foldl(
 
 {
   // A query: over the time shown, or (now) at its end only.
-  over(expr, legend=''):: { expr: std.strReplace(std.stripChars(expr, ' \n'), '\n', ' '), legend: legend, instant: false, interval: null, format: 'time_series' },
-  // How often something happened: a bar for each `interval`, or more of it where the time shown is long ($__interval in the
-  // expression), and none where nothing did. Were they drawn at each point of the graph, each would be there many times.
-  often(expr, legend='', interval='10m'):: self.over(expr + ' > 0', legend) { interval: interval },
+  over(expr, legend=''):: { expr: std.strReplace(std.stripChars(expr, ' \n'), '\n', ' '), legend: legend, instant: false, format: 'time_series' },
   now(expr, legend=''):: self.over(expr, legend) { instant: true },
 
   up_or_down:: [{
@@ -134,6 +130,14 @@ local lay(rows) = std.foldl(
       },
       tooltip: { mode: 'multi', sort: 'desc' },
     }),
+
+  // How often something happened: so many bars, and none where nothing did. The expressions are of $__rate_interval, which is one
+  // scrape longer than a bar: of windows that only touch, what happens between the last sample of one and the first of the next
+  // would be in neither. (With a target's own interval, it would be four bars long.)
+  events(title, description, queries, width=12, height=8, most=36)::
+    self.lines(title, description, [q { expr: q.expr + ' > 0' } for q in queries], width=width, height=height, stacked=true, decimals=0, bars=true) {
+      maxDataPoints: most,
+    },
 
   bars(title, description, queries, unit='percentunit', width=12, height=8, min=0, max=null, steps=[['green'], ['orange', 0.8], ['red', 0.95]])::
     panel('bargauge', title, description, queries, width, height, {

@@ -15,10 +15,10 @@ c.dashboard('identity', 'CaaS / Identity and sign-ins', 'Who is let in, who is n
     c.lines('95 of 100 take at most', '', [c.over(quantile('0.95'), '{{operation}}')], unit='s', width=8),
     c.lines('As the exporter sees it', 'One search for the groups each time; a gap is a time in which there was no answer.', [c.over('caas_directory_search_duration_seconds{cluster="$cluster"}', 'search')], unit='s', width=8),
     c.lines('Requests a minute', 'Of the hub to the directory.', [c.over('60 * sum by (operation) (rate(caas_directory_request_duration_seconds_count{cluster="$cluster"}[$__rate_interval]))', '{{operation}}')], stacked=true),
-    c.lines('Requests not answered', 'Requests that got no answer, in each 5 minutes: the directory was away, or too slow.', [c.often('sum by (operation) (increase(caas_directory_requests_failed_total{cluster="$cluster"}[$__interval]))', '{{operation}}', '5m')], bars=true, stacked=true, decimals=0),
+    c.events('Requests not answered', 'Requests that got no answer: the directory was away, or too slow.', [c.over('sum by (operation) (increase(caas_directory_requests_failed_total{cluster="$cluster"}[$__rate_interval]))', '{{operation}}')], most=72),
   ]),
   c.row('Who is let in, who is not, and why?', [
-    c.lines('Sign-ins', 'How attempts ended, in each 10 minutes.', [c.often('sum by (outcome) (increase(caas_sign_ins_total{cluster="$cluster"}[$__interval]))', '{{outcome}}')], bars=true, stacked=true, decimals=0, width=16),
+    c.events('Sign-ins', 'How attempts ended. With six hours shown, a bar is ten minutes.', [c.over('sum by (outcome) (increase(caas_sign_ins_total{cluster="$cluster"}[$__rate_interval]))', '{{outcome}}')], width=16),
     c.table('In the time shown', 'The outcomes are explained in docs/MONITORING.md.', [['outcome', 'Outcome']], [
       c.column('Attempts', 'sum by (outcome) (increase(caas_sign_ins_total{cluster="$cluster"}[$__range])) > 0', 'short', 0),
     ], sort='Attempts', width=8, height=8),

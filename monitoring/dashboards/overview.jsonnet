@@ -106,21 +106,15 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
         c.over('histogram_quantile(0.95, sum by (le) (rate(jupyterhub_request_duration_seconds_bucket{cluster="$cluster", handler!~".*SpawnProgress.*"}[$__rate_interval]))) >= 0', '95 of 100'),
       ], unit='s', width=8
     ),
-    c.lines(
+    c.events(
       'Starts of servers',
-      'How starts ended, in each 10 minutes.',
-      [c.often('sum by (outcome) (increase(caas_spawns_total{cluster="$cluster"}[$__interval]))', '{{outcome}}')],
-      bars=true,
-      stacked=true,
-      decimals=0
+      'How starts ended. With six hours shown, a bar is ten minutes.',
+      [c.over('sum by (outcome) (increase(caas_spawns_total{cluster="$cluster"}[$__rate_interval]))', '{{outcome}}')]
     ),
-    c.lines(
+    c.events(
       'Sign-ins',
-      'How attempts to sign in ended, in each 10 minutes.',
-      [c.often('sum by (outcome) (increase(caas_sign_ins_total{cluster="$cluster"}[$__interval]))', '{{outcome}}')],
-      bars=true,
-      stacked=true,
-      decimals=0
+      'How attempts to sign in ended. With six hours shown, a bar is ten minutes.',
+      [c.over('sum by (outcome) (increase(caas_sign_ins_total{cluster="$cluster"}[$__rate_interval]))', '{{outcome}}')]
     ),
   ]),
 ], annotations=[c.killed])

@@ -13,7 +13,7 @@ c.dashboard('users', 'CaaS / Users', 'Who uses what, and why was a kernel killed
       c.column('CPUs', 'sum by (user) (rate(caas_user_cpu_seconds_total%s[5m]))' % notebook, 'short', 2),
       c.column('Dask CPUs', 'sum by (user) (rate(caas_user_cpu_seconds_total%s[5m]))' % dask, 'short', 2),
       c.column('Processes', 'sum by (user) (caas_user_processes%s)' % is),
-      c.column('Home', 'max by (user) (caas_home_used_bytes%s / caas_home_size_bytes%s)' % [is, is], 'percentunit', 0, [['green'], ['orange', 0.8], ['red', 0.95]]),
+      c.column('Home', 'max by (user) (caas_home_used_bytes%s / caas_home_size_bytes%s) and sum by (user) (caas_user_memory_bytes%s)' % [is, is, is], 'percentunit', 0, [['green'], ['orange', 0.8], ['red', 0.95]]),
       c.column('Killed', 'sum by (user) (increase(caas_user_oom_kills_total%s[$__range])) and sum by (user) (caas_user_memory_bytes%s)' % [is, is], 'short', 0, [['green'], ['red', 0.5]]),
       c.column('Up for', 'max by (user) (time() - caas_server_started_timestamp_seconds%s)' % is, 's', 0),
       c.column('Idle for', 'min by (user) (time() - caas_server_last_activity_timestamp_seconds%s)' % is, 's', 0),
@@ -40,13 +40,11 @@ c.dashboard('users', 'CaaS / Users', 'Who uses what, and why was a kernel killed
       max=1,
       steps=[['transparent'], ['red', 0.95]]
     ),
-    c.lines(
+    c.events(
       'Killed for memory',
-      "Processes that the machine's kernel killed because a limit was reached, in each 5 minutes.",
-      [c.often('sum by (user, kind) (increase(caas_user_oom_kills_total%s[$__interval]))' % is, '{{user}}, {{kind}}', '5m')],
-      bars=true,
-      stacked=true,
-      decimals=0
+      "Processes that the machine's kernel killed because a limit was reached. With six hours shown, a bar is five minutes.",
+      [c.over('sum by (user, kind) (increase(caas_user_oom_kills_total%s[$__rate_interval]))' % is, '{{user}}, {{kind}}')],
+      most=72
     ),
     c.lines('Idle for', 'Since when nobody has used the server. Where it falls to nothing the server was used; where the line ends, it was stopped.', [c.over('time() - caas_server_last_activity_timestamp_seconds%s' % is, '{{user}} {{server}}')], unit='s'),
     c.lines('Processes', 'Processes and threads; there is a limit, and at it nothing new can be started.', [c.over('sum by (user, kind) (caas_user_processes%s)' % is, '{{user}}, {{kind}}')]),
@@ -58,13 +56,10 @@ c.dashboard('users', 'CaaS / Users', 'Who uses what, and why was a kernel killed
       max=1,
       steps=[['transparent'], ['red', 0.95]]
     ),
-    c.lines(
+    c.events(
       'Stopped servers',
-      'Servers that ended, however it came to it, in each 10 minutes.',
-      [c.often('sum by (status) (increase(jupyterhub_server_stop_seconds_count{cluster="$cluster"}[$__interval]))', '{{status}}')],
-      bars=true,
-      stacked=true,
-      decimals=0
+      'Servers that ended, however it came to it. With six hours shown, a bar is ten minutes.',
+      [c.over('sum by (status) (increase(jupyterhub_server_stop_seconds_count{cluster="$cluster"}[$__rate_interval]))', '{{status}}')]
     ),
   ]),
 ], variables=[c.user], annotations=[c.killed])

@@ -25,7 +25,7 @@ ALERTS = ROOT / "monitoring" / "alerts"
 # Expressions whose result may be empty although all they read is there; a part of the expression → why.
 MAY_BE_EMPTY = {
     "offset 1h": "the disk of the homes has been watched for less than an hour",
-    "[$__interval])) > 0": "nobody signed in, started, was stopped or killed in the time",
+    "[$__rate_interval])) > 0": "nobody signed in, started, was stopped or killed in the time",
     "[$__range])) > 0": "nobody signed in in the time",
     "[2m])) > 0": "nobody was killed for memory in the time",
     "deriv(caas_home_used_bytes": "no home grows, or they have not been watched for long enough",
@@ -168,7 +168,7 @@ def selectors(expr: str) -> list[str]:
 
 def fill(expr: str, variables: dict[str, str]) -> str:
     """With the dashboard's variables, and Grafana's own, in their places."""
-    given = {"__rate_interval": "2m", "__interval": "10m", "__range": "1h", "user": ".*", "datasource": "", **variables}
+    given = {"__rate_interval": "2m", "__interval": "15s", "__range": "1h", "user": ".*", "datasource": "", **variables}
     for name in sorted(given, key=len, reverse=True):
         expr = re.sub(r"\$\{?%s\b\}?" % re.escape(name), lambda _, name=name: given[name], expr)
     return expr

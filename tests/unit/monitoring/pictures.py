@@ -73,7 +73,7 @@ def finish_table(panel: dict[str, Any], spec: dict[str, Any]) -> None:
 
 
 def migrated(address: str, board: dict[str, Any]) -> dict[str, Any]:
-    """The dashboard as Perses has it: of a timeline, a near relation."""
+    """The dashboard as Perses has it: of a timeline, a near relation; it knows no most number of points either."""
     for panel in board["panels"]:
         panel["type"] = {"state-timeline": "status-history"}.get(panel["type"], panel["type"])
     board["templating"]["list"] = [v for v in board["templating"]["list"] if v["type"] != "datasource"]
@@ -83,14 +83,18 @@ def migrated(address: str, board: dict[str, Any]) -> dict[str, Any]:
         if variable["spec"]["name"] == "cluster":
             variable["spec"]["defaultValue"] = series.CLUSTER
     by_title = {p["title"]: p for p in board["panels"] if p["type"] == "table"}
+    few = {p["title"]: p["maxDataPoints"] for p in board["panels"] if "maxDataPoints" in p}
     for panel in of_perses["spec"]["panels"].values():
         spec = panel["spec"]
         assert "not supported" not in json.dumps(spec["plugin"]), spec["display"]["name"]
         # What takes more room in Perses than in Grafana
         if spec["plugin"]["spec"].get("legend", {}).get("position") == "right":
             spec["plugin"]["spec"]["legend"]["size"] = "small"
-        if spec["plugin"]["kind"] == "StatusHistoryChart":
-            spec["queries"][0]["spec"]["plugin"]["spec"]["minStep"] = "5m"
+        minutes = 360 // few.get(spec["display"]["name"], 72)  # of the six hours shown
+        for query in [q["spec"]["plugin"]["spec"] for q in spec.get("queries", [])]:
+            if spec["plugin"]["kind"] == "StatusHistoryChart" or spec["display"]["name"] in few:
+                query["minStep"] = f"{minutes}m"
+                query["query"] = query["query"].replace("$__rate_interval", f"{minutes + 1}m")
         if spec["plugin"]["kind"] == "Table":
             finish_table(by_title[spec["display"]["name"]], spec["plugin"]["spec"])
     return of_perses
@@ -132,7 +136,10 @@ def perses(program: Path, scratch: Path, prometheus: str) -> Iterator[str]:
     address = f"http://{listen}"
     with made_up.running(arguments, scratch / "perses.log", address + "/api/v1/projects"):
         proxy = {"kind": "HTTPProxy", "spec": {"url": prometheus}}
-        source = {"default": True, "plugin": {"kind": "PrometheusDatasource", "spec": {"proxy": proxy}}}
+        source = {
+            "default": True,
+            "plugin": {"kind": "PrometheusDatasource", "spec": {"proxy": proxy, "scrapeInterval": "1m"}},
+        }
         named = {"kind": "GlobalDatasource", "metadata": {"name": SOURCE}, "spec": source}
         post(address, "/api/v1/globaldatasources", named)
         post(address, "/api/v1/projects", {"kind": "Project", "metadata": {"name": PROJECT}})

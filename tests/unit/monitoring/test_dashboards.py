@@ -148,8 +148,10 @@ def test_queries(name: str) -> None:
                 assert 'cluster="$cluster"' in selector, said
             if panel["type"] in ("timeseries", "state-timeline"):
                 assert target["range"], said
-            # A bar of each interval, of that interval
-            assert ("interval" in target) == ("[$__interval]" in target["expr"]), said
+            # Few bars, of all that happened: with $__interval alone, what does between two of them would be in neither.
+            bars = panel["type"] == "timeseries" and panel["fieldConfig"]["defaults"]["custom"]["drawStyle"] == "bars"
+            assert ("maxDataPoints" in panel) == bars and "[$__interval]" not in target["expr"], said
+            assert not bars or target["expr"].endswith("[$__rate_interval])) > 0"), said
             if panel["type"] == "timeseries" and len(targets) > 1:
                 assert target["legendFormat"], said
             # Only labels that the expression leaves can be shown.
