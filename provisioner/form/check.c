@@ -167,7 +167,7 @@ static void list(struct checker *c, const struct form_field *field, const char *
                         texts(c, field, path, value, ret);
                 return;
         } else if (json_is_string(value) && field->type == FORM_EMAILS) {
-                if (form_item_check(field, value, ret, &hint) == 0)
+                if (form_emails_split(field, json_string_value(value), ret, &hint) == 0)
                         return;
         } else if (json_is_string(value))
                 hint = str_copy("a list is written [a, b], or with \"- \" before each item");

@@ -5,18 +5,16 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-/* Fields that say nothing without another one. */
+/* Fields that say nothing without another one. Those that have a standard stand in every complete form. */
 static const struct {
         const char *field, *needs;
 } with[] = {
         {"monitoring.remote_write.token_file", "monitoring.remote_write.url"},
         {"monitoring.smtp.host", "monitoring.alert_email"},
-        {"monitoring.smtp.port", "monitoring.alert_email"},
         {"monitoring.smtp.from", "monitoring.alert_email"},
         {"monitoring.smtp.user", "monitoring.alert_email"},
         {"monitoring.smtp.password_file", "monitoring.alert_email"},
         {"monitoring.smtp.ca", "monitoring.alert_email"},
-        {"monitoring.smtp.tls", "monitoring.alert_email"},
 };
 
 static bool is_of_other_target(const struct form_values *values, const char *path)

@@ -60,11 +60,11 @@ static void texts_schema(json_t *s, const struct form_field *field, double max, 
         set(s, "uniqueItems", json_true());
 }
 
-/* One, or a list. */
+/* One, or some with commas between them, or a list. */
 static void emails_schema(json_t *s, const struct form_field *field)
 {
         json_t *one = json_object(), *item = json_object(), *list = json_object();
-        email_schema(one);
+        text_schema(one, 0, "^ *[^\\s@,]+@[^\\s@,]+(, *[^\\s@,]+@[^\\s@,]+)*$");
         email_schema(item);
         list_schema(list, field, item);
         set(s, "anyOf", json_pack("[o, o]", one, list));

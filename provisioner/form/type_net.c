@@ -129,3 +129,29 @@ json_t *form_list_whole(const struct form_field *field, const json_t *list)
                 buf_format(&text, "%s%s", i ? ", " : "", json_string_value(item));
         return json_string(text.data ? text.data : "");
 }
+
+int form_emails_split(const struct form_field *field, const char *text, json_t **ret, char **ret_hint)
+{
+        json_auto_t *list = json_array();
+        for (const char *at = text;; at++) {
+                at += strspn(at, " ");
+                size_t length = strcspn(at, ",");
+                CLEANUP_FREE char *hint = NULL;
+                json_t *checked = NULL;
+                json_auto_t *one = json_stringn(at, length);
+                if (form_item_check(field, one, &checked, &hint) < 0) {
+                        *ret_hint = STEAL(hint);
+                        return -1;
+                }
+                json_array_append_new(list, checked);
+                at += length;
+                if (!*at)
+                        break;
+        }
+        if (json_array_size(list) > (size_t)field->max) {
+                *ret_hint = str_format("it has %zu", json_array_size(list));
+                return -1;
+        }
+        *ret = form_list_whole(field, list);
+        return 0;
+}

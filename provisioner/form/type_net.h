@@ -20,4 +20,8 @@ const char *form_item_allowed(const struct form_field *field);
  * a mail has them; others as they are. New reference. */
 json_t *form_list_whole(const struct form_field *field, const json_t *list);
 
+/* E-mail addresses that are one text, with commas between them, as the header of a mail and the complete form have
+ * them. 0 with the text as the complete form has it, or -1 with *ret_hint. */
+int form_emails_split(const struct form_field *field, const char *text, json_t **ret, char **ret_hint);
+
 #endif
