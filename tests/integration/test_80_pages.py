@@ -35,7 +35,7 @@ def no_scrolling_sideways(browser: webdriver.Chrome) -> bool:
 
 
 def test_login_page(browser: webdriver.Chrome, cluster: Cluster) -> None:
-    browser.get(f"{cluster.url}/hub/login")
+    chromium.open_sign_in(browser, cluster.url)
     assert cluster.name in browser.find_element(By.TAG_NAME, "body").text
     keep(browser, "login")
     assert no_scrolling_sideways(browser)

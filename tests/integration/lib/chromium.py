@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
+from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -43,8 +43,20 @@ def wait(browser: webdriver.Chrome, seconds: float) -> WebDriverWait:
     return WebDriverWait(browser, seconds, ignored_exceptions=[WebDriverException])
 
 
+def open_sign_in(browser: webdriver.Chrome, url: str) -> None:
+    """A browser that has just started may lose the first page it is sent to, and show an empty one."""
+    for _ in range(3):
+        browser.get(f"{url}/hub/login")
+        with contextlib.suppress(TimeoutException):
+            wait(browser, 10).until(lambda b: b.find_elements(By.ID, "login_submit"))
+            return
+        text = browser.find_element(By.TAG_NAME, "body").text
+        assert not text.strip(), f"{browser.current_url}: {text}"
+    raise AssertionError(f"{browser.current_url} is empty: {browser.page_source[:1000]}")
+
+
 def sign_in(browser: webdriver.Chrome, url: str, user: str, password: str) -> None:
-    browser.get(f"{url}/hub/login")
+    open_sign_in(browser, url)
     browser.find_element(By.ID, "username_input").send_keys(user)
     browser.find_element(By.ID, "password_input").send_keys(password)
     browser.find_element(By.ID, "login_submit").click()
