@@ -43,6 +43,9 @@ def once(client: HubClient, user: str, password: str) -> tuple[float, float]:
 @contextlib.contextmanager
 def account(name: str, home: Path) -> Iterator[None]:
     home.mkdir(mode=0o700)
+    with contextlib.suppress(KeyError):  # left by a run that was killed
+        pwd.getpwnam(name)
+        run(["userdel", name])
     run(["useradd", "--no-create-home", "--home-dir", home, "--shell", "/bin/bash", name])
     try:
         ids = pwd.getpwnam(name)
