@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "form/net.h"
 
 /* Fields that say nothing without another one. Those that have a standard stand in every complete form. */
 static const struct {
@@ -49,7 +50,10 @@ static void must_have(
 
 static bool is_this_machine(const char *host)
 {
-        return str_is(host, "localhost") || str_is(host, "[::1]") || str_starts(host, "127.");
+        char address[NET_ADDRESS_MAX];
+        if (str_is(host, "localhost") || str_is(host, "[::1]"))
+                return true;
+        return str_starts(host, "127.") && net_address(host, address) == 0; /* not the name 127.example.org */
 }
 
 /* Mails name users, and a password is a password: neither goes over a network in the clear. */
@@ -63,8 +67,7 @@ static void tls_rule(struct tree *tree, const struct form_values *values, struct
         tree_place(tree, "monitoring.smtp.tls", &line, &column);
         diags_add(diags, line, column,
                 "monitoring.smtp.tls: found false, but monitoring.smtp.host is %s; without TLS only a mail server on "
-                "this "
-                "machine (localhost) is written to",
+                "this machine (localhost) is written to",
                 host);
 }
 
