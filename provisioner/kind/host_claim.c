@@ -52,7 +52,8 @@ static int check(const json_t *spec, struct err **err)
 struct claims {
         const char *scope;
         char *folder;
-        char *owner; /* "<cluster> <resource> " */
+        char *owner;      /* "<cluster> <resource> " */
+        char *unfinished; /* the name of a claim that has no number yet */
         int64_t first, last, step, offset;
 };
 
@@ -60,6 +61,7 @@ static void claims_cleanup(struct claims *c)
 {
         free(c->folder);
         free(c->owner);
+        free(c->unfinished);
 }
 #define CLEANUP_CLAIMS __attribute__((cleanup(claims_cleanup)))
 
@@ -75,6 +77,10 @@ static struct claims claims_of(const struct kind_ctx *ctx, const struct resource
         c.offset = str_is(c.scope, "port") ? (int64_t)strtoul(digest, NULL, 16) : 0;
         c.folder = str_format("%s/claims/%s", ctx->state_dir, c.scope);
         c.owner = str_format("%s %s ", ctx->cluster, r->id);
+        c.unfinished = str_format(".new %s", c.owner);
+        for (char *p = c.unfinished; *p; p++)
+                if (*p == '/')
+                        *p = '-';
         return c;
 }
 
@@ -157,10 +163,7 @@ static int try_claim(const struct claims *c, int64_t number, const char *finishe
 static int claim_one(const struct claims *c, const char *name, int64_t preferred, int64_t *ret, struct err **err)
 {
         CLEANUP_FREE char *content = str_format("%s%s\n", c->owner, name);
-        CLEANUP_FREE char *finished = str_format("%s/.new %s", c->folder, c->owner);
-        for (char *p = finished + strlen(c->folder) + 1; *p; p++)
-                if (*p == '/')
-                        *p = '-';
+        CLEANUP_FREE char *finished = file_join(c->folder, c->unfinished);
         int result = file_write_atomic(finished, content, strlen(content), 0644, (uid_t)-1, (gid_t)-1, err);
         if (result < 0)
                 return result;
@@ -195,6 +198,19 @@ static void release(const struct claims *c, const char *file)
         unlink(path);
 }
 
+/* What a kill has left of claims that were about to be made. Nobody else makes any for this resource: the cluster is
+ * locked. */
+static void sweep(const struct claims *c)
+{
+        DIR *dir = opendir(c->folder);
+        struct dirent *entry;
+        while (dir && (entry = readdir(dir)))
+                if (str_starts(entry->d_name, c->unfinished))
+                        release(c, entry->d_name);
+        if (dir)
+                closedir(dir);
+}
+
 static bool is_wanted(const json_t *names, const char *name)
 {
         size_t i;
@@ -215,6 +231,7 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         int result = file_make_dirs(c.folder, 0755, err);
         if (result < 0)
                 return result;
+        sweep(&c);
         json_auto_t *surplus = json_array(), *have = held(&c, surplus), *outputs = json_object();
         size_t i;
         json_t *item;
@@ -244,9 +261,10 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
         struct err **err)
 {
         (void)recorded, (void)ret_kept, (void)err;
+        CLEANUP_CLAIMS struct claims c = claims_of(ctx, r);
+        sweep(&c);
         if (spec_bool(r->spec, "keep", false) && !ctx->delete_data)
                 return 0;
-        CLEANUP_CLAIMS struct claims c = claims_of(ctx, r);
         c.first = 1; /* whatever the range is now: nothing is in range, so all of ours is surplus */
         c.last = 0;
         json_auto_t *surplus = json_array();

@@ -69,6 +69,32 @@ static void claims_are_free_ports_and_stay_the_same(void **state)
         free(fixture_remove(f, &kind_host_claim, &m));
 }
 
+/* Killed while a claim was written: neither the file nor the one that was to become it stays. */
+static void claims_leave_nothing_half_made(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_REMEMBERED struct remembered m = {0};
+        const char *spec = "{\"scope\": \"port\", \"names\": [\"a\"], \"first\": P40, \"last\": P49}";
+        CLEANUP_FREE char *folder = file_join(f->state, "claims/port");
+        CLEANUP_FREE char *half = str_format("%s/.new demo test-it ", folder), *part = str_format("%s.Ab12Cd", half);
+        CLEANUP_FREE char *others = str_format("%s/.new other test-it ", folder);
+        fixture_apply(f, &kind_host_claim, spec, &m);
+        for (int i = 0; i < 2; i++) {
+                MUST(file_write_atomic(half, "x", 1, 0600, (uid_t)-1, (gid_t)-1, err));
+                MUST(file_write_atomic(part, "x", 1, 0600, (uid_t)-1, (gid_t)-1, err));
+                MUST(file_write_atomic(others, "x", 1, 0600, (uid_t)-1, (gid_t)-1, err));
+                if (i == 0) {
+                        spec = "{\"scope\": \"port\", \"names\": [\"a\", \"b\"], \"first\": P40, \"last\": P49}";
+                        fixture_apply(f, &kind_host_claim, spec, &m);
+                } else {
+                        free(fixture_remove(f, &kind_host_claim, &m));
+                }
+                assert_false(file_exists(half));
+                assert_false(file_exists(part));
+                assert_true(file_exists(others));
+        }
+}
+
 static void claims_end(void **state)
 {
         struct fixture *f = *state;
@@ -378,6 +404,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
                 T(claims_are_free_ports_and_stay_the_same),
+                T(claims_leave_nothing_half_made),
                 T(claims_end),
                 T(ranges_of_ids_leave_accounts_alone),
                 T(processes_claim_apart),
