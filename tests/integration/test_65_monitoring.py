@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask_cluster
 import promql
 import pytest
 from conftest import Cluster
@@ -24,20 +25,6 @@ from prometheus import SECONDS, Prometheus
 PAGE = "/services/monitoring/"
 JOBS = {"prometheus", "node", "hub", "proxy", "exporter"}
 SERVICES = {"prometheus", "node_exporter", "exporter", "monitoring_page"}
-START_DASK = """
-from dask_gateway import GatewayCluster
-cluster = GatewayCluster()
-cluster.scale(1)
-client = cluster.get_client()
-client.wait_for_workers(1, timeout=120)
-print(client.submit(lambda: 7).result(timeout=60))
-"""
-STOP_DASK = """
-from dask_gateway import Gateway
-gateway = Gateway()
-for one in gateway.list_clusters():
-    gateway.stop_cluster(one.name)
-"""
 TRY_ALL = """
 import ssl, urllib.request
 context = ssl.create_default_context()
@@ -73,12 +60,8 @@ def admin(cluster: Cluster) -> HubClient:
 
 @pytest.fixture(scope="module")
 def dask(alice: HubClient) -> Iterator[None]:
-    kernel = alice.kernel()
-    assert kernel.run(START_DASK, seconds=240).text.strip().endswith("7")
-    yield
-    last = alice.kernel()  # the first has not been listened to for long
-    assert last.run(STOP_DASK, seconds=60).status == "ok"
-    last.close()
+    with dask_cluster.at_work(alice):
+        yield
 
 
 def running(cluster: Cluster) -> dict[str, str]:

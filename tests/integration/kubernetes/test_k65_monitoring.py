@@ -9,12 +9,12 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
+import dask_cluster
 import promql
 import pytest
 from bed import PASSWORD, ROOT, SERVERS, Bed, Lab, eventually
 from hubclient import HubClient
 from prometheus import Prometheus
-from test_65_monitoring import START_DASK, STOP_DASK
 from test_k25_network import ip, look, name, pod_of
 
 PAGE = "/services/monitoring/"
@@ -60,12 +60,8 @@ def emma(watched: Lab) -> Iterator[HubClient]:
 
 @pytest.fixture(scope="module")
 def dask(emma: HubClient) -> Iterator[None]:
-    kernel = emma.kernel()
-    assert kernel.run(START_DASK, seconds=240).text.strip().endswith("7")
-    yield
-    last = emma.kernel()  # the first has not been listened to for long
-    assert last.run(STOP_DASK, seconds=60).status == "ok"
-    last.close()
+    with dask_cluster.at_work(emma):
+        yield
 
 
 @pytest.fixture(scope="module")
