@@ -82,6 +82,18 @@ class Caas:
         return json.loads(self.run(*words, "--json", status=status).stdout)
 
 
+def kill_after(process: subprocess.Popen[str], seconds: float) -> bool:
+    """True if it was still at work then; one that ended before has to have ended well."""
+    try:
+        said = process.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return True
+    assert process.returncode == 0, said[-3000:]
+    return False
+
+
 class Cluster:
     def __init__(self, caas: Caas, name: str, port: int) -> None:
         self.caas, self.name, self.port = caas, name, port

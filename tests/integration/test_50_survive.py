@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 
+import dask_cluster
 from conftest import Cluster
 from hubclient import HubClient
 
@@ -57,9 +58,7 @@ def test_routes_are_back_within_seconds_of_a_proxy_restart(cluster: Cluster, ali
 def test_a_gateway_restart_keeps_running_clusters(cluster: Cluster, alice: HubClient) -> None:
     kernel = alice.kernel()
     made = kernel.run(
-        "from dask_gateway import GatewayCluster\ncluster = GatewayCluster()\ncluster.scale(1)\n"
-        "client = cluster.get_client()\nclient.wait_for_workers(1, timeout=120)\n"
-        "kept = client.submit(lambda: 7)\nkept.result(timeout=60)",
+        dask_cluster.START + "kept = client.submit(lambda: 7)\nkept.result(timeout=60)",
         seconds=240,
     )
     assert made.status == "ok", made.text

@@ -2,10 +2,9 @@
 
 import time
 
+import dask_cluster
 from conftest import PASSWORD, Cluster
 from hubclient import HubClient
-
-START_CLUSTER = "from dask_gateway import GatewayCluster\ncluster = GatewayCluster()\ncluster.scale(1)\ncluster.get_client().wait_for_workers(1, timeout=120)"
 
 
 def still_in(client: HubClient, user: str) -> bool:
@@ -27,7 +26,7 @@ def test_revoke_ends_server_session_token_and_dask(cluster: Cluster) -> None:
     cluster.add_user("erin")
     client = cluster.signed_in("erin")
     client.spawn()
-    made = client.kernel().run(START_CLUSTER, seconds=240)
+    made = client.kernel().run(dask_cluster.START, seconds=240)
     assert made.status == "ok", made.text
     token = client.api("POST", "/users/erin/tokens", data={"note": "kept for later"}).json()["token"]
     fresh = cluster.client()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask_cluster
 import pytest
 from conftest import Cluster
 from hubclient import HubClient, HubError
@@ -18,16 +19,14 @@ def what(dask_worker=None):
     found = [name for name in ("iniconfig", "xarray", "dask_gateway") if importlib.util.find_spec(name)]
     return sys.prefix, found, importlib.util.find_spec("distributed").origin
 """
-DASK = """
-from dask_gateway import GatewayCluster
-cluster = GatewayCluster()
-cluster.scale(1)
-client = cluster.get_client()
-client.wait_for_workers(1, timeout=120)
+DASK = (
+    dask_cluster.START
+    + """
 import json
 print(json.dumps([what(), *client.run(what).values(), client.run_on_scheduler(what), client.submit(sum, [40, 2]).result()]))
 cluster.shutdown()
 """
+)
 
 
 def built_in(cluster: Cluster) -> tuple[str, int]:

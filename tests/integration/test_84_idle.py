@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import dask_cluster
 import pytest
 from chromium import chromium, sign_in, wait
 from conftest import PASSWORD, Cluster
@@ -22,13 +23,6 @@ IDLE = "idle: {notebook_minutes: 1, kernel_minutes: 1}\n"
 LONGEST = 150
 QUIET = 110  # seconds of a cell: longer than a minute and until it would have been noticed
 LOOK = 3  # seconds between two looks
-DASK = """
-from dask_gateway import Gateway, GatewayCluster
-cluster = GatewayCluster()
-cluster.scale(1)
-client = cluster.get_client()
-client.wait_for_workers(1, timeout=120)
-"""
 LISTED = "with Gateway() as gateway: print(len(gateway.list_clusters()))"
 
 
@@ -127,7 +121,7 @@ def seen(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     try:
         cluster.apply()
         at_work = started(cluster, "judy").kernel()
-        made = at_work.run(DASK, seconds=240)
+        made = at_work.run(dask_cluster.START, seconds=240)
         assert made.status == "ok", made.text
         with chromium(tmp_path_factory.mktemp("profile")) as browser, watching(at_work) as watch:
             watch.add("dask", lambda: dask_is_there(at_work))

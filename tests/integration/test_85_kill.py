@@ -1,12 +1,10 @@
 """kill -9 of the real thing, beside the first cluster: the same command goes on and ends where it should."""
 
-import os
 import signal
-import subprocess
 import time
 
 import pytest
-from conftest import Cluster
+from conftest import Cluster, kill_after
 
 POINTS = (
     0.3,
@@ -21,17 +19,6 @@ POINTS = (
 @pytest.fixture(scope="module")
 def second(cluster: Cluster) -> Cluster:
     return Cluster(cluster.caas, "second", 9643)
-
-
-def kill_after(process: subprocess.Popen[str], seconds: float) -> bool:
-    """True if it was still at work then; one that ended before has to have ended well."""
-    time.sleep(seconds)
-    if process.poll() is not None:
-        assert process.returncode == 0, process.communicate()[0][-3000:]
-        return False
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    return True
 
 
 def test_killed_again_and_again_it_converges(second: Cluster) -> None:

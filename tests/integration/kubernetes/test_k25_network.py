@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 
+import dask_cluster
 import pytest
 from bed import SERVERS, Lab, eventually
 from hubclient import HubClient
@@ -26,14 +27,7 @@ with concurrent.futures.ThreadPoolExecutor(32) as pool:
     print(*pool.map(look, sys.argv[1:]))
 """
 
-CLUSTER = """
-from dask_gateway import GatewayCluster
-cluster = GatewayCluster()
-cluster.scale(1)
-client = cluster.get_client()
-client.wait_for_workers(1, timeout=120)
-print("cluster", cluster.name, "link", cluster.dashboard_link)
-"""
+CLUSTER = dask_cluster.START + 'print("cluster", cluster.name, "link", cluster.dashboard_link)'
 
 
 def run_in(lab: Lab, pod: str, *command: str) -> str:

@@ -2,14 +2,8 @@
 
 import time
 
+import dask_cluster
 from bed import PASSWORD, SERVERS, Lab, eventually
-
-START_CLUSTER = (
-    "from dask_gateway import GatewayCluster\n"
-    "cluster = GatewayCluster()\n"
-    "cluster.scale(1)\n"
-    "cluster.get_client().wait_for_workers(1, timeout=120)\n"
-)
 
 
 def pods_of(lab: Lab, user: str) -> list[str]:
@@ -28,7 +22,7 @@ def test_revoke_ends_server_session_token_and_dask(lab: Lab) -> None:
     lab.add_user("erin")
     client = lab.signed_in("erin")
     client.spawn()
-    made = client.kernel().run(START_CLUSTER, seconds=240)
+    made = client.kernel().run(dask_cluster.START, seconds=240)
     assert made.status == "ok", made.text
     token = client.api("POST", "/users/erin/tokens", data={"note": "kept for later"}).json()["token"]
     assert len(pods_of(lab, "erin")) >= 3

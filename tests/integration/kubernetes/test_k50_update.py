@@ -1,12 +1,10 @@
 """A changed form touches what depends on the change, and no notebook that runs."""
 
-import os
-import signal
-import subprocess
 import time
 from typing import Any
 
 from bed import HOMES, SERVERS, Lab, eventually
+from conftest import kill_after
 from hubclient import HubClient
 
 POINTS = (0.2, 0.6, 1.2, 2.5)
@@ -69,16 +67,6 @@ def test_a_new_server_has_the_new_size(lab: Lab) -> None:
     notebook = next(item for item in pod["spec"]["containers"] if item["name"] == "notebook")
     assert notebook["resources"]["limits"]["cpu"] == "750m"
     dora.stop()
-
-
-def kill_after(process: subprocess.Popen[str], seconds: float) -> bool:
-    time.sleep(seconds)
-    if process.poll() is not None:
-        assert process.returncode == 0, process.communicate()[0][-3000:]
-        return False
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    return True
 
 
 def test_killed_again_and_again_it_converges(lab: Lab) -> None:

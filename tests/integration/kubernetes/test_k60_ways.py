@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask_cluster
 import pytest
 from authority import Authority
 from bed import PASSWORD, ROOT, SERVERS, Bed, Lab, eventually
@@ -42,14 +43,7 @@ identity:
   bind_dn: cn=Directory Manager
   bind_password_file: {password}
 """
-CLUSTER = """
-from dask_gateway import GatewayCluster
-cluster = GatewayCluster()
-cluster.scale(1)
-client = cluster.get_client()
-client.wait_for_workers(1, timeout=120)
-print("sum", client.submit(sum, [1, 2, 3]).result())
-"""
+CLUSTER = dask_cluster.START + 'print("sum", client.submit(sum, [1, 2, 3]).result())'
 
 
 class Ways(Lab):

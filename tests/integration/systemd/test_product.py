@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dask_cluster
 import pytest
 from conftest import PASSWORD
 from hubclient import HubClient, Kernel
@@ -45,15 +46,7 @@ PACKAGED = (
     "prometheus-node-exporter.service",
 )
 UNITS_SECONDS = 10
-START_DASK = """
-from dask_gateway import GatewayCluster
-cluster = GatewayCluster()
-cluster.scale(1)
-client = cluster.get_client()
-client.wait_for_workers(1, timeout=120)
-kept = client.submit(lambda: 7)
-print(kept.result(timeout=60))
-"""
+START_DASK = dask_cluster.START + "kept = client.submit(lambda: 7)\nprint(kept.result(timeout=60))"
 
 
 def debian() -> str:
