@@ -64,7 +64,7 @@ int fsync(int fd)
 }
 
 /* power.state and power.disk: the file systems of the machine before and after. */
-static void power_begin(const char *folder)
+static inline void power_begin(const char *folder)
 {
         power.state = file_join(folder, "state");
         power.disk = file_join(folder, "disk");
@@ -73,7 +73,7 @@ static void power_begin(const char *folder)
         assert_done(file_make_dirs(power.disk, 0700, err));
 }
 
-static void power_end(void)
+static inline void power_end(void)
 {
         free(power.state);
         free(power.disk);
@@ -81,7 +81,7 @@ static void power_end(void)
 }
 
 /* 1: complete, 0: begun, -1: not there. */
-static int power_found(const char *id)
+static inline int power_found(const char *id)
 {
         static const char *const names[] = {"caas.state", "journal.sqlite", "journal.sqlite-wal"};
         char *disk = power.disk, *copy = str_format("%s-copy", disk);
