@@ -165,18 +165,25 @@ static inline int live_run(struct live *o, struct err **err)
         return r < 0 ? r : changes;
 }
 
-static inline int live_must(const char *yaml, enum live_mode mode, json_t **ret_plan)
+/* It has to succeed. The number of changes planned; the plan is the caller's who asks for it. */
+static inline int live_done(struct live *o, json_t **ret_plan)
 {
-        struct live o = {.yaml = yaml, .mode = mode};
         struct err *err = NULL;
-        int r = live_run(&o, &err);
+        int r = live_run(o, &err);
         if (r < 0)
                 fail_msg("%s", err->message);
         if (ret_plan)
-                *ret_plan = o.plan;
+                *ret_plan = o->plan;
         else
-                json_decref(o.plan);
+                json_decref(o->plan);
+        o->plan = NULL;
         return r;
+}
+
+static inline int live_must(const char *yaml, enum live_mode mode, json_t **ret_plan)
+{
+        struct live o = {.yaml = yaml, .mode = mode};
+        return live_done(&o, ret_plan);
 }
 
 /* Fails; the message is the caller's. */

@@ -70,16 +70,7 @@ static int go(const char *yaml, enum live_mode mode, json_t **ret_plan)
 {
         CLEANUP_FREE char *own = text(yaml ? yaml : "");
         struct live o = {.yaml = own, .mode = mode, .secrets = secrets, .secret_count = 2, .delete_data = true};
-        struct err *err = NULL;
-        int r = live_run(&o, &err);
-        adopted_clear(&o.adopted);
-        if (r < 0)
-                fail_msg("%s", err->message);
-        if (ret_plan)
-                *ret_plan = o.plan;
-        else
-                json_decref(o.plan);
-        return r;
+        return live_done(&o, ret_plan);
 }
 
 static const json_t *step_of(const json_t *plan, const char *id)
@@ -185,10 +176,7 @@ static void another_controller_is_named(void **state)
         assert_non_null(strstr(reason, "--force-conflicts"));
         CLEANUP_FREE char *own = text(basic);
         struct live o = {.yaml = own, .mode = LIVE_APPLY, .secrets = secrets, .secret_count = 2, .force = true};
-        struct err *err = NULL;
-        if (live_run(&o, &err) < 0)
-                fail_msg("%s", err->message);
-        json_decref(o.plan);
+        live_done(&o, NULL);
         assert_int_equal(go(basic, LIVE_PLAN, NULL), 0);
 }
 
@@ -248,18 +236,14 @@ static void a_lost_journal_is_rebuilt(void **state)
         (void)state;
         json_auto_t *before = live_get("v1", "Secret", "secret");
         file_remove_tree(live_state, NULL);
-        CLEANUP_FREE char *yaml = str_format("%s", basic);
-        CLEANUP_FREE char *own = text(yaml);
+        CLEANUP_FREE char *own = text(basic);
         struct live o = {.yaml = own, .mode = LIVE_ADOPT, .secrets = secrets, .secret_count = 2};
-        struct err *err = NULL;
-        if (live_run(&o, &err) < 0)
-                fail_msg("%s", err->message);
+        live_done(&o, NULL);
         assert_int_equal(o.adopted.count, 5);
         assert_int_equal(json_array_size(o.adopted.missing), 0);
         assert_int_equal(json_array_size(o.adopted.new_secrets), 0);
         assert_int_equal(json_array_size(o.adopted.strange), 1); /* t/claim, which this text does not have */
         adopted_clear(&o.adopted);
-        json_decref(o.plan);
         json_auto_t *plan = NULL;
         assert_int_equal(go(basic, LIVE_PLAN, &plan), 1);
         const json_t *step = step_of(plan, "t/claim");
@@ -272,10 +256,7 @@ static void removed_and_nothing_else(void **state)
 {
         (void)state;
         struct live o = {.mode = LIVE_DESTROY};
-        struct err *err = NULL;
-        if (live_run(&o, &err) < 0)
-                fail_msg("%s", err->message);
-        json_decref(o.plan);
+        live_done(&o, NULL);
         /* the claim is kept, the stranger is there, and so the namespace is */
         assert_non_null(strstr(live_events, "kept t/claim"));
         assert_non_null(strstr(live_events, "kept t/namespace"));
