@@ -46,7 +46,7 @@ FUZZ      := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuz
 BENCHES   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
 MAIN      := provisioner/cli/main.c
 
-.PHONY: help deps all demo demo-stop exporter-image test unit unit-programs lint fmt fuzz integration testbed-up testbed-down testbed-check bench bench-programs install clean FORCE
+.PHONY: help deps all demo demo-stop exporter-image test unit unit-programs lint fmt fuzz integration integration-programs testbed-up testbed-down testbed-check bench bench-programs install clean FORCE
 .DEFAULT_GOAL := all
 
 help: ## this list
@@ -109,21 +109,21 @@ unit: $(UNIT) $(PROGRAMS) ## unit tests and fixture cases (SAN=1: under the sani
 	@BUILD=$(BUILD) bash tests/lib/unit.sh $(UNIT)
 
 FUZZ_CFLAGS := -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
-FUZZ_SRC    := $(foreach l,base tree form,$(call sources,$(l)))
-FUZZ_SRC    += $(addprefix provisioner/client/kube/,kubeconfig.c kubeconfig_entry.c kubeconfig_user.c base64.c lines.c websocket.c)
-FUZZ_SRC    += provisioner/client/prometheus/metrics.c
+fuzz_objects = $(patsubst %.c,$(BUILD)/fuzz/objects/%.o,$(1))
+FUZZ_SRC := $(foreach l,base tree form,$(call sources,$(l)))
+FUZZ_SRC += $(addprefix provisioner/client/kube/,kubeconfig.c kubeconfig_entry.c kubeconfig_user.c base64.c lines.c websocket.c)
+FUZZ_SRC += provisioner/client/prometheus/metrics.c
 # What the exporter takes of kubelets, and is answered: its sources that ask over HTTP.
-$(BUILD)/fuzz/fuzz_kubelet: monitoring/exporter/kubelet_figures.c
-$(BUILD)/fuzz/fuzz_kubelet: FUZZ_MORE = monitoring/exporter/kubelet_figures.c
+$(BUILD)/fuzz/fuzz_kubelet: $(call fuzz_objects,monitoring/exporter/kubelet_figures.c)
 FUZZ_ANSWERS := $(addprefix monitoring/exporter/,api.c dask.c sink.c source_hub.c source_gateway.c) $(wildcard provisioner/client/http/*.c)
-$(BUILD)/fuzz/fuzz_answers: $(FUZZ_ANSWERS)
-$(BUILD)/fuzz/fuzz_answers: FUZZ_MORE = $(FUZZ_ANSWERS)
+$(BUILD)/fuzz/fuzz_answers: $(call fuzz_objects,$(FUZZ_ANSWERS))
 FUZZ_EXPORTER := $(addprefix monitoring/exporter/,accounts.c address.c config.c groups.c note.c registry.c request.c sink.c version.c write.c) $(wildcard provisioner/client/cgroup/*.c)
-$(BUILD)/fuzz/fuzz_exporter: $(FUZZ_EXPORTER)
-$(BUILD)/fuzz/fuzz_exporter: FUZZ_MORE = $(FUZZ_EXPORTER)
-$(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(FUZZ_SRC)
+$(BUILD)/fuzz/fuzz_exporter: $(call fuzz_objects,$(FUZZ_EXPORTER))
+$(BUILD)/fuzz/objects/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRC) $(FUZZ_MORE) -ljansson -lyaml -lcrypto -lpthread
+	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c $< -o $@
+$(FUZZ): $(BUILD)/fuzz/%: $(BUILD)/fuzz/objects/tests/fuzz/%.o $(call fuzz_objects,$(FUZZ_SRC))
+	$(Q)clang $(FUZZ_CFLAGS) -o $@ $^ -ljansson -lyaml -lcrypto -lpthread
 
 fuzz: $(FUZZ) ## fuzz smoke: FUZZ_SECONDS (20) for each target
 	@BUILD=$(BUILD) bash tests/lib/fuzz.sh $(FUZZ)
@@ -134,7 +134,9 @@ lint: ## include direction, format, clang-tidy, shellcheck, ruff, banned functio
 fmt: ## format the C code
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
 
-integration: all $(addprefix $(BUILD)/unit/,kind/test_service_systemd kind/test_kube_object_live kind/test_kube_admission_live kind/test_kube_wait_live client/test_kube_server) ## the real stack on this machine
+# Unit programs that have something to test only there: under systemd, with an API server.
+integration-programs: $(addprefix $(BUILD)/unit/,kind/test_service_systemd kind/test_kube_object_live kind/test_kube_admission_live kind/test_kube_wait_live client/test_kube_server)
+integration: all integration-programs ## the real stack on this machine
 	@bash tests/integration/run.sh
 
 # TESTBED=NAME is the cluster's; its kubeconfig is /var/tmp/caas-testbed-NAME/admin.kubeconfig.

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Everything; ends with "N passed, N failed". This machine's own stack (run.sh beside FOLDER) is tried in the background: it
-# mostly waits, and what it says is shown when it has ended.
+# Everything; ends with "N passed, N failed". What mostly waits goes on in the background from the beginning, in two lanes
+# (run.sh lane NAME FOLDER): this machine's own stack, and Kubernetes. What a lane says is shown when it has ended.
 set -u
 # shellcheck source=tests/lib/common.sh
 . tests/lib/common.sh
@@ -8,7 +8,7 @@ stage() {
         local name=$1 from=$SECONDS
         shift
         note "$name"
-        "$@" 2>&1 | tee -a "$folder/said"
+        "$@" 2>&1 | tee -ia "$folder/said"
         [ "${PIPESTATUS[0]}" -eq 0 ] || echo "FAILED: stage $name" | tee -a "$folder/said"
         echo "($name: $((SECONDS - from)) s)"
 }
@@ -28,28 +28,42 @@ builds() {
                 echo "FAILED: make $*"
         fi
 }
-tally() { export TALLY=$folder/$1 && : >"$TALLY"; }
+tally() { export TALLY=$folder/$1.tally && : >"$TALLY"; }
 
-if [ "${1:-}" = beside ]; then
-        folder=$2
-        tally beside.tally
-        stage "integration, this machine" counted bash tests/integration/run.sh tests/integration --ignore=tests/integration/kubernetes
-        exit
+LANES=(machine kubernetes)
+lane() {
+        tally "$1"
+        case $1 in
+        machine) stage "integration, this machine" counted bash tests/integration/run.sh tests/integration --ignore=tests/integration/kubernetes ;;
+        kubernetes)
+                stage "test bed" counted make --no-print-directory testbed-check
+                stage "integration, Kubernetes" counted bash tests/integration/run.sh tests/integration/kubernetes
+                ;;
+        esac
+}
+trap 'exit 130' INT TERM
+if [ "${1:-}" = lane ]; then
+        folder=$3
+        lane "$2"
+        exit 0
 fi
 folder=$(mktemp -d)
-beside=
+declare -A lanes=()
 finish() {
-        [ -z "$beside" ] || { kill -INT -- "-$beside" && wait "$beside"; } 2>/dev/null
+        local each
+        for each in "${lanes[@]}"; do kill -INT -- "-$each" 2>/dev/null; done
+        for each in "${lanes[@]}"; do wait "$each"; done 2>/dev/null
         rm -rf "$folder"
 }
 trap finish EXIT
-trap 'exit 130' INT TERM
 tally tally
 bash tests/lib/deps.sh test && tools_venv >/dev/null || exit 1
-stage "build" counted builds all unit-programs
-# A session of its own, and Ctrl-C not ignored as it is in the background: it takes down what it has set up.
-setsid env --default-signal=INT bash tests/run.sh beside "$folder" >"$folder/beside" 2>&1 </dev/null &
-beside=$!
+stage "build" counted builds all integration-programs
+for each in "${LANES[@]}"; do
+        # A session of its own, and Ctrl-C not ignored as it is in the background: it takes down what it has set up.
+        setsid env --default-signal=INT bash tests/run.sh lane "$each" "$folder" >"$folder/$each" 2>&1 </dev/null &
+        lanes[$each]=$!
+done
 stage "lint" counted bash tests/lint/run.sh
 stage "build, clang" counted builds CC=clang all
 stage "unit, -O2" counted make --no-print-directory -j2 unit
@@ -58,12 +72,13 @@ for role in hub gateway gateway_kubernetes notebook identity monitoring; do
         stage "unit, Python: $role" counted bash tests/lib/pytest.sh "$role"
 done
 stage "fuzz" counted make --no-print-directory -j2 fuzz
-stage "test bed" counted make --no-print-directory testbed-check
-stage "integration, Kubernetes" counted bash tests/integration/run.sh tests/integration/kubernetes
-wait "$beside"
-beside=
-cat "$folder/beside"
+for each in "${LANES[@]}"; do
+        note "waiting for what goes on in the background: $each"
+        wait "${lanes[$each]}" || { echo "FAILED: it broke off" | tee -a "$folder/said" && echo "0 1" >>"$TALLY"; }
+        unset "lanes[$each]"
+        cat "$folder/$each"
+done
 echo
 grep -a '^FAILED' "$folder/said" # once more, together: the stages are long
 echo "took $((SECONDS / 60)) min $((SECONDS % 60)) s"
-cat "$folder"/*tally | awk '{p += $1; f += $2} END {printf "%d passed, %d failed\n", p, f; exit f > 0}'
+cat "$folder"/*.tally | awk '{p += $1; f += $2} END {printf "%d passed, %d failed\n", p, f; exit f > 0}'
