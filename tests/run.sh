@@ -34,11 +34,8 @@ LANES=(machine kubernetes)
 lane() {
         tally "$1"
         case $1 in
-        machine) stage "integration, this machine" counted bash tests/integration/run.sh tests/integration --ignore=tests/integration/kubernetes ;;
-        kubernetes)
-                stage "test bed" counted make --no-print-directory testbed-check
-                stage "integration, Kubernetes" counted bash tests/integration/run.sh tests/integration/kubernetes
-                ;;
+        machine) stage "integration, this machine" counted bash tests/integration/run.sh tests/integration --ignore=tests/integration/kubernetes --ignore=tests/integration/systemd ;;
+        kubernetes) stage "integration, Kubernetes" counted bash tests/integration/run.sh tests/integration/kubernetes ;;
         esac
 }
 trap 'exit 130' INT TERM
@@ -72,6 +69,8 @@ for role in hub gateway gateway_kubernetes notebook identity monitoring; do
         stage "unit, Python: $role" counted bash tests/lib/pytest.sh "$role"
 done
 stage "fuzz" counted make --no-print-directory -j2 fuzz
+stage "integration, systemd" counted bash tests/integration/run.sh tests/integration/systemd
+stage "test bed" counted make --no-print-directory testbed-check
 for each in "${LANES[@]}"; do
         note "waiting for what goes on in the background: $each"
         wait "${lanes[$each]}" || { echo "FAILED: it broke off" | tee -a "$folder/said" && echo "0 1" >>"$TALLY"; }

@@ -12,5 +12,5 @@ tools=$(tools_venv) || exit 1
 export CAAS_CACHE=${CAAS_CACHE:-$CACHE/downloads}
 [ -e "${1:-}" ] || set -- tests/integration "$@"
 report=$(mktemp) && trap 'rm -f "$report"' EXIT
-"$tools/bin/python" -B -m pytest -p no:cacheprovider --tb=short -rfEs -q --junit-xml="$report" "$@"
+"$tools/bin/python" -B -m pytest -p no:cacheprovider --tb=short -rfEs -q --durations=12 --durations-min=5 --junit-xml="$report" "$@"
 "$tools/bin/python" -B tests/lib/junit.py "$report" tests/integration/expected-skips

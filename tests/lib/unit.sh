@@ -31,8 +31,10 @@ try() {
         done < <(grep -ah '^skip: ' "$log")
         echo "$passed $failed $skipped" >"$tally"
 }
-number=0
-for program in "$@"; do
+# Those of kinds first: real services take their time, and nothing has to wait for them alone in the end.
+number=0 kinds=() others=()
+for program in "$@"; do case $program in */kind/*) kinds+=("$program") ;; *) others+=("$program") ;; esac; done
+for program in "${kinds[@]}" "${others[@]}"; do
         number=$((number + 1))
         { said=$(try "$program" "$number") && echo "$said"; } &
         [ "$(jobs -rp | wc -l)" -lt 3 ] || wait -n
