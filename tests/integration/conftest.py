@@ -149,8 +149,7 @@ class Cluster:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The machines with systemd, and then Kubernetes, come last: by then the cluster here is destroyed, and none is in
-    another's way."""
+    """In a run of all of it the machines with systemd, and then Kubernetes, come last: by then the cluster here is destroyed."""
     order = {"systemd": 1, "kubernetes": 2}
     items.sort(key=lambda item: order.get(item.path.parent.name, 0))  # stable: otherwise as pytest found them
 

@@ -1,4 +1,4 @@
-"""What one user holds over all Dask clusters stays under dask.max, whoever asks for it and how: 1 CPU and 2.5 GB, workers of 0.2 and
+"""What one user holds over all Dask clusters stays under dask.max, whoever asks for it and how: 1.4 CPUs and 2.5 GB, workers of 0.4 and
 0.75, a scheduler of 0.5 and 0.75; so two workers fit."""
 
 import time
@@ -60,7 +60,7 @@ def test_the_cap_holds_over_all_clusters(lab: Lab, kernel) -> None:
     assert reply.status == "ok", reply.text
     cluster = reply.text.split()[-1]
     said = kernel.run(TOO_MANY, seconds=60).text
-    assert "refused:" in said and "1 CPU and 2.5 GB" in said and "at most 2" in said, said
+    assert "refused:" in said and "1.4 CPUs and 2.5 GB" in said and "at most 2" in said, said
     said = kernel.run(ANOTHER, seconds=60).text
     assert "refused:" in said and "scheduler of a new cluster" in said, said
 

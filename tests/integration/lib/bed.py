@@ -30,8 +30,8 @@ cluster: {name}
 target: kubernetes
 notebook: {{cpus: {cpus}, ram: 1, storage: {storage}}}
 dask:
-  worker: {{cpus: 0.2, ram: 0.75}}
-  max: {{cpus: 1, ram: 2.5}}
+  worker: {{cpus: 0.4, ram: 0.75}}
+  max: {{cpus: 1.4, ram: 2.5}}
   idle_minutes: 10
 profiles:
   - {{name: Small, description: Half of it, cpus: 0.5, ram: 0.75}}
