@@ -3,6 +3,7 @@ another Kubernetes cluster, that one is taken and left as it was."""
 
 import base64
 import contextlib
+import functools
 import json
 import os
 import shlex
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from hubclient import HubClient
+from kubeapi import Api
 
 if TYPE_CHECKING:
     from conftest import Caas
@@ -47,10 +49,15 @@ kubernetes:
 
 
 class Bed:
-    """kubectl with an admin's rights, past caas."""
+    """An admin's rights, past caas."""
 
     def __init__(self, kubeconfig: Path, name: str | None, own: bool) -> None:
         self.kubeconfig, self.name, self.own = kubeconfig, name, own
+
+    @functools.cached_property
+    def _api(self) -> Api:
+        words = ["config", "view", "--raw", "--flatten", "--minify", "-o", "json"]
+        return Api(json.loads(self.kubectl(*words)))
 
     def _words(self) -> list[str]:
         if "CAAS_TEST_KUBECTL" in os.environ:
@@ -98,8 +105,7 @@ class Bed:
         return done.stderr if done.returncode else ""
 
     def get(self, kind: str, namespace: str, labels: str = "") -> list[dict[str, Any]]:
-        more = ["-l", labels] if labels else []
-        return json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json", *more))["items"]
+        return self._api.list(kind, namespace, labels)
 
     def names(self, kind: str, namespace: str, labels: str = "") -> set[str]:
         return {item["metadata"]["name"] for item in self.get(kind, namespace, labels)}
