@@ -1,6 +1,7 @@
 #!/bin/bash
-# Everything; ends with "N passed, N failed". What mostly waits goes on in the background from the beginning, in two lanes
-# (run.sh lane NAME FOLDER): this machine's own stack, and Kubernetes. What a lane says is shown when it has ended.
+# Everything; ends with "N passed, N failed". What mostly waits goes on in the background from the beginning, in lanes (run.sh lane
+# NAME FOLDER): this machine's own stack, the life of a cluster on Kubernetes, and in a Kubernetes of its own what else can
+# happen there. What a lane says is shown when it has ended.
 set -u
 # shellcheck source=tests/lib/common.sh
 . tests/lib/common.sh
@@ -30,12 +31,15 @@ builds() {
 }
 tally() { export TALLY=$folder/$1.tally && : >"$TALLY"; }
 
-LANES=(machine kubernetes)
+LANES=(machine kubernetes ways)
+kubernetes=tests/integration/kubernetes
+ways=("$kubernetes"/test_k{60_ways,62_trouble,80_bad}.py) # nothing in the other files needs them
 lane() {
         tally "$1"
         case $1 in
-        machine) stage "integration, this machine" counted bash tests/integration/run.sh tests/integration --ignore=tests/integration/kubernetes --ignore=tests/integration/systemd ;;
-        kubernetes) stage "integration, Kubernetes" counted bash tests/integration/run.sh tests/integration/kubernetes ;;
+        machine) stage "integration, this machine" counted bash tests/integration/run.sh tests/integration --ignore="$kubernetes" --ignore=tests/integration/systemd ;;
+        kubernetes) stage "integration, Kubernetes" counted bash tests/integration/run.sh "$kubernetes" "${ways[@]/#/--ignore=}" ;;
+        ways) stage "integration, Kubernetes: other ways, troubles, bad input" counted bash tests/integration/run.sh "${ways[@]}" ;;
         esac
 }
 trap 'exit 130' INT TERM
