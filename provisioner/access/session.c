@@ -1,5 +1,6 @@
 #include "access/session.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,8 +136,10 @@ static int open_scratch(struct session *session, struct err **err)
         const char *tmp = getenv("TMPDIR");
         session->scratch = str_format("%s/caas-plan-XXXXXX", tmp && *tmp ? tmp : "/tmp");
         if (!mkdtemp(session->scratch)) {
+                int number = errno;
                 session->scratch = (free(session->scratch), NULL);
-                return err_set(err, ERR_IO, "cannot make a folder in %s", tmp && *tmp ? tmp : "/tmp");
+                return err_set_errno(err, number, "cannot make a folder to plan in: %s (TMPDIR names another)",
+                        tmp && *tmp ? tmp : "/tmp");
         }
         return journal_open(session->scratch, true, &session->journal, err);
 }

@@ -45,8 +45,7 @@ static int connect_database(struct journal *journal, struct err **err)
         if (sqlite3_open_v2(journal->path, &journal->db, flags, NULL) != SQLITE_OK)
                 return db_error(journal->db, journal->path, err);
         if (sqlite3_db_readonly(journal->db, "main") == 1) /* SQLite falls back to that on its own */
-                return err_set(err, ERR_DENIED, "%s: cannot be written to (read-only disk, or another user's file)",
-                        journal->path);
+                return err_set(err, ERR_DENIED, DB_READ_ONLY, journal->path);
         sqlite3_busy_timeout(journal->db, BUSY_MS);
         /* Version first: a newer journal is not to be written to, not even its mode. */
         int r = migrate(journal->db, journal->path, err);

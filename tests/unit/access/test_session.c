@@ -206,7 +206,8 @@ static void test_destroy_with_data_after_destroy(void **state)
         CLEANUP_SESSION struct session *session = NULL;
         CLEANUP_ERR struct err *err = NULL;
         assert_int_equal(session_open_cluster(&p->options, "lab", SESSION_CHANGE, &session, &err), -ERR_NOT_FOUND);
-        assert_string_equal(err->message, "there is no cluster 'lab', and no other");
+        assert_string_equal(
+                err->message, "there is no cluster 'lab', and no other; another state folder is chosen with --state");
 }
 
 /* As an apply would have left a cluster on a Kubernetes that is away by now: nobody listens at that address. */
