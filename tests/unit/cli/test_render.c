@@ -379,6 +379,9 @@ static void test_completion(void **state)
         expect_offer(path, "caas apply --w", "--wait");
         expect_offer(path, "caas --state /x destroy --del", "--delete-data");
         expect_offer(path, "caas completion \"\"", "bash man");
+        expect_offer(path, "caas help us", "user users");
+        expect_offer(path, "caas help ad", "adopt");
+        expect_offer(path, "caas help user p", "passwd");
         expect_offer(path, "caas check /etc/os-rele", "/etc/os-release");
         remove(path);
 }
