@@ -47,6 +47,7 @@ trap 'exit 130' INT TERM
 tally tally
 bash tests/lib/deps.sh test && tools_venv >/dev/null || exit 1
 stage "build" counted builds all unit-programs
+stage "build, itself" counted bash tests/lib/build.sh
 # A session of its own, and Ctrl-C not ignored as it is in the background: it takes down what it has set up.
 setsid env --default-signal=INT bash tests/run.sh beside "$folder" >"$folder/beside" 2>&1 </dev/null &
 beside=$!
