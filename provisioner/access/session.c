@@ -101,6 +101,8 @@ int session_read_form(const char *path, const char *address, json_t **ret_form, 
         CLEANUP_FREE char *text = NULL, *found = NULL, *folder = NULL;
         size_t length;
         int r = file_read(path, TREE_BYTES_MAX, &text, &length, err);
+        if (r == -ERR_NOT_FOUND)
+                err_suffix(err, "'caas new' prints a form to fill in");
         if (r < 0)
                 return r;
         if (!address) {
