@@ -1,6 +1,5 @@
 #include "access/session.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +24,6 @@ struct session {
         char *cluster;
         json_t *form;   /* wanted */
         json_t *stored; /* the journal's row, or NULL */
-        char *scratch;  /* an empty state folder that stands in for one that is not there */
         struct journal *journal;
         struct journal_lock *lock;
         struct resources desired;
@@ -45,9 +43,6 @@ struct session *session_close(struct session *session)
         role_secrets_clear(&session->secrets);
         journal_unlock(session->lock);
         journal_close(session->journal);
-        if (session->scratch)
-                file_remove_tree(session->scratch, NULL);
-        free(session->scratch);
         json_decref(session->form);
         json_decref(session->stored);
         free(session->cluster);
@@ -131,28 +126,13 @@ static struct session *begin(const struct session_options *options, enum session
         return session;
 }
 
-/* A look before the first apply is made against an empty journal in a scratch folder, so that nothing is left behind.
- */
-static int open_scratch(struct session *session, struct err **err)
-{
-        const char *tmp = getenv("TMPDIR");
-        session->scratch = str_format("%s/caas-plan-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-        if (!mkdtemp(session->scratch)) {
-                int number = errno;
-                session->scratch = (free(session->scratch), NULL);
-                return err_set_errno(err, number, "cannot make a folder to plan in: %s (TMPDIR names another)",
-                        tmp && *tmp ? tmp : "/tmp");
-        }
-        return journal_open(session->scratch, true, &session->journal, err);
-}
-
 static int open_journal(struct session *session, struct err **err)
 {
         bool change = session->mode == SESSION_CHANGE;
         CLEANUP_ERR struct err *fault = NULL;
         int r = journal_open(session->options.state_dir, change, &session->journal, &fault);
         if (r == -ERR_NOT_FOUND && !change)
-                return open_scratch(session, err);
+                return journal_open_blank(&session->journal, err); /* a look before the first apply */
         if (r < 0 && err)
                 *err = STEAL(fault);
         return r;

@@ -135,7 +135,9 @@ static void test_plan_leaves_nothing(void **state)
 {
         struct place *p = *state;
         write_form(p, "1", "");
+        setenv("TMPDIR", "/nonexistent", 1); /* nor is anything there while it looks: it may be killed */
         CLEANUP_SESSION struct session *session = opened(p, SESSION_LOOK);
+        unsetenv("TMPDIR");
         const struct plan *plan;
         assert_int_equal(session_plan(session, false, &plan, NULL), 0);
         assert_int_equal(plan->create, 3);
