@@ -25,7 +25,7 @@ LAYERS   := base tree form role journal plan client kind engine access cli
 # Beside them: what watches a cluster, of base, tree, journal and client only.
 EXPORTER := $(BUILD)/libexporter.a $(BUILD)/libjournal.a $(BUILD)/libclient.a $(BUILD)/libtree.a $(BUILD)/libbase.a
 HELPERS  := caas-home caas-sandbox
-PACKAGES := jansson yaml-0.1 libcurl libcrypto sqlite3
+HEADERS  := jansson.h yaml.h curl/curl.h ldap.h openssl/evp.h sqlite3.h microhttpd.h
 LIBS     := -ljansson -lyaml -lcurl -lldap -llber -lcrypto -lsqlite3 -lpthread -lm
 
 CPPFLAGS += -D_GNU_SOURCE -Iprovisioner -Imonitoring
@@ -66,7 +66,13 @@ $(BUILD)/version.stamp: FORCE
 	@mkdir -p $(BUILD)
 	@echo '$(VERSION) $(prefix)' | cmp -s - $@ || echo '$(VERSION) $(prefix)' > $@
 
-$(BUILD)/%.o: %.c $(BUILD)/flags
+# Once: who has only make and git is told what to do, and not by the first header that is not there.
+$(BUILD)/libraries:
+	@mkdir -p $(BUILD)
+	@printf '#include <%s>\n' $(HEADERS) | $(CC) -E -x c - >/dev/null 2>&1 || { echo "a compiler or libraries are missing: make deps installs them" >&2; exit 1; }
+	@touch $@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/libraries
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 

@@ -25,6 +25,9 @@ header() {
         # -W: as if it had just been changed
         diff <(grep -rl '#include "tree/number.h"' provisioner --include='*.c' | sort) <(compiles -W provisioner/tree/number.h all) && no_op
 }
+nothing_there() { # no compiler
+        ! make --no-print-directory BUILD="$folder/nothing" CC=/bin/false all >"$folder/all" 2>&1 && grep -q 'missing: make deps' "$folder/all"
+}
 hardened() {
         local program bad=0
         for program in caas caas-home caas-sandbox caas-exporter; do
@@ -52,6 +55,7 @@ installed() {
 check "top level: what belongs there" top_level
 check "make: nothing changed, nothing compiled" no_op
 check "make: a header compiles who includes it" header
+check "make: without what it needs it says what to do" nothing_there
 check "make: programs are hardened" hardened
 check "make install: DESTDIR, prefix, over an older one" installed
 make --no-print-directory all # with its own prefix again
