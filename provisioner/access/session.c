@@ -315,11 +315,14 @@ static struct whose whose_of(const struct session *session)
  */
 static int check_whose(const struct session *session, bool destroy, struct err **err)
 {
+        const struct session_options *o = &session->options;
         struct whose whose = whose_of(session);
         int r = session->stored ? whose_kubernetes(&whose, err) : 0;
-        if (r == 0 && !destroy && (!session->stored || is_set(session->stored, "destroyed")))
-                r = whose_name(&whose, err);
-        return r;
+        if (r < 0 || destroy || (session->stored && !is_set(session->stored, "destroyed")))
+                return r;
+        return str_is(target_of(session), "host")
+                       ? whose_host_name(o->passwd ? o->passwd : "/etc/passwd", o->state_dir, session->cluster, err)
+                       : whose_name(&whose, err);
 }
 
 int session_plan(struct session *session, bool destroy, const struct plan **ret, struct err **err)

@@ -183,14 +183,14 @@ static void test_output_that_cannot_be_written(void **state)
         (void)state;
         expect("new lab > /dev/full", 1, "", "cannot write the output: No space left on device");
         expect("list --json > /dev/full", 1, "", "cannot write the output");
-        put("good.yaml", "cluster: lab\nnotebook: {cpus: 1, ram: 1, storage: 1}\n");
+        put("good.yaml", "cluster: nobodys\nnotebook: {cpus: 1, ram: 1, storage: 1}\n");
         CLEANUP_FREE char *full = str_format("plan %s/good.yaml > /dev/full", root);
         expect(full, 1, "", "cannot write the output");
         /* Closed: the next file that is opened must not become the output. */
         CLEANUP_FREE char *closed = str_format("plan %s/good.yaml >&-", root);
         expect(closed, 1, "", "cannot write the output: Bad file descriptor");
         CLEANUP_FREE char *no_input = str_format("plan --quiet %s/good.yaml <&-", root);
-        expect(no_input, 2, "lab: ", "");
+        expect(no_input, 2, "nobodys: ", "");
 }
 
 static void test_colours(void **state)
