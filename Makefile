@@ -25,7 +25,7 @@ LAYERS   := base tree form role journal plan client kind engine access cli
 # Beside them: what watches a cluster, of base, tree, journal and client only.
 EXPORTER := $(BUILD)/libexporter.a $(BUILD)/libjournal.a $(BUILD)/libclient.a $(BUILD)/libtree.a $(BUILD)/libbase.a
 HELPERS  := caas-home caas-sandbox
-PACKAGES := jansson yaml-0.1 libcurl libcrypto sqlite3
+HEADERS  := jansson.h yaml.h curl/curl.h ldap.h openssl/evp.h sqlite3.h microhttpd.h
 LIBS     := -ljansson -lyaml -lcurl -lldap -llber -lcrypto -lsqlite3 -lpthread -lm
 
 CPPFLAGS += -D_GNU_SOURCE -Iprovisioner -Imonitoring
@@ -51,6 +51,7 @@ MAIN      := provisioner/cli/main.c
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk 'NR < 10 && $$2 ~ /^[A-Z]+=/ {name = $$2; sub(/^# *[^ ]+ */, ""); printf "  make %-14s %s\n", name, $$0}' Makefile
 
 deps: ## install what is missing of Debian's packages, and say what
 	@bash tests/lib/deps.sh
@@ -65,7 +66,13 @@ $(BUILD)/version.stamp: FORCE
 	@mkdir -p $(BUILD)
 	@echo '$(VERSION) $(prefix)' | cmp -s - $@ || echo '$(VERSION) $(prefix)' > $@
 
-$(BUILD)/%.o: %.c $(BUILD)/flags
+# Once: who has only make and git is told what to do, and not by the first header that is not there.
+$(BUILD)/libraries:
+	@mkdir -p $(BUILD)
+	@printf '#include <%s>\n' $(HEADERS) | $(CC) -E -x c - >/dev/null 2>&1 || { echo "a compiler or libraries are missing: make deps installs them" >&2; exit 1; }
+	@touch $@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/libraries
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
@@ -178,13 +185,16 @@ install: all ## into DESTDIR and prefix
 		$(DESTDIR)$(prefix)/share/man/man1 $(DESTDIR)$(prefix)/share/bash-completion/completions
 	install -m 0755 $(BUILD)/caas $(DESTDIR)$(prefix)/bin/caas
 	install -m 0755 $(HELPERS:%=$(BUILD)/%) $(BUILD)/caas-exporter $(DESTDIR)$(prefix)/libexec/caas/
+	rm -rf $(addprefix $(DESTDIR)$(prefix)/share/caas/,roles templates monitoring) # what an older one had is no part of this one
 	cp -R roles templates $(DESTDIR)$(prefix)/share/caas/
 	install -d $(DESTDIR)$(prefix)/share/caas/monitoring/alerts $(DESTDIR)$(prefix)/share/caas/monitoring/dashboards
 	install -m 0644 monitoring/alerts/*.yaml $(DESTDIR)$(prefix)/share/caas/monitoring/alerts/
 	install -m 0644 monitoring/dashboards/*.json $(DESTDIR)$(prefix)/share/caas/monitoring/dashboards/
 	find $(DESTDIR)$(prefix)/share/caas -name __pycache__ -prune -exec rm -rf {} +
+	chmod -R u=rwX,go=rX $(DESTDIR)$(prefix)/share/caas
 	install -m 0644 docs/caas.1 $(DESTDIR)$(prefix)/share/man/man1/caas.1
 	$(BUILD)/caas completion bash > $(DESTDIR)$(prefix)/share/bash-completion/completions/caas
+	chmod 0644 $(DESTDIR)$(prefix)/share/bash-completion/completions/caas
 
 clean: ## removes what was built
 	rm -rf build build-*

@@ -67,6 +67,7 @@ for each in "${LANES[@]}"; do
         setsid env --default-signal=INT bash tests/run.sh lane "$each" "$folder" >"$folder/$each" 2>&1 </dev/null &
         lanes[$each]=$!
 done
+stage "build, itself" counted bash tests/lib/build.sh
 stage "lint" counted bash tests/lint/run.sh
 stage "build, clang" counted builds CC=clang all
 stage "unit, -O2" counted make --no-print-directory -j2 unit

@@ -21,7 +21,8 @@ static int not_found(struct journal *journal, const char *name, struct err **err
         if (near)
                 return err_set(err, ERR_NOT_FOUND, "there is no cluster '%.60s'; did you mean '%s'?", name, near);
         if (count == 0)
-                return err_set(err, ERR_NOT_FOUND, "there is no cluster '%.60s', and no other", name);
+                return err_set(err, ERR_NOT_FOUND,
+                        "there is no cluster '%.60s', and no other; another state folder is chosen with --state", name);
         return err_set(err, ERR_NOT_FOUND, "there is no cluster '%.60s'; there are: %s%s", name, list.data,
                 list.truncated ? " …" : "");
 }

@@ -24,7 +24,6 @@ struct session {
         char *cluster;
         json_t *form;   /* wanted */
         json_t *stored; /* the journal's row, or NULL */
-        char *scratch;  /* an empty state folder that stands in for one that is not there */
         struct journal *journal;
         struct journal_lock *lock;
         struct resources desired;
@@ -44,9 +43,6 @@ struct session *session_close(struct session *session)
         role_secrets_clear(&session->secrets);
         journal_unlock(session->lock);
         journal_close(session->journal);
-        if (session->scratch)
-                file_remove_tree(session->scratch, NULL);
-        free(session->scratch);
         json_decref(session->form);
         json_decref(session->stored);
         free(session->cluster);
@@ -100,6 +96,8 @@ int session_read_form(const char *path, const char *address, json_t **ret_form, 
         CLEANUP_FREE char *text = NULL, *found = NULL, *folder = NULL;
         size_t length;
         int r = file_read(path, TREE_BYTES_MAX, &text, &length, err);
+        if (r == -ERR_NOT_FOUND)
+                err_suffix(err, "'caas new' prints a form to fill in");
         if (r < 0)
                 return r;
         if (!address) {
@@ -128,26 +126,13 @@ static struct session *begin(const struct session_options *options, enum session
         return session;
 }
 
-/* A look before the first apply is made against an empty journal in a scratch folder, so that nothing is left behind.
- */
-static int open_scratch(struct session *session, struct err **err)
-{
-        const char *tmp = getenv("TMPDIR");
-        session->scratch = str_format("%s/caas-plan-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-        if (!mkdtemp(session->scratch)) {
-                session->scratch = (free(session->scratch), NULL);
-                return err_set(err, ERR_IO, "cannot make a folder in %s", tmp && *tmp ? tmp : "/tmp");
-        }
-        return journal_open(session->scratch, true, &session->journal, err);
-}
-
 static int open_journal(struct session *session, struct err **err)
 {
         bool change = session->mode == SESSION_CHANGE;
         CLEANUP_ERR struct err *fault = NULL;
         int r = journal_open(session->options.state_dir, change, &session->journal, &fault);
         if (r == -ERR_NOT_FOUND && !change)
-                return open_scratch(session, err);
+                return journal_open_blank(&session->journal, err); /* a look before the first apply */
         if (r < 0 && err)
                 *err = STEAL(fault);
         return r;
@@ -330,11 +315,14 @@ static struct whose whose_of(const struct session *session)
  */
 static int check_whose(const struct session *session, bool destroy, struct err **err)
 {
+        const struct session_options *o = &session->options;
         struct whose whose = whose_of(session);
         int r = session->stored ? whose_kubernetes(&whose, err) : 0;
-        if (r == 0 && !destroy && (!session->stored || is_set(session->stored, "destroyed")))
-                r = whose_name(&whose, err);
-        return r;
+        if (r < 0 || destroy || (session->stored && !is_set(session->stored, "destroyed")))
+                return r;
+        return str_is(target_of(session), "host")
+                       ? whose_host_name(o->passwd ? o->passwd : "/etc/passwd", o->state_dir, session->cluster, err)
+                       : whose_name(&whose, err);
 }
 
 int session_plan(struct session *session, bool destroy, const struct plan **ret, struct err **err)

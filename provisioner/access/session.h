@@ -22,6 +22,7 @@ struct session_options {
         struct cancel *cancel;                                                /* may be NULL */
         event_sink on_event;                                                  /* may be NULL */
         void *event_data;
+        const char *passwd;                               /* NULL = /etc/passwd: which clusters are here */
         bool wait;                                        /* for the lock, instead of -ERR_BUSY */
         void (*on_wait)(void *data, const char *message); /* who holds it; called once, with event_data. May be NULL */
         bool delete_data, force_conflicts;

@@ -1,4 +1,4 @@
-/* Whose is what the kubeconfig of today leads to? Asked before anything is planned, of the API server alone. */
+/* Whose is what the kubeconfig of today leads to, and what is on this host? Asked before anything is planned. */
 #ifndef CAAS_ACCESS_WHOSE_H
 #define CAAS_ACCESS_WHOSE_H
 
@@ -27,6 +27,9 @@ int whose_kubernetes(const struct whose *whose, struct err **err);
  * be given other secrets, or lose to ours what is made once for the whole of Kubernetes. Who may not look into other
  * namespaces is told of its own alone; what they may not see, they cannot change. */
 int whose_name(const struct whose *whose, struct err **err);
+
+/* The same of a host: -ERR_REFUSED if another state folder has a cluster of this name there. passwd: /etc/passwd. */
+int whose_host_name(const char *passwd, const char *state_dir, const char *cluster, struct err **err);
 
 /* Before the records of a cluster are thrown away. -ERR_REFUSED: its Kubernetes answers, and the cluster is in it.
  * Otherwise *ret_why says how it is known to be gone, or why that cannot be known; the caller frees. */

@@ -97,6 +97,20 @@ int err_prefix(struct err **err, const char *format, ...)
         return -(int)(*err)->code;
 }
 
+int err_suffix(struct err **err, const char *format, ...)
+{
+        if (!err || !*err)
+                return -ERR_FAILED;
+        va_list ap;
+        va_start(ap, format);
+        CLEANUP_FREE char *tail = str_vformat(format, ap);
+        va_end(ap);
+        char *message = str_format("%s; %s", (*err)->message, tail);
+        free((*err)->message);
+        (*err)->message = message;
+        return -(int)(*err)->code;
+}
+
 int err_at(struct err **err, const char *file, int line, int column)
 {
         if (!err || !*err)

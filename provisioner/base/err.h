@@ -31,6 +31,9 @@ int err_set_errno(struct err **err, int number, const char *format, ...) __attri
 /* Puts "format: " in front of the message. Returns -code of *err; -ERR_FAILED if there is none. */
 int err_prefix(struct err **err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Puts "; format" behind the message: what to do. Returns as err_prefix. */
+int err_suffix(struct err **err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Says where: file is copied and may be NULL. Keeps a place that is already there. Returns as err_prefix. */
 int err_at(struct err **err, const char *file, int line, int column);
 

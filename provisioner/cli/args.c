@@ -115,10 +115,10 @@ static const struct option *find_option(const struct args *args, const char *nam
         return own ? own : match(global_options, name, length, letter);
 }
 
-static const char *who(const struct args *args)
-{
-        return args->command ? args->command->name : "caas";
-}
+/* "%s%s" in front of what is wrong with an option: "apply: ", or nothing before there is a command. */
+#define WHO(args) (args)->command ? (args)->command->name : "", (args)->command ? ": " : ""
+/* "'caas help%s%s' lists them" */
+#define HELP(args) (args)->command ? " " : "", (args)->command ? (args)->command->name : ""
 
 static int unknown_option(const struct args *args, const char *name, size_t length, struct err **err)
 {
@@ -133,9 +133,9 @@ static int unknown_option(const struct args *args, const char *name, size_t leng
         const char *near = str_nearest(word, names);
         if (near)
                 return err_set(
-                        err, ERR_USAGE, "%s: there is no option '--%s'; did you mean '--%s'?", who(args), word, near);
-        return err_set(err, ERR_USAGE, "%s: there is no option '--%s'; 'caas help%s%s' lists them", who(args), word,
-                args->command ? " " : "", args->command ? args->command->name : "");
+                        err, ERR_USAGE, "%s%sthere is no option '--%s'; did you mean '--%s'?", WHO(args), word, near);
+        return err_set(err, ERR_USAGE, "%s%sthere is no option '--%s'; 'caas help%s%s' lists them", WHO(args), word,
+                HELP(args));
 }
 
 static void keep(struct args *args, const struct option *option, const char *value)
@@ -154,10 +154,10 @@ static int long_option(struct args *args, int argc, char **argv, int *i, struct 
         if (!option)
                 return unknown_option(args, name, length, err);
         if (value && !option->value)
-                return err_set(err, ERR_USAGE, "%s: option '--%s' takes no value", who(args), option->name);
+                return err_set(err, ERR_USAGE, "%s%soption '--%s' takes no value", WHO(args), option->name);
         if (!value && option->value && !option->optional) {
                 if (*i + 1 >= argc)
-                        return err_set(err, ERR_USAGE, "%s: option '--%s' needs a value (%s)", who(args), option->name,
+                        return err_set(err, ERR_USAGE, "%s%soption '--%s' needs a value (%s)", WHO(args), option->name,
                                 option->value);
                 value = argv[++*i];
         }
@@ -171,7 +171,8 @@ static int short_options(struct args *args, int argc, char **argv, int *i, struc
         for (const char *letter = argv[*i] + 1; *letter; letter++) {
                 const struct option *option = find_option(args, NULL, 0, *letter);
                 if (!option)
-                        return err_set(err, ERR_USAGE, "%s: there is no option '-%.1s'", who(args), letter);
+                        return err_set(err, ERR_USAGE, "%s%sthere is no option '-%.1s'; 'caas help%s%s' lists them",
+                                WHO(args), letter, HELP(args));
                 const char *value = NULL;
                 if (option->value && !option->optional) {
                         if (letter[1])
@@ -179,7 +180,7 @@ static int short_options(struct args *args, int argc, char **argv, int *i, struc
                         else if (*i + 1 < argc)
                                 value = argv[++*i];
                         else
-                                return err_set(err, ERR_USAGE, "%s: option '-%c' needs a value (%s)", who(args),
+                                return err_set(err, ERR_USAGE, "%s%soption '-%c' needs a value (%s)", WHO(args),
                                         *letter, option->value);
                 }
                 keep(args, option, value);
@@ -272,8 +273,8 @@ int args_number(const struct args *args, const char *name, long low, long high, 
         if (!text)
                 return 0;
         if (str_to_long(text, &number) < 0 || number < low || number > high)
-                return err_set(err, ERR_USAGE, "%s: option '--%s' wants a whole number from %ld to %ld, not '%.60s'",
-                        who(args), name, low, high, text);
+                return err_set(err, ERR_USAGE, "%s%soption '--%s' wants a whole number from %ld to %ld, not '%.60s'",
+                        WHO(args), name, low, high, text);
         *ret = number;
         return 0;
 }

@@ -55,11 +55,8 @@ void change_tell(struct cli *cli, const char *path, const struct diags *diags)
 
 void change_explain(struct err *err)
 {
-        if (!err || err->code != ERR_BUSY)
-                return;
-        char *text = str_format("%s; --wait waits until it is done", err->message);
-        free(err->message);
-        err->message = text;
+        if (err && err->code == ERR_BUSY)
+                err_suffix(&err, "--wait waits until it is done");
 }
 
 char *change_caas(const struct cli *cli)

@@ -145,9 +145,12 @@ bool cli_confirm(const struct cli *cli, const char *question)
         fprintf(cli->notes, "%s [y/N] ", question);
         fflush(cli->notes);
         size_t n = 0;
-        for (char c; read(STDIN_FILENO, &c, 1) == 1 && c != '\n';)
+        int r;
+        for (char c; (r = cli_read_byte(cli, STDIN_FILENO, &c, NULL)) == 0 && c != '\n';)
                 if (n + 1 < sizeof answer)
                         answer[n++] = c;
+        if (r < 0)
+                return false;
         answer[n] = '\0';
         char *word = str_trim(answer);
         return strcasecmp(word, "y") == 0 || strcasecmp(word, "yes") == 0;

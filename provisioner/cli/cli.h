@@ -33,8 +33,12 @@ void cli_json(const struct cli *cli, const json_t *document);
 /* "caas: what went wrong" on the notes; with --json also {"error": …} on the output. */
 void cli_error(const struct cli *cli, const struct err *err);
 
-/* Asks "question [y/N] " on the terminal; anything but y or yes is no, and so is the end of the input. Only if
- * interactive. */
+/* One byte of what somebody types: 0; 1 = the end of the input; -ERR_CANCELLED as soon as cli->cancel is raised, so
+ * that nobody has to end a process that would leave the terminal without echo; -ERR_IO. */
+int cli_read_byte(const struct cli *cli, int fd, char *ret, struct err **err);
+
+/* Asks "question [y/N] " on the terminal; anything but y or yes is no, and so are the end of the input and a signal.
+ * Only if interactive. */
 bool cli_confirm(const struct cli *cli, const char *question);
 
 /* A password: from the terminal without echo (asked twice if `twice`), else the first line of standard input. 1 to 1000

@@ -1,5 +1,6 @@
 #include "access/session.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "cli/change.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
@@ -48,6 +49,14 @@ static int adopt(struct cli *cli, struct progress *progress, struct err **err)
         CLEANUP_SESSION struct session *session = NULL;
         CLEANUP_ADOPTED struct adopted adopted = {0};
         struct session_options options = change_options(cli, progress);
+        json_auto_t *form = NULL;
+        /* Looked at before a state folder is made: a form of this machine's leaves none behind. */
+        if (session_read_form(cli->args.operand[0], NULL, &form, NULL, &diags, NULL) == 0 &&
+                !str_is(json_string_value(json_object_get(form, "target")), "kubernetes"))
+                return err_set(err, ERR_INVALID,
+                        "only what runs on Kubernetes can be adopted: it carries our labels; on this machine the "
+                        "journal and its key come back from a backup");
+        diags_clear(&diags);
         int r = session_open_form(&options, cli->args.operand[0], SESSION_CHANGE, &session, &diags, err);
         change_tell(cli, cli->args.operand[0], &diags);
         if (r == 0)

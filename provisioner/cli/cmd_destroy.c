@@ -98,10 +98,8 @@ static void mention_forget(const struct session *session, struct err *err)
         const char *target = session ? json_string_value(json_object_get(session_form(session), "target")) : NULL;
         if (!err || !str_is(target, "kubernetes") || (err->code != ERR_UNREACHABLE && err->code != ERR_TIMEOUT))
                 return;
-        char *text = str_format("%s; if that Kubernetes cluster is gone for good: caas destroy %s --forget",
-                err->message, session_cluster(session));
-        free(err->message);
-        err->message = text;
+        err_suffix(&err, "if that Kubernetes cluster is gone for good: caas destroy %s --forget",
+                session_cluster(session));
 }
 
 /* ---- */

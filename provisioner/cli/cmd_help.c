@@ -61,6 +61,7 @@ const struct command cmd_help = {
         .summary = "explain a command",
         .max = 2,
         .first = COMPLETE_COMMAND,
+        .rest = COMPLETE_COMMAND,
         .json = true,
         .run = run,
 };

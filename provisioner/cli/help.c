@@ -191,7 +191,10 @@ void help_completion_bash(FILE *out)
               "        case $what in\n"
               "        files) mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
               "        folders) mapfile -t COMPREPLY < <(compgen -d -- \"$cur\") ;;\n"
-              "        commands) mapfile -t COMPREPLY < <(compgen -W \"${all//|/ }\" -- \"$cur\") ;;\n"
+              "        commands) names=$(tr '|' '\\n' <<<\"$all\" | sed -n \"s/^${one:+$one }\\([^ ]*\\).*/\\1/p\" | "
+              "sort "
+              "-u)\n"
+              "                mapfile -t COMPREPLY < <(compgen -W \"$names\" -- \"$cur\") ;;\n"
               "        shells) mapfile -t COMPREPLY < <(compgen -W 'bash man' -- \"$cur\") ;;\n",
                 out);
         fprintf(out, "        targets) mapfile -t COMPREPLY < <(compgen -W '%s' -- \"$cur\") ;;\n", targets.data);

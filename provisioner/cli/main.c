@@ -1,9 +1,11 @@
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "access/reach.h"
 #include "base/log.h"
@@ -21,6 +23,15 @@ static void harden(void)
 #ifndef __SANITIZE_ADDRESS__
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
+}
+
+/* Where one of them is closed, the next file that is opened would become it, and what is printed would be written into
+ * that file. Nothing can be written to what stands here instead, and that is an error as before. */
+static void keep_standard_streams(void)
+{
+        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+                if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd)
+                        _exit(EXIT_NO);
 }
 
 static int run(struct cli *cli, int argc, char **argv, struct err **err)
@@ -50,6 +61,7 @@ static int run(struct cli *cli, int argc, char **argv, struct err **err)
 
 int main(int argc, char **argv)
 {
+        keep_standard_streams();
         harden();
         signals_pipe();
         mallopt(M_ARENA_MAX, 1); /* threads wait for others, not for memory: heaps of their own are a megabyte more */
@@ -62,7 +74,7 @@ int main(int argc, char **argv)
                 status = err && err->code == ERR_USAGE ? EXIT_USAGE : EXIT_NO;
         }
         /* A full disk behind a redirection must not look like success. */
-        if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_FINE) {
+        if ((fflush(stdout) != 0 || ferror(stdout)) && status != EXIT_USAGE) {
                 fprintf(stderr, "caas: cannot write the output: %m\n");
                 status = EXIT_NO;
         }

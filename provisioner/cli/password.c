@@ -15,9 +15,7 @@
 
 enum { KEY_INTERRUPT = 3, KEY_END = 4, KEY_BACKSPACE = 8, KEY_ERASE_LINE = 21, KEY_DELETE = 127 };
 
-/* One byte, or a negative error; 1 = the end of the input. Signals are looked at through the cancel flag, because a
- * process that ended here would leave the terminal without echo. */
-static int read_byte(const struct cli *cli, int fd, char *ret, struct err **err)
+int cli_read_byte(const struct cli *cli, int fd, char *ret, struct err **err)
 {
         for (;;) {
                 struct pollfd wait[] = {{.fd = fd, .events = POLLIN}, {.fd = cancel_fd(cli->cancel), .events = POLLIN}};
@@ -44,7 +42,7 @@ static int read_line(const struct cli *cli, int fd, bool keys, char *line, size_
         size_t n = 0;
         for (;;) {
                 char c = 0;
-                int r = read_byte(cli, fd, &c, err);
+                int r = cli_read_byte(cli, fd, &c, err);
                 if (r < 0)
                         return r;
                 if (r == 1 || c == '\n' || c == '\r' || (keys && c == KEY_END))

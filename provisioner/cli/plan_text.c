@@ -60,11 +60,11 @@ static void print_field(struct printer *p, const json_t *field)
 {
         const json_t *old = json_object_get(field, "old"), *new_ = json_object_get(field, "new");
         CLEANUP_FREE char *path = text_safe(json_string_value(json_object_get(field, "path")), false);
-        if (json_is_string(old) && json_is_string(new_) && (has_lines(old) || has_lines(new_))) {
+        const char *was = old ? json_string_value(old) : "", *is = json_string_value(new_);
+        if (was && is && (has_lines(old) || has_lines(new_))) {
                 fprintf(p->out, "        %s:\n", path);
                 size_t limit = p->room < LINES_MAX ? p->room : LINES_MAX;
-                size_t more = text_diff(json_string_value(old), json_string_value(new_),
-                        p->options->full ? SIZE_MAX : limit, diff_line, p);
+                size_t more = text_diff(was, is, p->options->full ? SIZE_MAX : limit, diff_line, p);
                 if (more)
                         fprintf(p->out, "          %s... %zu more %s (caas plan --full shows them)%s\n",
                                 style(p, STYLE_DIM), more, more == 1 ? "line" : "lines", style(p, STYLE_NONE));
@@ -154,8 +154,9 @@ static void print_step(struct printer *p, const struct plan_step *step)
         fprintf(p->out, "  %s%3s %s%s  %s%s%s%s%s%s\n", style(p, look.style), look.sign, step->resource.id,
                 style(p, STYLE_NONE), style(p, STYLE_DIM), step->resource.kind, style(p, STYLE_NONE), why ? "  (" : "",
                 why ? why : "", why ? ")" : "");
+        json_auto_t *fields = p->options->full ? plan_step_fields(step) : json_incref(change->fields);
         if (change->action == ACTION_UPDATE || change->action == ACTION_REPLACE || p->options->full)
-                print_fields(p, change->fields);
+                print_fields(p, fields);
 }
 
 /* ---- what is made, by role ---- */

@@ -225,8 +225,16 @@ static void preflight_one(void *data, size_t i)
                 return;
         struct call call = {p->engine, step->resource.id, kind->name};
         struct kind_ctx ctx = engine_ctx(&call);
-        if (kind->preflight(&ctx, &step->resource, step->recorded.kind ? &step->recorded : NULL, &p->found[i]) < 0)
-                err_prefix(&p->found[i], "%s", step->resource.id);
+        kind->preflight(&ctx, &step->resource, step->recorded.kind ? &step->recorded : NULL, &p->found[i]);
+}
+
+/* What several steps find, such as a directory that does not answer, is said by the first. */
+static bool said_before(struct err *const *found, size_t i)
+{
+        for (size_t k = 0; k < i; k++)
+                if (found[k] && str_is(found[k]->message, found[i]->message))
+                        return true;
+        return false;
 }
 
 static int preflight(struct engine *engine, const struct plan *plan, struct err **err)
@@ -236,13 +244,14 @@ static int preflight(struct engine *engine, const struct plan *plan, struct err 
         struct preflight p = {engine, plan, found};
         pool_each(engine->o.threads, plan->count, preflight_one, &p);
         CLEANUP_BUF struct buf text = BUF_INIT(64 * 1024);
-        for (size_t i = 0; i < plan->count; i++) {
-                if (found[i])
-                        buf_format(&text, "%s%s", text.length ? "\n" : "", found[i]->message);
+        for (size_t i = 0; i < plan->count; i++)
+                if (found[i] && !said_before(found, i))
+                        buf_format(&text, "%s%s: %s", text.length ? "\n" : "", plan->step[i].resource.id,
+                                found[i]->message);
+        for (size_t i = 0; i < plan->count; i++)
                 err_free(found[i]);
-        }
         if (text.length)
-                return err_set(err, ERR_INVALID, "%s", text.data);
+                return err_set(err, ERR_INVALID, "%s\nnothing was changed", text.data);
         return cancel_check(engine->o.cancel, 1, err);
 }
 
@@ -255,7 +264,7 @@ static int refuse(const struct plan *plan, struct err **err)
                         buf_format(&text, "%s%s: %s", text.length ? "\n" : "", step->resource.id,
                                 step->change.reason ? step->change.reason : "cannot be changed");
         }
-        return err_set(err, ERR_REFUSED, "%s", text.data);
+        return err_set(err, ERR_REFUSED, "%s\nnothing was changed", text.data);
 }
 
 /* ---- a run ---- */

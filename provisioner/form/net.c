@@ -17,6 +17,23 @@ int net_address(const char *text, char ret[NET_ADDRESS_MAX])
         return inet_ntop(family, bytes, ret, NET_ADDRESS_MAX) ? 0 : -1;
 }
 
+const char *net_address_problem(const char *address)
+{
+        unsigned char bytes[16];
+        if (inet_pton(AF_INET, address, bytes) == 1) {
+                if (bytes[0] == 0)
+                        return "stands for any address: write the one of this machine";
+                return bytes[0] >= 224 ? "is no address of a single machine" : NULL;
+        }
+        if (inet_pton(AF_INET6, address, bytes) != 1)
+                return NULL;
+        if (strcmp(address, "::") == 0)
+                return "stands for any address: write the one of this machine";
+        if (bytes[0] == 0xff)
+                return "is no address of a single machine";
+        return bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80 ? "leads nowhere but on the machine's own link" : NULL;
+}
+
 static bool in_range4(uint32_t address, uint32_t network, int bits)
 {
         return (address ^ network) >> (32 - bits) == 0;

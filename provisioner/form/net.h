@@ -10,6 +10,9 @@
 /* The one way to write an IPv4 or IPv6 address. 0, or -1 if it is none. */
 int net_address(const char *text, char ret[NET_ADDRESS_MAX]);
 
+/* Why an address, written as net_address does, cannot be that of one machine; NULL if it can. Static text. */
+const char *net_address_problem(const char *address);
+
 /* Reachable from everywhere: not private, loopback, link-local, carrier-grade NAT, documentation, multicast … */
 bool net_is_global(const char *address);
 

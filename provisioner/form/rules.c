@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "form/net.h"
 #include "form/rules_kube.h"
 #include "form/rules_monitoring.h"
 #include "tree/number.h"
@@ -107,12 +108,28 @@ static void worker_rule(struct tree *tree, const struct form_values *values, con
                 form_is_given(values, max) ? "" : notebook, form_is_given(values, max) ? "" : " by default)");
 }
 
+/* A public authority asks a name that the world knows. Found here, and not when everything else is set up. */
+static void acme_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
+{
+        const char *domain = form_text(values, "domain");
+        if (!str_is(form_text(values, "tls.mode"), "acme") || !domain || !*domain || net_name_is_public(domain) ||
+                form_is_given(values, "tls.acme_server"))
+                return;
+        int line, column;
+        tree_place(tree, "tls.mode", &line, &column);
+        diags_add(diags, line, column,
+                "tls.mode: found acme, but %s is no public name, and Let's Encrypt knows no others; write "
+                "tls.acme_server for an ACME server of your own, or choose tls.mode: files or tls.mode: self-signed",
+                domain);
+}
+
 void form_rules(struct tree *tree, const struct form_values *values, struct diags *diags)
 {
         for (size_t i = 0; i < form_table_count; i++)
                 if (form_table[i].when && form_table[i].type != FORM_GROUP && !form_in_items(&form_table[i]) &&
                         !form_of_other_target(&form_table[i], form_text(values, "target")))
                         mode_rule(tree, values, i, diags);
+        acme_rule(tree, values, diags);
         worker_rule(tree, values, "dask.worker.cpus", "dask.max.cpus", "notebook.cpus", diags);
         worker_rule(tree, values, "dask.worker.ram", "dask.max.ram", "notebook.ram", diags);
         form_rules_monitoring(tree, values, diags);

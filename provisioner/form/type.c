@@ -191,6 +191,11 @@ static int check_address(const struct form_field *field, const char *text, json_
                         *ret_hint = str_format("it is a name: write it at domain, and at %s the address", field->path);
                 return -1;
         }
+        const char *problem = net_address_problem(address);
+        if (problem) {
+                *ret_hint = str_format("it %s", problem);
+                return -1;
+        }
         *ret = json_string(address);
         return 0;
 }

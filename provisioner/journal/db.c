@@ -33,8 +33,7 @@ int db_error(sqlite3 *db, const char *path, struct err **err)
                 return err_set(err, ERR_NO_SPACE,
                         "%s: no space left on the disk; nothing was lost, free some and run it again", path);
         case SQLITE_READONLY:
-                return err_set(
-                        err, ERR_DENIED, "%s: cannot be written to (read-only disk, or another user's file)", path);
+                return err_set(err, ERR_DENIED, DB_READ_ONLY, path);
         case SQLITE_PERM:
         case SQLITE_AUTH:
                 return err_set(err, ERR_DENIED, "%s: permission denied", path);

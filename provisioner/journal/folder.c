@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -84,8 +85,9 @@ static int check_owner(const char *state_dir, const struct stat *st, struct err 
 {
         if (st->st_uid != 0 && st->st_uid != geteuid())
                 return err_set(err, ERR_REFUSED,
-                        "%s belongs to user %u: whoever owns the state folder owns every cluster in it", state_dir,
-                        (unsigned)st->st_uid);
+                        "%s belongs to user %u: whoever owns the state folder owns every cluster in it; if it is yours "
+                        "to decide, run: chown %u %s",
+                        state_dir, (unsigned)st->st_uid, (unsigned)geteuid(), state_dir);
         if (st->st_mode & (S_IWGRP | S_IWOTH))
                 return err_set(
                         err, ERR_REFUSED, "%s can be written to by others; run: chmod go-w %s", state_dir, state_dir);
@@ -137,6 +139,16 @@ static int prepare_mark(const char *state_dir, bool create, struct err **err)
         return adopt(state_dir, mark, err);
 }
 
+/* Clusters without a journal were not made by nobody: a new one would make new passwords for them. */
+static int check_orphans(const char *state_dir, const char *path, const char *what, struct err **err)
+{
+        CLEANUP_FREE char *clusters = file_join(state_dir, "clusters");
+        if (!file_exists(clusters) || is_empty(clusters, NULL) != 0)
+                return 0;
+        return err_set(err, ERR_CORRUPT, "%s is %s, but there are clusters in %s: bring it back from a backup", path,
+                what, clusters);
+}
+
 /* Not opened here: closing a descriptor of SQLite's file would drop the locks of another connection in this process. */
 static int prepare_journal(const char *state_dir, bool create, struct err **err)
 {
@@ -147,21 +159,37 @@ static int prepare_journal(const char *state_dir, bool create, struct err **err)
                         return err_set(err, ERR_REFUSED, "%s is not a regular file", path);
                 if ((st.st_mode & 077) && chmod(path, 0600) < 0)
                         return err_set_errno(err, errno, "cannot take others' access away from %s", path);
-                return 0;
+                return st.st_size ? 0 : check_orphans(state_dir, path, "empty", err);
         }
         if (errno != ENOENT)
                 return err_set_errno(err, errno, "%s", path);
+        int r = check_orphans(state_dir, path, "gone", err);
+        if (r < 0)
+                return r;
         if (!create)
                 return err_set(err, ERR_NOT_FOUND, "%s does not exist: no cluster was made here yet", path);
-        CLEANUP_FREE char *clusters = file_join(state_dir, "clusters");
-        if (file_exists(clusters) && is_empty(clusters, NULL) == 0)
-                return err_set(err, ERR_CORRUPT,
-                        "%s is gone, but there are clusters in %s: bring it back from a backup", path, clusters);
         return create_file(state_dir, path, 0600, "", err);
+}
+
+/* What to do about what the system refuses. */
+static void advise(int result, struct err **err)
+{
+        if (result == -ERR_DENIED && geteuid() != 0)
+                err_suffix(err, "run caas as root");
+        else if (result == -ERR_DENIED)
+                err_suffix(err, "choose another folder with --state");
+        else if (result == -ERR_NO_SPACE)
+                err_suffix(err, "free some and run it again");
+        else if (result == -ERR_NOT_FOUND)
+                err_suffix(err, "another state folder is chosen with --state");
 }
 
 int folder_prepare(const char *state_dir, bool create, struct err **err)
 {
         int r = prepare_mark(state_dir, create, err);
-        return r < 0 ? r : prepare_journal(state_dir, create, err);
+        if (r == 0)
+                r = prepare_journal(state_dir, create, err);
+        if (r < 0)
+                advise(r, err);
+        return r;
 }

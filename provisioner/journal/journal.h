@@ -20,6 +20,10 @@ struct journal;
  * newer caas (an older one is migrated); -ERR_CORRUPT, -ERR_DENIED, -ERR_NO_SPACE; -ERR_NOT_FOUND: not there and create
  * unset. */
 int journal_open(const char *state_dir, bool create, struct journal **ret, struct err **err);
+/* One that knows nothing and leaves nothing behind, in memory: to be read only, and neither locked nor asked for
+ * secrets.
+ */
+int journal_open_blank(struct journal **ret, struct err **err);
 struct journal *journal_close(struct journal *journal);
 
 /* What this thread does to the journal from here to journal_end is one transaction: all of it or nothing, and one sync.

@@ -12,6 +12,10 @@
 
 #include "base/err.h"
 
+/* Of the journal's path. */
+#define DB_READ_ONLY                                                                                                   \
+        "%s: cannot be written to (read-only disk, or another user's file): mount the disk for writing, or run caas "  \
+        "as the user whose it is"
 #define JOURNAL_MARK "caas.state"
 #define JOURNAL_FILE "journal.sqlite"
 #define JOURNAL_KEY  "key"

@@ -86,7 +86,11 @@ int migrate_to(sqlite3 *db, const char *path, const char *const *list, int count
         if (r < 0)
                 return r;
         if (application != 0 && application != APPLICATION_ID)
-                return err_set(err, ERR_REFUSED, "%s is the database of another program", path);
+                return err_set(err, ERR_REFUSED,
+                        "%s is the database of another program: choose another folder with --state", path);
+        if (version < 0) /* it is an index below */
+                return err_set(
+                        err, ERR_CORRUPT, "%s: damaged (its schema is %d); bring it back from a backup", path, version);
         if (version > count)
                 return err_set(err, ERR_VERSION,
                         "%s was written by a newer caas: its schema is %d, this caas knows up to %d; use the newer one",

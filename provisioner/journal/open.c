@@ -11,7 +11,8 @@
 #include "base/str.h"
 #include "journal/journal_impl.h"
 
-#define BUSY_MS 10000 /* a transaction takes milliseconds; who waits this long waits for a hung disk */
+#define IN_MEMORY ":memory:"
+#define BUSY_MS   10000 /* a transaction takes milliseconds; who waits this long waits for a hung disk */
 
 /* NORMAL: SQLite syncs what keeps the file whole, and sync.c each commit. */
 static const char pragmas[] = "PRAGMA synchronous = NORMAL;"
@@ -42,15 +43,15 @@ static int connect_database(struct journal *journal, struct err **err)
 {
         /* Our own mutex guards it. */
         int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+        bool in_memory = str_is(journal->path, IN_MEMORY);
         if (sqlite3_open_v2(journal->path, &journal->db, flags, NULL) != SQLITE_OK)
                 return db_error(journal->db, journal->path, err);
         if (sqlite3_db_readonly(journal->db, "main") == 1) /* SQLite falls back to that on its own */
-                return err_set(err, ERR_DENIED, "%s: cannot be written to (read-only disk, or another user's file)",
-                        journal->path);
+                return err_set(err, ERR_DENIED, DB_READ_ONLY, journal->path);
         sqlite3_busy_timeout(journal->db, BUSY_MS);
         /* Version first: a newer journal is not to be written to, not even its mode. */
         int r = migrate(journal->db, journal->path, err);
-        if (r == 0)
+        if (r == 0 && !in_memory)
                 r = use_wal(journal, err);
         if (r < 0)
                 return r;
@@ -59,11 +60,9 @@ static int connect_database(struct journal *journal, struct err **err)
         return 0;
 }
 
-int journal_open(const char *state_dir, bool create, struct journal **ret, struct err **err)
+/* Both strings become the journal's. */
+static int open_at(char *state_dir, char *path, struct journal **ret, struct err **err)
 {
-        int r = folder_prepare(state_dir, create, err);
-        if (r < 0)
-                return r;
         __attribute__((cleanup(journal_cleanup))) struct journal *journal = mem_zero(sizeof *journal);
         pthread_mutexattr_t nested; /* journal_begin */
         pthread_mutexattr_init(&nested);
@@ -71,13 +70,24 @@ int journal_open(const char *state_dir, bool create, struct journal **ret, struc
         pthread_mutex_init(&journal->mutex, &nested);
         pthread_mutexattr_destroy(&nested);
         sync_begin(&journal->sync);
-        journal->state_dir = str_copy(state_dir);
-        journal->path = file_join(state_dir, JOURNAL_FILE);
-        r = connect_database(journal, err);
+        journal->state_dir = state_dir;
+        journal->path = path;
+        int r = connect_database(journal, err);
         if (r < 0)
                 return r;
         *ret = STEAL(journal);
         return 0;
+}
+
+int journal_open(const char *state_dir, bool create, struct journal **ret, struct err **err)
+{
+        int r = folder_prepare(state_dir, create, err);
+        return r < 0 ? r : open_at(str_copy(state_dir), file_join(state_dir, JOURNAL_FILE), ret, err);
+}
+
+int journal_open_blank(struct journal **ret, struct err **err)
+{
+        return open_at(str_copy(""), str_copy(IN_MEMORY), ret, err);
 }
 
 struct journal *journal_close(struct journal *journal)

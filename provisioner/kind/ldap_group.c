@@ -87,6 +87,22 @@ static char *how_to_change(const json_t *spec)
                 account_of(spec), spec_text(spec, "name", ""), spec_text(spec, "name", ""));
 }
 
+/* Which fields of the form say how the directory is reached. */
+static int which_field(int result, struct err **err)
+{
+        switch (-result) {
+        case ERR_DENIED:
+                return err_suffix(err, "look at identity.bind_dn and identity.bind_password_file");
+        case ERR_REFUSED:
+                return err_suffix(err, "look at identity.server and identity.ca");
+        case ERR_UNREACHABLE:
+        case ERR_TIMEOUT:
+                return err_suffix(err, "look at identity.server");
+        default:
+                return result;
+        }
+}
+
 /* The suffix is right, the account is let in, and the name is free or is a group. */
 static int preflight(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, struct err **err)
 {
@@ -96,7 +112,7 @@ static int preflight(struct kind_ctx *ctx, const struct resource *r, const struc
         CLEANUP_DIRECTORY struct directory *directory = NULL;
         int result = ldap_server_open(ctx, r->spec, &directory, err);
         if (result < 0)
-                return result;
+                return which_field(result, err);
         const char *base = spec_text(r->spec, "base", "");
         json_auto_t *container = NULL, *group = NULL;
         result = directory_read(directory, base, brief, &container, err);

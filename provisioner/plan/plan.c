@@ -7,6 +7,7 @@
 #include "plan/fill.h"
 #include "plan/graph.h"
 #include "tree/diff.h"
+#include "tree/subst.h"
 
 void plan_clear(struct plan *plan)
 {
@@ -315,6 +316,25 @@ int plan_make_removal(const struct plan_known *known, size_t known_count, struct
         return plan_make(&nothing, known, known_count, NULL, NULL, ret, err);
 }
 
+/* A tree's objects with nothing in them: against these a difference goes down to every leaf. New reference. */
+static json_t *hollow(const json_t *value)
+{
+        json_t *result = json_object(), *below;
+        const char *key;
+        json_object_foreach ((json_t *)value, key, below)
+                if (json_is_object(below) && !subst_is_marker(below))
+                        json_object_set_new_nocheck(result, key, hollow(below));
+        return result;
+}
+
+json_t *plan_step_fields(const struct plan_step *step)
+{
+        if (step->change.fields || step->change.action != ACTION_CREATE)
+                return json_incref(step->change.fields);
+        json_auto_t *nothing = hollow(step->resource.spec);
+        return diff_trees(nothing, step->resource.spec);
+}
+
 json_t *plan_to_json(const struct plan *plan, bool all)
 {
         json_t *steps = json_array();
@@ -326,8 +346,9 @@ json_t *plan_to_json(const struct plan *plan, bool all)
                         action_name(s->change.action));
                 if (s->change.reason)
                         json_object_set_new(step, "reason", json_string(s->change.reason));
-                if (s->change.fields)
-                        json_object_set(step, "fields", s->change.fields);
+                json_auto_t *fields = all ? plan_step_fields(s) : json_incref(s->change.fields);
+                if (fields)
+                        json_object_set(step, "fields", fields);
                 if (s->change.notice)
                         json_object_set_new(step, "notice", json_string(s->change.notice));
                 json_array_append_new(steps, step);

@@ -58,8 +58,12 @@ int plan_fill(const json_t *spec, const json_t *outputs, json_t **ret_spec, stru
 /* The same, but what is missing stays the placeholder that it is, for another pass. */
 int plan_fill_known(const json_t *spec, const json_t *outputs, json_t **ret_spec, struct err **err);
 
-/* {"steps": [{"id","kind","action","reason","fields","notice"}], "summary": {…}}; steps without change only if all. New
- * reference. */
+/* What changes, field by field; of what is made, all of it. As diff_trees, with nothing secret; new reference, NULL =
+ * none. */
+json_t *plan_step_fields(const struct plan_step *step);
+
+/* {"steps": [{"id","kind","action","reason","fields","notice"}], "summary": {…}}; steps without change, and the fields
+ * of what is made, only if all. New reference. */
 json_t *plan_to_json(const struct plan *plan, bool all);
 
 #endif

@@ -314,7 +314,8 @@ int text_load_all(struct loader *loader, struct err **err)
         struct dirent **names;
         int count = scandir(folder, &names, visible, by_name), r = 0;
         if (count < 0)
-                return err_set_errno(err, errno, "cannot read the roles in %s", folder);
+                return err_set_errno(
+                        err, errno, "cannot read the roles in %s (CAAS_DATA names the folder that holds them)", folder);
         for (int i = 0; i < count; i++) {
                 if (r == 0)
                         r = load_role(loader, folder, names[i]->d_name, err);

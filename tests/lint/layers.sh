@@ -24,6 +24,12 @@ while IFS=: read -r file line text; do
         if [ "$from" = helper ]; then from=client; fi
         [ "$(rank "$from")" -ge "$(rank "$to")" ] || { echo "$file:$line: $from may not include $to"; bad=1; }
 done < <(grep -rnE '^#include "' provisioner monitoring/exporter --include='*.c' --include='*.h')
+# form, role and plan are pure: what comes out depends on what goes in; roles are read from the disk, and nothing is written
+outside='\b(socket|connect|getaddrinfo|time|clock_[a-z_]+|gettimeofday|getenv|secure_getenv|random_bytes|proc_run|write|unlink|rename|mkdir|file_(write|make|remove|give)[a-z_]*)\('
+disk='\b(open|openat|fopen|opendir|l?stat|access|realpath|readlink|file_(read|exists))\('
+found=$(grep -rnE "$outside" provisioner/form provisioner/role provisioner/plan --include='*.c' | grep -vE ':\s*(\*|/\*|//)'
+        grep -rnE "$disk" provisioner/form provisioner/plan --include='*.c' | grep -vE ':\s*(\*|/\*|//)')
+[ -z "$found" ] || { echo "$found"; echo "^ form, role and plan are pure"; bad=1; }
 # one outside library a folder
 owners=(
         'yaml\.h:provisioner/tree/' 'sqlite3\.h:provisioner/journal/' 'curl/curl\.h:provisioner/client/http/' 'ldap\.h:provisioner/client/ldap/'

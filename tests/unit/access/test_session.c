@@ -68,6 +68,7 @@ static int setup(void **state)
                 .cache_dir = p->root,
                 .data_dir = p->data,
                 .libexec_dir = p->root,
+                .passwd = "/dev/null",
                 .version = "test",
                 .on_event = count_event,
                 .event_data = p};
@@ -135,7 +136,9 @@ static void test_plan_leaves_nothing(void **state)
 {
         struct place *p = *state;
         write_form(p, "1", "");
+        setenv("TMPDIR", "/nonexistent", 1); /* nor is anything there while it looks: it may be killed */
         CLEANUP_SESSION struct session *session = opened(p, SESSION_LOOK);
+        unsetenv("TMPDIR");
         const struct plan *plan;
         assert_int_equal(session_plan(session, false, &plan, NULL), 0);
         assert_int_equal(plan->create, 3);
@@ -206,7 +209,8 @@ static void test_destroy_with_data_after_destroy(void **state)
         CLEANUP_SESSION struct session *session = NULL;
         CLEANUP_ERR struct err *err = NULL;
         assert_int_equal(session_open_cluster(&p->options, "lab", SESSION_CHANGE, &session, &err), -ERR_NOT_FOUND);
-        assert_string_equal(err->message, "there is no cluster 'lab', and no other");
+        assert_string_equal(
+                err->message, "there is no cluster 'lab', and no other; another state folder is chosen with --state");
 }
 
 /* As an apply would have left a cluster on a Kubernetes that is away by now: nobody listens at that address. */
@@ -377,6 +381,29 @@ static void test_somebody_elses_folder(void **state)
         assert_true(file_exists(precious));
 }
 
+/* Another state folder of this host has a cluster of that name. */
+static void test_a_name_of_another_state_folder(void **state)
+{
+        struct place *p = *state;
+        write_form(p, "1", "");
+        CLEANUP_FREE char *passwd = file_join(p->root, "passwd"), *theirs = file_join(p->root, "theirs/clusters/lab");
+        CLEANUP_FREE char *line = str_format("caas-proxy-1:x:1:1:caas lab proxies:%s/proxy:/bin/false\n", theirs);
+        write_text(passwd, line);
+        assert_int_equal(file_make_dirs(theirs, 0755, NULL), 0);
+        p->options.passwd = passwd;
+        for (enum session_mode mode = SESSION_LOOK; mode <= SESSION_CHANGE; mode++) {
+                CLEANUP_SESSION struct session *session = opened(p, mode);
+                CLEANUP_ERR struct err *err = NULL;
+                const struct plan *plan;
+                assert_int_equal(session_plan(session, false, &plan, &err), -ERR_REFUSED);
+                assert_non_null(strstr(err->message, "choose another name, or give --state"));
+        }
+        p->options.passwd = "/dev/null";
+        assert_int_equal(applied(p), 3);
+        p->options.passwd = passwd;
+        assert_int_equal(planned(p), 0); /* what is ours already stays so */
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -391,6 +418,7 @@ int main(void)
                 T(test_lock),
                 T(test_access_resolves_secrets),
                 T(test_somebody_elses_folder),
+                T(test_a_name_of_another_state_folder),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

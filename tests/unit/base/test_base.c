@@ -32,6 +32,19 @@ static void test_error_reads_from_the_outside_in(void **state)
         assert_string_equal(text, "form.yaml:12:9: cannot start hub: port 8081: in use");
 }
 
+static void test_what_to_do_comes_last(void **state)
+{
+        (void)state;
+        CLEANUP_ERR struct err *err = NULL;
+        err_set(&err, ERR_DENIED, "no entry");
+        assert_int_equal(err_suffix(&err, "ask %s", "root"), -ERR_DENIED);
+        assert_string_equal(err->message, "no entry; ask root");
+        struct err *none = NULL;
+        assert_int_equal(err_suffix(&none, "ask"), -ERR_FAILED);
+        assert_int_equal(err_suffix(NULL, "ask"), -ERR_FAILED);
+        assert_null(none);
+}
+
 static void test_first_error_wins(void **state)
 {
         (void)state;
@@ -325,6 +338,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_error_reads_from_the_outside_in),
+                cmocka_unit_test(test_what_to_do_comes_last),
                 cmocka_unit_test(test_first_error_wins),
                 cmocka_unit_test(test_errno_becomes_a_code),
                 cmocka_unit_test(test_distance_and_nearest),

@@ -174,6 +174,27 @@ static void test_signal(void **state)
         assert_int_equal(a.answer[0], '[');
 }
 
+/* A question, and Ctrl-C instead of an answer: it is no, and nobody is waited for. */
+static void test_signal_is_no_answer(void **state)
+{
+        (void)state;
+        int master, status;
+        pid_t child = forkpty(&master, NULL, NULL, NULL);
+        assert_true(child >= 0);
+        if (child == 0) {
+                struct cli cli = {.out = stdout, .notes = stderr, .cancel = signals_install()};
+                signals_silent(true);
+                alarm(20); /* one that goes on waiting */
+                _exit(cli_confirm(&cli, "Go on?") ? 2 : 3);
+        }
+        struct asked a = {.child = child, .master = master};
+        wait_for(&a, "[y/N] ");
+        assert_int_equal(write(master, "\x03", 1), 1);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        close(master);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+}
+
 static void from_pipe(const char *text, size_t length, const char *wanted)
 {
         int in[2], out[2];
@@ -213,6 +234,7 @@ int main(void)
                 cmocka_unit_test(test_too_long),
                 cmocka_unit_test(test_twice),
                 cmocka_unit_test(test_signal),
+                cmocka_unit_test(test_signal_is_no_answer),
                 cmocka_unit_test(test_standard_input),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

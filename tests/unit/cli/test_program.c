@@ -130,6 +130,9 @@ static void test_no_state_is_made_by_looking(void **state)
                 CLEANUP_PROC struct proc_result result = {0};
                 run(&result, words[i]);
         }
+        put("host.yaml", "cluster: lab\nnotebook: {cpus: 1, ram: 1, storage: 1}\n");
+        CLEANUP_FREE char *adopt = str_format("adopt %s/host.yaml", root);
+        expect(adopt, 1, "", "come back from a backup");
         CLEANUP_FREE char *path = file_join(root, "state");
         assert_false(file_exists(path));
 }
@@ -155,7 +158,8 @@ static void test_check(void **state)
         assert_non_null(strstr(result.output, "bad.yaml:2:18: notebook.cpus: "));
         assert_non_null(strstr(result.output, "bad.yaml:3:1: notebok: "));
         assert_non_null(strstr(result.output, "good.yaml: ok"));
-        assert_non_null(strstr(result.output, "\ncannot open /nonexistent: No such file"));
+        assert_non_null(strstr(
+                result.output, "\ncannot open /nonexistent: No such file or directory; 'caas new' prints a form"));
         assert_null(strchr(result.output, '\x1b'));
 
         CLEANUP_PROC struct proc_result as_json = {0};
@@ -179,6 +183,14 @@ static void test_output_that_cannot_be_written(void **state)
         (void)state;
         expect("new lab > /dev/full", 1, "", "cannot write the output: No space left on device");
         expect("list --json > /dev/full", 1, "", "cannot write the output");
+        put("good.yaml", "cluster: nobodys\nnotebook: {cpus: 1, ram: 1, storage: 1}\n");
+        CLEANUP_FREE char *full = str_format("plan %s/good.yaml > /dev/full", root);
+        expect(full, 1, "", "cannot write the output");
+        /* Closed: the next file that is opened must not become the output. */
+        CLEANUP_FREE char *closed = str_format("plan %s/good.yaml >&-", root);
+        expect(closed, 1, "", "cannot write the output: Bad file descriptor");
+        CLEANUP_FREE char *no_input = str_format("plan --quiet %s/good.yaml <&-", root);
+        expect(no_input, 2, "nobodys: ", "");
 }
 
 static void test_colours(void **state)

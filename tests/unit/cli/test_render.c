@@ -175,7 +175,10 @@ static struct plan sample(void)
         struct plan plan = {.create = 2, .update = 2, .replace = 1, .remove = 1, .refuse = 1};
         plan.count = 9;
         plan.step = mem_zero_array(plan.count, sizeof *plan.step);
-        plan.step[0] = step("hub/new", ACTION_CREATE, NULL, json_pack("[{s:s, s:i}]", "path", "size", "new", 3), NULL);
+        plan.step[0] = step("hub/new", ACTION_CREATE, NULL, NULL, NULL);
+        json_object_update_new(
+                plan.step[0].resource.spec, json_pack("{s:{s:i}, s:s, s:{s:s, s:i}}", "of", "size", 3, "content",
+                                                    "one\ntwo\n", "key", "$secret", "hub/key", "version", 1));
         plan.step[1] = step("hub/config", ACTION_UPDATE, "changed",
                 json_pack("[{s:s, s:i, s:i}, {s:s, s:s}, {s:s, s:s}, {s:s, s:s, s:s}]", "path", "json.cpus", "old", 1,
                         "new", 2, "path", "json.fresh", "new", "yes", "path", "json.old", "old", "gone", "path",
@@ -231,7 +234,13 @@ static void test_plan_grouped_and_full(void **state)
         assert_null(strstr(grouped, "+ hub/new"));
         shown.options = (struct plan_text_options){.full = true};
         CLEANUP_FREE char *full = printed(print_plan, &shown);
-        assert_non_null(strstr(full, "    + hub/new  host.file\n        size: 3\n"));
+        assert_non_null(strstr(full, "    + hub/new  host.file\n        content:\n          + one\n          + two\n"
+                                     "        key: \"(secret)\"\n        of.size: 3\n"));
+        json_auto_t *all = plan_to_json(&shown.plan, true), *some = plan_to_json(&shown.plan, false);
+        CLEANUP_FREE char *json = json_dumps(all, 0), *less = json_dumps(some, 0);
+        assert_non_null(strstr(json, "\"path\": \"of.size\", \"new\": 3"));
+        assert_null(strstr(json, "hub/key"));
+        assert_null(strstr(less, "of.size"));
         shown.options = (struct plan_text_options){.color = true};
         CLEANUP_FREE char *colored = printed(print_plan, &shown);
         assert_non_null(strstr(colored, "\x1b[32m"));
@@ -379,6 +388,9 @@ static void test_completion(void **state)
         expect_offer(path, "caas apply --w", "--wait");
         expect_offer(path, "caas --state /x destroy --del", "--delete-data");
         expect_offer(path, "caas completion \"\"", "bash man");
+        expect_offer(path, "caas help us", "user users");
+        expect_offer(path, "caas help ad", "adopt");
+        expect_offer(path, "caas help user p", "passwd");
         expect_offer(path, "caas check /etc/os-rele", "/etc/os-release");
         remove(path);
 }

@@ -65,6 +65,16 @@ static int fake_compare(const struct resource *r, const struct recorded *recorde
         return 0;
 }
 
+/* What a spec calls unfit is found beforehand. */
+static int fake_preflight(
+        struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, struct err **err)
+{
+        (void)ctx;
+        (void)recorded;
+        const char *why = json_string_value(json_object_get(r->spec, "unfit"));
+        return why ? err_set(err, ERR_DENIED, "%s", why) : 0;
+}
+
 static int fake_write(const char *path, const char *text, struct err **err)
 {
         return file_write_atomic(path, text, strlen(text), 0600, (uid_t)-1, (gid_t)-1, err);
@@ -122,6 +132,7 @@ static const struct kind fake_kind = {.name = "fake",
         .retries = 2,
         .observe = fake_observe,
         .compare = fake_compare,
+        .preflight = fake_preflight,
         .apply = fake_apply,
         .remove = fake_remove};
 static const struct kind fake_locked = {

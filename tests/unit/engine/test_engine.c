@@ -136,9 +136,32 @@ static void test_a_refused_change_touches_nothing(void **state)
         must(frozen);
         CLEANUP_ERR struct err *err = NULL;
         assert_int_equal(run(&(struct call_options){.desired = thawed}, &err), -ERR_REFUSED);
-        assert_non_null(strstr(err->message, "r/f: it is frozen"));
+        assert_string_equal(err->message, "r/f: it is frozen\nnothing was changed");
         expect("f", "f");
         expect("other", NULL);
+}
+
+static void unfit(struct resources *list)
+{
+        static const char *const why[] = {NULL, "nobody answers", "the disk is full", "nobody answers"};
+        for (size_t i = 0; i < 4; i++) {
+                CLEANUP_FREE char *id = str_format("u/%zu", i);
+                json_t *spec = thing(id + 2, "u");
+                if (why[i])
+                        json_object_set_new(spec, "unfit", json_string(why[i]));
+                add(list, id, "fake", spec, NULL);
+        }
+}
+
+/* All that can be found is, and before anything is done, even what would have been fine. */
+static void test_findings_come_first_and_once(void **state)
+{
+        (void)state;
+        CLEANUP_ERR struct err *err = NULL;
+        assert_int_equal(run(&(struct call_options){.desired = unfit}, &err), -ERR_INVALID);
+        assert_string_equal(err->message, "u/1: nobody answers\nu/2: the disk is full\nnothing was changed");
+        assert_int_equal(fake_applies, 0);
+        expect("0", NULL);
 }
 
 static void test_what_is_worth_it_is_tried_again(void **state)
@@ -281,6 +304,7 @@ int main(void)
                 T(test_drift_is_repaired_and_only_that),
                 T(test_the_journal_says_why),
                 T(test_a_refused_change_touches_nothing),
+                T(test_findings_come_first_and_once),
                 T(test_what_is_worth_it_is_tried_again),
                 T(test_it_gives_up_at_last),
                 T(test_a_failure_stops_only_what_needs_it),

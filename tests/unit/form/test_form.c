@@ -327,6 +327,20 @@ static void test_global_addresses(void **state)
                         fail_msg("%s", local[i]);
 }
 
+static void test_addresses_of_no_machine(void **state)
+{
+        (void)state;
+        static const char *const none[] = {
+                "0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "::", "ff02::1", "fe80::1", "febf::1"};
+        static const char *const fine[] = {"127.0.0.1", "10.0.0.1", "223.255.255.255", "::1", "fd00::1", "2a01:4f8::1"};
+        for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+                if (!net_address_problem(none[i]))
+                        fail_msg("%s", none[i]);
+        for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
+                if (net_address_problem(fine[i]))
+                        fail_msg("%s", fine[i]);
+}
+
 static void test_dashed_addresses(void **state)
 {
         (void)state;
@@ -368,6 +382,7 @@ int main(void)
                 cmocka_unit_test(test_hostile_text_is_not_repeated_as_it_is),
                 cmocka_unit_test(test_large_file_is_refused),
                 cmocka_unit_test(test_global_addresses),
+                cmocka_unit_test(test_addresses_of_no_machine),
                 cmocka_unit_test(test_dashed_addresses),
                 cmocka_unit_test(test_public_names),
         };

@@ -146,17 +146,35 @@ static int open_as_nobody(const char *path)
         return is_error(r, err, ERR_DENIED, "run caas as root") ? 0 : 1;
 }
 
+static int make_as_nobody(const char *path)
+{
+        struct journal *journal = NULL;
+        struct err *err = NULL;
+        if (setgid(65534) < 0 || setuid(65534) < 0)
+                return 77;
+        int r = journal_open(path, true, &journal, &err);
+        return is_error(r, err, ERR_DENIED, "Permission denied; run caas as root") ? 0 : 1;
+}
+
+static int in_child(int (*inside)(const char *path), const char *path)
+{
+        pid_t pid = fork();
+        if (pid == 0)
+                _exit(inside(path));
+        int status;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        return status;
+}
+
 static void another_user(void **state)
 {
         if (geteuid() != 0)
                 skip();
         journal_close(open_journal(*state));
-        pid_t pid = fork();
-        if (pid == 0)
-                _exit(open_as_nobody(*state));
-        int status;
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_int_equal(status, 0);
+        assert_int_equal(in_child(open_as_nobody, *state), 0);
+        char *path = file_join(*state, "below");
+        assert_int_equal(in_child(make_as_nobody, path), 0);
+        free(path);
 }
 
 static void lost_journal(void **state)
@@ -166,8 +184,12 @@ static void lost_journal(void **state)
         assert_done(file_make_dirs(path, 0711, err));
         assert_int_equal(unlink(file), 0);
         struct journal *journal = NULL;
-        assert_error(journal_open(*state, false, &journal, err), ERR_NOT_FOUND, "no cluster was made here yet");
+        assert_error(journal_open(*state, false, &journal, err), ERR_CORRUPT, "is gone, but there are clusters");
         assert_error(journal_open(*state, true, &journal, err), ERR_CORRUPT, "bring it back from a backup");
+        write_text(*state, "journal.sqlite", "");
+        assert_error(journal_open(*state, false, &journal, err), ERR_CORRUPT, "is empty, but there are clusters");
+        assert_error(journal_open(*state, true, &journal, err), ERR_CORRUPT, "bring it back from a backup");
+        assert_null(journal);
         free(path);
         free(file);
 }
@@ -197,6 +219,9 @@ static void newer_journal(void **state)
         run_sql(*state, "PRAGMA user_version = 99");
         struct journal *journal = NULL;
         assert_error(journal_open(*state, true, &journal, err), ERR_VERSION, "schema is 99, this caas knows up to 2");
+        run_sql(*state, "PRAGMA user_version = -3"); /* no place in the list of steps */
+        assert_error(journal_open(*state, true, &journal, err), ERR_CORRUPT, "damaged (its schema is -3)");
+        assert_null(journal);
 }
 
 static int count_rows(sqlite3 *db, const char *sql)
@@ -375,7 +400,7 @@ static int protect_disk(const char *path)
         if (mount("none", path, NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
                 return 1;
         int r = journal_open(path, true, &journal, &err);
-        if (!is_error(r, err, ERR_DENIED, "Read-only file system"))
+        if (!is_error(r, err, ERR_DENIED, "Read-only file system; choose another folder"))
                 return 2;
         if (mount("none", path, NULL, MS_REMOUNT, NULL) < 0 || journal_open(path, true, &journal, NULL) < 0)
                 return 3;
@@ -384,7 +409,7 @@ static int protect_disk(const char *path)
                 return 4;
         err = NULL;
         r = journal_open(path, true, &journal, &err);
-        return is_error(r, err, ERR_DENIED, "ead-only") ? 0 : 5;
+        return is_error(r, err, ERR_DENIED, "mount the disk for writing") ? 0 : 5;
 }
 
 static void read_only_disk(void **state)

@@ -165,10 +165,10 @@ static void faults_are_found_before(void **state)
                 enum err_code code;
         } cases[] = {
                 {"base", "cn=groups,cn=accounts,dc=wrong", "identity.suffix", false, ERR_NOT_FOUND},
-                {"password", "wrong", "does not let", true, ERR_DENIED},
+                {"password", "wrong", "identity.bind_password_file", true, ERR_DENIED},
                 {"bind_dn", "uid=hub,cn=sysaccounts,cn=etc,dc=t,dc=caas,dc=internal", "does not let", true, ERR_DENIED},
-                {"ca", other, "not the CA in", true, ERR_REFUSED},
-                {"uri", "ldaps://127.0.0.1:1", "Connection refused", true, ERR_UNREACHABLE},
+                {"ca", other, "identity.server and identity.ca", true, ERR_REFUSED},
+                {"uri", "ldaps://127.0.0.1:1", "Connection refused; look at identity.server", true, ERR_UNREACHABLE},
                 {"name", "t_notebook_users", NULL, false, 0},
                 {"name", "free_to_make", NULL, false, 0},
         };

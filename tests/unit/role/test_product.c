@@ -83,6 +83,8 @@ static json_t *form_of(const char *mode, bool freeipa, bool ca, bool environment
         if (environment)
                 buf_format(&text, "environments:\n  - {name: climate, description: Ours, lock: %s}\n", pem);
         if (environment)
+                buf_str(&text, "port: 8443\n");
+        if (environment)
                 add_monitoring(&text, freeipa, ca, pem);
         struct form_facts facts = {.address = "192.0.2.1"};
         struct diags diags = {0};
@@ -147,6 +149,11 @@ static void check(const char *folder, const json_t *form, bool systemd, const ch
                 assert_non_null(r);
                 assert_string_equal(r->kind, "value");
         }
+        bool redirected = json_integer_value(json_object_get(form, "port")) == 443,
+             asked = str_is(json_string_value(tree_get(form, "tls.mode")), "acme");
+        const struct resource *needed = find(&resources, "base/requirements");
+        assert_non_null(needed);
+        assert_int_equal(json_integer_value(json_object_get(needed->spec, "http_port")), redirected || asked ? 80 : 0);
         bool watched = json_is_true(tree_get(form, "monitoring.enabled"));
         assert_true(!find(&resources, "monitoring/access") == !watched);
         assert_true(!find(&resources, "monitoring/prometheus") == !watched);

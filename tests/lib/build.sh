@@ -1,0 +1,64 @@
+#!/bin/bash
+# The Makefile itself: what a change compiles, how programs are linked, what is installed. After `make all`.
+set -u
+BUILD=${BUILD:-build}
+passed=0 failed=0
+folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
+check() {
+        local name=$1
+        shift
+        if "$@" >"$folder/said" 2>&1; then
+                passed=$((passed + 1)) && echo "ok: $name"
+        else
+                failed=$((failed + 1)) && sed 's/^/    /' "$folder/said" | tail -n 20 && echo "FAILED: $name"
+        fi
+}
+make --no-print-directory all || exit 1
+# The sources that a make compiles.
+compiles() { make --no-print-directory V=1 "$@" 2>&1 | grep -o -- ' -c [^ ]*\.c' | cut -d' ' -f3 | sort; }
+
+top_level() {
+        diff <(git ls-files | sed 's|/.*||; /^\./d' | sort -u) <(printf '%s\n' LICENSE Makefile README.md docs monitoring provisioner roles templates tests)
+}
+no_op() { [ -z "$(compiles all)" ]; }
+header() {
+        # -W: as if it had just been changed
+        diff <(grep -rl '#include "tree/number.h"' provisioner --include='*.c' | sort) <(compiles -W provisioner/tree/number.h all) && no_op
+}
+nothing_there() { # no compiler
+        ! make --no-print-directory BUILD="$folder/nothing" CC=/bin/false all >"$folder/all" 2>&1 && grep -q 'missing: make deps' "$folder/all"
+}
+hardened() {
+        local program bad=0
+        for program in caas caas-home caas-sandbox caas-exporter; do
+                readelf --wide --headers --dynamic "$BUILD/$program" >"$folder/elf"
+                for what in 'Type: *DYN' 'GNU_RELRO' 'FLAGS.*BIND_NOW' 'GNU_STACK .* RW '; do
+                        grep -q "$what" "$folder/elf" || { echo "$program: no $what"; bad=1; }
+                done
+        done
+        return $bad
+}
+installed() {
+        local to=$folder/root/opt/caas found
+        # what an older release left, and the umask of a careful administrator
+        mkdir -p "$to/share/caas/roles/gone" && echo 'name: broken' >"$to/share/caas/roles/gone/role.yaml"
+        (umask 077 && make --no-print-directory install DESTDIR="$folder/root" prefix=/opt/caas) || return 1
+        # the folders made on the way to it are the administrator's own
+        found=$(find "$to/bin" "$to/libexec" "$to/share/caas" ! -perm -004 -o -name gone -o -name __pycache__)
+        [ -z "$found" ] || { echo "$found"; return 1; }
+        [ -s "$to/share/man/man1/caas.1" ] && bash -n "$to/share/bash-completion/completions/caas" || return 1
+        # it finds its parts where they are now
+        (cd / && "$to/bin/caas" version --json) | grep -F "\"data\":\"$to/share/caas\",\"libexec\":\"$to/libexec/caas\"" || return 1
+        "$to/bin/caas" --state "$folder/state" plan --quiet tests/forms/minimal.yaml
+        [ $? -eq 2 ]
+}
+check "top level: what belongs there" top_level
+check "make: nothing changed, nothing compiled" no_op
+check "make: a header compiles who includes it" header
+check "make: without what it needs it says what to do" nothing_there
+check "make: programs are hardened" hardened
+check "make install: DESTDIR, prefix, over an older one" installed
+make --no-print-directory all # with its own prefix again
+echo "build: $passed passed, $failed failed"
+if [ -n "${TALLY:-}" ]; then echo "$passed $failed" >>"$TALLY"; fi
+[ "$failed" -eq 0 ]
