@@ -128,7 +128,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(FUZZ_SRC)
 fuzz: $(FUZZ) ## fuzz smoke: FUZZ_SECONDS (20) for each target
 	@BUILD=$(BUILD) bash tests/lib/fuzz.sh $(FUZZ)
 
-lint: ## include direction, format, clang-tidy, shellcheck, ruff, banned functions
+lint: ## include direction, format, clang-tidy, shellcheck, ruff, banned functions, documentation
 	@bash tests/lint/run.sh
 
 fmt: ## format the C code
