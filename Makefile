@@ -135,7 +135,7 @@ $(FUZZ): $(BUILD)/fuzz/%: $(BUILD)/fuzz/objects/tests/fuzz/%.o $(call fuzz_objec
 fuzz: $(FUZZ) ## fuzz smoke: FUZZ_SECONDS (20) for each target
 	@BUILD=$(BUILD) bash tests/lib/fuzz.sh $(FUZZ)
 
-lint: ## include direction, format, clang-tidy, shellcheck, ruff, banned functions
+lint: ## include direction, format, clang-tidy, shellcheck, ruff, banned functions, documentation
 	@bash tests/lint/run.sh
 
 fmt: ## format the C code

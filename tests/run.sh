@@ -62,12 +62,12 @@ trap finish EXIT
 tally tally
 bash tests/lib/deps.sh test && tools_venv >/dev/null || exit 1
 stage "build" counted builds all integration-programs
+stage "build, itself" counted bash tests/lib/build.sh # makes the programs again: before anybody uses them
 for each in "${LANES[@]}"; do
         # A session of its own, and Ctrl-C not ignored as it is in the background: it takes down what it has set up.
         setsid env --default-signal=INT bash tests/run.sh lane "$each" "$folder" >"$folder/$each" 2>&1 </dev/null &
         lanes[$each]=$!
 done
-stage "build, itself" counted bash tests/lib/build.sh
 stage "lint" counted bash tests/lint/run.sh
 stage "build, clang" counted builds CC=clang all
 stage "unit, -O2" counted make --no-print-directory -j2 unit

@@ -219,6 +219,11 @@ static int remove_it(struct kind_ctx *ctx, const struct resource *r, const struc
                 return result;
         struct err *own = NULL;
         result = directory_delete(directory, dn, &own);
+        if (result == -ERR_DENIED) { /* who may make groups need not be allowed to remove them */
+                *ret_kept = str_format("group %s: %s may not remove it: remove it there (ipa group-del %s)", dn,
+                        account_of(r->spec), spec_text(r->spec, "name", ""));
+                result = 0;
+        }
         if (result == -ERR_NOT_FOUND)
                 result = 0;
         else if (result < 0 && err)

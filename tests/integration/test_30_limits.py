@@ -152,7 +152,7 @@ def test_the_uid_on_the_host_is_the_directorys(cluster: Cluster, alice: HubClien
 
 
 def test_libraries_of_the_geosciences_are_there(kernel: Kernel) -> None:
-    code = "import xarray, dask, zarr, netCDF4, h5netcdf, fsspec, s3fs, intake, matplotlib, hvplot, cartopy, rioxarray, ipywidgets, pooch; print('all')"
+    code = "import xarray, dask, distributed, zarr, netCDF4, h5netcdf, fsspec, s3fs, intake, matplotlib, hvplot, cartopy, rioxarray, ipywidgets, pooch, dask_labextension, nbgitpuller, jupyter_resource_usage; print('all')"
     assert kernel.run(code, seconds=120).text.strip().endswith("all")
 
 

@@ -48,6 +48,42 @@ print(set(found.values()) == {(os.getuid(), sys.prefix, xarray.__version__)})
     assert kernel.run(code, seconds=60).text.strip().endswith("True")
 
 
+def test_a_worker_is_as_large_as_the_form_says(kernel: Kernel) -> None:
+    code = """
+import os, subprocess, sys, time
+def processors(dask_worker=None):
+    spin = "import time\\nend = time.monotonic() + 3\\nwhile time.monotonic() < end: pass"
+    pids = [subprocess.Popen([sys.executable, "-c", spin]).pid for _ in range(2)]
+    used = [os.wait4(pid, 0)[2] for pid in pids]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used) / 3
+def memory():
+    return subprocess.run([sys.executable, "-c", "bytearray(2 * 10**9)"]).returncode
+before = client.run(os.getpid)
+print(client.submit(processors).result(timeout=60), client.submit(memory).result(timeout=60), client.run(os.getpid) == before)
+"""
+    reply = kernel.run(code, seconds=150)
+    assert reply.status == "ok", reply.text
+    cpus, ended, alive = reply.text.split()[-3:]
+    assert float(cpus) < 1.25 and ended == "-9" and alive == "True", reply.text
+
+
+def test_what_a_user_may_choose_is_bounded_by_the_form(kernel: Kernel) -> None:
+    code = """
+from dask_gateway import Gateway
+wrong = [{"worker_cores": 1.5}, {"worker_cores": 0}, {"worker_cores": float("nan")}, {"worker_memory": 64}, {"worker_memory": -1},
+         {"environment": "../pangeo"}, {"scheduler_cmd": ["sh"]}]
+with Gateway() as gateway:
+    for options in wrong:
+        try:
+            gateway.submit(**options)
+            print("taken", options)
+        except Exception as error:
+            print(type(error).__name__)
+"""
+    reply = kernel.run(code, seconds=60)
+    assert reply.text.split() == ["ValueError"] * 7, reply.text
+
+
 def test_more_than_the_cap_is_refused_with_cap_and_use(kernel: Kernel) -> None:
     code = """
 try:
@@ -57,7 +93,7 @@ except Exception as error:
     print(str(error).replace("\\n", " "))
 """
     said = kernel.run(code, seconds=60).text
-    assert "3" in said and "scaled" not in said, said
+    assert "is 3 CPUs and 4 GB; they hold 3 CPUs and 3 GB (1 cluster with 2 workers): 9 workers of" in said, said
 
 
 def test_the_cap_holds_over_all_clusters(kernel: Kernel) -> None:
@@ -110,12 +146,19 @@ print(open_to_me)
 
 def test_adapt(kernel: Kernel) -> None:
     code = """
-import time
+import warnings
+try:
+    cluster.adapt(minimum=9)
+except Exception as error:
+    print("The cap" in str(error))
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    cluster.adapt(minimum=1, maximum=50)
+print(any("becomes adapt(maximum=2)" in str(one.message) for one in said))
 cluster.adapt(minimum=1, maximum=2)
-end = time.monotonic() + 60
 print(client.submit(lambda x: x + 1, 41).result(timeout=60))
 """
-    assert kernel.run(code, seconds=90).text.strip().endswith("42")
+    assert kernel.run(code, seconds=90).text.split()[-3:] == ["True", "True", "42"]
 
 
 def test_closing_ends_the_processes(cluster: Cluster, kernel: Kernel) -> None:

@@ -37,8 +37,8 @@ TO_PROMETHEUS = ("Accept", "Accept-Encoding", "Content-Type", "If-Modified-Since
 FROM_PROMETHEUS = ("Content-Type", "Content-Encoding", "Cache-Control", "ETag", "Last-Modified", "Vary")
 ANSWER_BYTES = 64 * 1024 * 1024
 ANSWER_SECONDS = 70
-# Who loses the hub's favour is out within this time.
-REMEMBERED_SECONDS = 30
+# Who loses the hub's favour is out within this time: `caas revoke` promises ten seconds for all of it.
+REMEMBERED_SECONDS = 5
 
 GLANCE = {
     "People with a server": "caas_hub_servers",

@@ -15,6 +15,8 @@
    server with its open notebooks.
 
 5. A Jupyter server starts a second sooner, without a check that nothing in it needs (_load_less).
+
+6. Client("gateway://…/NAME"), which JupyterLab's Dask panel writes into a notebook, connects (_on_client).
 """
 
 import os
@@ -162,7 +164,30 @@ def _on_gateway_client(module) -> None:
     wrap(module.GatewayCluster)
 
 
-HOOKS = {"ssl": _on_ssl, "dask_gateway.client": _on_gateway_client}
+def _on_client(module) -> None:
+    """A cluster's certificate is what a client has to show; the gateway gives it to the cluster's owner."""
+    import functools
+
+    inner = module.Client.__init__
+
+    @functools.wraps(inner)
+    def __init__(self, address=None, *args, **kwargs):
+        if address is None:
+            import dask
+
+            configured = dask.config.get("scheduler-address", None)
+            address = configured if str(configured).startswith("gateway://") else None
+        if isinstance(address, str) and address.startswith("gateway://") and not kwargs.get("security"):
+            from dask_gateway import Gateway
+
+            with Gateway() as gateway:
+                kwargs["security"] = gateway.get_cluster(address.rsplit("/", 1)[1]).security
+        inner(self, address, *args, **kwargs)
+
+    module.Client.__init__ = __init__
+
+
+HOOKS = {"ssl": _on_ssl, "dask_gateway.client": _on_gateway_client, "distributed.client": _on_client}
 
 
 class _Finder:

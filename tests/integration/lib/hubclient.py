@@ -15,8 +15,9 @@ _module = importlib.util.module_from_spec(_spec)
 sys.modules[_spec.name] = _module
 _spec.loader.exec_module(_module)
 
+Answer = _module.Answer
 HubClient = _module.HubClient
 HubError = _module.HubError
 Kernel = _module.Kernel
 Reply = _module.Reply
-__all__ = ["HubClient", "HubError", "Kernel", "Reply"]
+__all__ = ["Answer", "HubClient", "HubError", "Kernel", "Reply"]

@@ -116,6 +116,8 @@ def test_what_a_user_may_choose_is_bounded(gateway, settings):
             {"worker_cores": 0},
             {"worker_memory": 2.1},
             {"worker_memory": 0.4},
+            {"worker_cores": float("nan")},  # neither below nor above anything, and JSON brings it
+            {"worker_memory": float("nan")},
             {"environment": "other"},
             {"scheduler_cmd": ["/bin/sh"]},
         ):

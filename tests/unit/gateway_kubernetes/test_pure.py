@@ -113,6 +113,12 @@ def test_pods_of_a_cluster(settings):
         assert container == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
         assert made[f"{part}_extra_pod_labels"] == {USER: label_of("_alice")}
         assert made[f"{part}_extra_pod_annotations"] == {USER: "_alice"}
-    for wrong in ({"worker_cores": 2}, {"worker_memory": 3}, {"environment": "img/evil"}, {"image": "x"}):
+    for wrong in (
+        {"worker_cores": 2},
+        {"worker_cores": float("nan")},
+        {"worker_memory": 3},
+        {"environment": "img/evil"},
+        {"image": "x"},
+    ):
         with pytest.raises((ValueError, TypeError)):
             options.parse_options(wrong)

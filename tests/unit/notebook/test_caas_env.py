@@ -209,3 +209,36 @@ def test_a_gateway_client_collected_on_its_own_loop_does_not_wait_for_itself():
 
     asyncio.run(main())
     assert closed == [threading.main_thread().name]
+
+
+@pytest.mark.parametrize(
+    ("address", "configured", "given", "connected"),
+    [
+        ("gateway://127.0.0.1:902/0123", None, {}, ("gateway://127.0.0.1:902/0123", {"security": "of 0123"})),
+        (None, "gateway://127.0.0.1:902/0123", {}, ("gateway://127.0.0.1:902/0123", {"security": "of 0123"})),
+        ("gateway://h:1/0123", None, {"security": "mine"}, ("gateway://h:1/0123", {"security": "mine"})),
+        ("tls://127.0.0.1:1", "gateway://127.0.0.1:902/0123", {}, ("tls://127.0.0.1:1", {})),
+        (None, "tcp://127.0.0.1:1", {}, (None, {})),
+        (None, None, {"n_workers": 2}, (None, {"n_workers": 2})),
+    ],
+)
+def test_a_client_of_a_gateways_address_has_its_certificate(monkeypatch, address, configured, given, connected):
+    class Client:
+        def __init__(self, address=None, **kwargs):
+            self.asked = address, kwargs
+
+    class Gateway:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def get_cluster(self, name):
+            return types.SimpleNamespace(security=f"of {name}")
+
+    config = types.SimpleNamespace(get=lambda key, default: configured or default)
+    monkeypatch.setitem(sys.modules, "dask", types.SimpleNamespace(config=config))
+    monkeypatch.setitem(sys.modules, "dask_gateway", types.SimpleNamespace(Gateway=Gateway))
+    caas_env._on_client(types.SimpleNamespace(Client=Client))
+    assert Client(address, **given).asked == connected

@@ -1,14 +1,25 @@
 """What a user may choose for a cluster, bounded by the form; Gateway().cluster_options() shows it."""
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
 
-from dask_gateway_server.options import Float, Options, Select
+from dask_gateway_server.options import Float as StockFloat
+from dask_gateway_server.options import Options, Select
 
 from .settings import GB, MIN_WORKER_RAM, Settings
 
 MIN_WORKER_CPUS = 0.1
+
+
+class Float(StockFloat):
+    """The stock one takes what is no number (JSON brings NaN), which is neither below nor above any bound."""
+
+    def validate(self, x):
+        if isinstance(x, float) and math.isnan(x):
+            raise ValueError(f"{self.field} must be a number, got {x}")
+        return super().validate(x)
 
 
 def bounded_options(settings: Settings, names: list[str], more: Callable[[Any, Any], dict[str, Any]]) -> Options:
