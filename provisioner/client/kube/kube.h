@@ -74,10 +74,12 @@ int kube_knows(struct kube *kube, const char *api_version, const char *kind, boo
 /* *ret is a new reference everywhere below, and may be NULL where an answer is not wanted. */
 int kube_get(struct kube *kube, const struct kube_ref *ref, json_t **ret, struct err **err);
 
-enum { KUBE_DRY_RUN = 1, KUBE_FORCE = 2 };
+enum { KUBE_DRY_RUN = 1, KUBE_FORCE = 2, KUBE_NEW = 4 };
 
 /* Server-side apply as KUBE_MANAGER, unknown fields refused. Fields that belong to another manager and would change:
- * -ERR_REFUSED naming manager and fields, unless KUBE_FORCE. */
+ * -ERR_REFUSED naming manager and fields, unless KUBE_FORCE. With KUBE_NEW only one that is not there yet is written,
+ * and the server sees to it that nobody came in between: otherwise -ERR_EXISTS, also when an answer was lost and the
+ * object is our own of the first try. */
 int kube_apply(struct kube *kube, const json_t *object, unsigned flags, json_t **ret, struct err **err);
 
 /* JSON merge patch. */

@@ -86,6 +86,14 @@ static void test_apply(void **state)
         json_auto_t *kept = NULL;
         MUST(kube_get(kube, &ref, &kept, &err));
         assert_string_equal(json_string_value(json_object_get(json_object_get(kept, "data"), "a")), "1");
+        refuse(kube_apply(kube, changed, KUBE_NEW, NULL, &err), ERR_EXISTS, &err, "one", "has been modified");
+        refuse(kube_apply(kube, changed, KUBE_NEW | KUBE_FORCE, NULL, &err), ERR_EXISTS, &err, "one", "");
+        json_auto_t *new_ = config_map("new", "a", "1"), *made = NULL, *still = NULL;
+        MUST(kube_apply(kube, new_, KUBE_NEW, &made, &err));
+        MUST(kube_apply(kube, new_, 0, &still, &err));
+        assert_string_equal(meta(made, "resourceVersion"), meta(still, "resourceVersion"));
+        MUST(kube_get(kube, &ref, &still, &err));
+        assert_string_equal(json_string_value(json_object_get(json_object_get(still, "data"), "a")), "1");
         json_auto_t *odd = config_map("one", "a", "1");
         json_object_set_new(odd, "dota", json_true());
         refuse(kube_apply(kube, odd, 0, NULL, &err), ERR_INVALID, &err, "dota", "ConfigMap " SPACE "/one");
