@@ -68,7 +68,8 @@ struct kube_ref {
 };
 
 /* Does the server know the kind, and do its objects live in namespaces? From discovery, which is remembered and read
- * again once for a kind that is not in it. -ERR_NOT_FOUND. ret_namespaced may be NULL. */
+ * again once for a kind that is not in it; stable kinds that every server has are known without asking. -ERR_NOT_FOUND.
+ * ret_namespaced may be NULL. */
 int kube_knows(struct kube *kube, const char *api_version, const char *kind, bool *ret_namespaced, struct err **err);
 
 /* *ret is a new reference everywhere below, and may be NULL where an answer is not wanted. */

@@ -317,6 +317,24 @@ static void *ask_often(void *data)
         return NULL;
 }
 
+/* Stable kinds are known; of others the server is asked, once a group if it has them. */
+static void test_standing_kinds(void **state)
+{
+        (void)state;
+        CLEANUP_KUBE struct kube *kube = open_token(just_answer);
+        struct err *err = NULL;
+        bool inside = false, outside = true;
+        assert_int_equal(kube_knows(kube, "apps/v1", "Deployment", &inside, NULL), 0);
+        assert_int_equal(kube_knows(kube, "storage.k8s.io/v1", "StorageClass", &outside, NULL), 0);
+        assert_true(inside && !outside);
+        long requests, connections;
+        kube_counts(kube, &requests, &connections);
+        assert_int_equal(requests, 0);
+        refuse(kube_knows(kube, "apps/v1", "Thing", NULL, &err), ERR_NOT_FOUND, &err, "no kind Thing of apps/v1", "");
+        kube_counts(kube, &requests, &connections);
+        assert_int_equal(requests, 1);
+}
+
 /* Several share few connections as long as these come back soon, and then each gets its own. */
 static bool answer_late(struct peer *peer, const char *request, int n)
 {
@@ -415,6 +433,7 @@ int main(void)
                 cmocka_unit_test(test_refusals),
                 cmocka_unit_test(test_requests),
                 cmocka_unit_test(test_cancelled),
+                cmocka_unit_test(test_standing_kinds),
                 cmocka_unit_test(test_connections),
                 cmocka_unit_test(test_rights),
         };

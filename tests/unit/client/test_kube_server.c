@@ -180,6 +180,23 @@ static void test_list(void **state)
         refuse(kube_list(kube, &one, count, &seen, NULL, &err), ERR_INVALID, &err, "list ConfigMap", "found '=='");
 }
 
+/* The server has all that are taken for granted, where they are thought to be. */
+static void test_standing_kinds(void **state)
+{
+        (void)state;
+        static const char *const kinds[][2] = {{"apps/v1", "DaemonSet"}, {"apps/v1", "Deployment"},
+                {"apps/v1", "ReplicaSet"}, {"apps/v1", "StatefulSet"}, {"batch/v1", "CronJob"}, {"batch/v1", "Job"},
+                {"networking.k8s.io/v1", "Ingress"}, {"networking.k8s.io/v1", "IngressClass"},
+                {"networking.k8s.io/v1", "NetworkPolicy"}, {"policy/v1", "PodDisruptionBudget"},
+                {"rbac.authorization.k8s.io/v1", "ClusterRole"}, {"rbac.authorization.k8s.io/v1", "ClusterRoleBinding"},
+                {"rbac.authorization.k8s.io/v1", "Role"}, {"rbac.authorization.k8s.io/v1", "RoleBinding"},
+                {"scheduling.k8s.io/v1", "PriorityClass"}, {"storage.k8s.io/v1", "StorageClass"}};
+        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+                struct kube_ref ref = {kinds[i][0], kinds[i][1], SPACE, "not-there"};
+                refuse(kube_get(kube, &ref, NULL, &err), ERR_NOT_FOUND, &err, "\"not-there\" not found", kinds[i][1]);
+        }
+}
+
 /* ---- watching ---- */
 
 struct watching {
@@ -483,6 +500,7 @@ int main(void)
                 cmocka_unit_test(test_conflicts),
                 cmocka_unit_test(test_create_and_delete),
                 cmocka_unit_test(test_list),
+                cmocka_unit_test(test_standing_kinds),
                 cmocka_unit_test(test_watch),
                 cmocka_unit_test(test_threads),
                 cmocka_unit_test(test_rights),
