@@ -86,8 +86,8 @@ int kube_apply(struct kube *kube, const json_t *object, unsigned flags, json_t *
 /* JSON merge patch. */
 int kube_patch(struct kube *kube, const struct kube_ref *ref, const json_t *patch, json_t **ret, struct err **err);
 
-/* Also for reviews. -ERR_EXISTS. */
-int kube_create(struct kube *kube, const json_t *object, json_t **ret, struct err **err);
+/* Also for reviews. flags: 0 or KUBE_DRY_RUN, which takes the server less than one of kube_apply. -ERR_EXISTS. */
+int kube_create(struct kube *kube, const json_t *object, unsigned flags, json_t **ret, struct err **err);
 
 /* Propagation "Foreground", "Background" or "Orphan", NULL = the kind's default. With uid only that very object:
  * -ERR_REFUSED when another of this name is there. Already gone is fine. Does not wait until it is gone. */

@@ -96,7 +96,7 @@ int kube_patch(struct kube *kube, const struct kube_ref *ref, const json_t *patc
         return ask_with_body(kube, &request, patch, ret, err);
 }
 
-int kube_create(struct kube *kube, const json_t *object, json_t **ret, struct err **err)
+int kube_create(struct kube *kube, const json_t *object, unsigned flags, json_t **ret, struct err **err)
 {
         struct kube_ref ref = ref_of(object);
         CLEANUP_FREE char *base = NULL;
@@ -105,7 +105,8 @@ int kube_create(struct kube *kube, const json_t *object, json_t **ret, struct er
         int r = kube_path(kube, ref.api_version, ref.kind, ref.namespace, NULL, &base, err);
         if (r < 0)
                 return r;
-        CLEANUP_FREE char *path = str_format("%s?fieldManager=" KUBE_MANAGER "&fieldValidation=Strict", base);
+        CLEANUP_FREE char *path = str_format("%s?fieldManager=" KUBE_MANAGER "&fieldValidation=Strict%s", base,
+                flags & KUBE_DRY_RUN ? "&dryRun=All" : "");
         const json_t *generated = json_object_get(json_object_get(object, "metadata"), "generateName");
         struct kube_request request = {.method = "POST", .path = path, .what = what, .once = generated != NULL};
         return ask_with_body(kube, &request, object, ret, err);

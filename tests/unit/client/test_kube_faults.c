@@ -111,7 +111,7 @@ static void test_once(void **state)
         struct err *err = NULL;
         json_auto_t *generated = json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "v1", "kind", "Pod", "metadata",
                 "generateName", "a-", "namespace", "hub");
-        refuse(kube_create(kube, generated, NULL, &err), ERR_UNREACHABLE, &err, "504", "create Pod");
+        refuse(kube_create(kube, generated, 0, NULL, &err), ERR_UNREACHABLE, &err, "504", "create Pod");
         assert_int_equal(asked, 1);
         refuse(apply(kube, 0, &err), ERR_UNREACHABLE, &err, "504", "apply Pod hub/a");
         assert_true(asked > 5);

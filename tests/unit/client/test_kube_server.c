@@ -131,8 +131,8 @@ static void test_create_and_delete(void **state)
         json_auto_t *object = config_map("made", "a", "1");
         json_auto_t *made = NULL;
         struct kube_ref ref = map_ref("made");
-        MUST(kube_create(kube, object, &made, &err));
-        refuse(kube_create(kube, object, NULL, &err), ERR_EXISTS, &err, "made", "already exists");
+        MUST(kube_create(kube, object, 0, &made, &err));
+        refuse(kube_create(kube, object, 0, NULL, &err), ERR_EXISTS, &err, "made", "already exists");
         refuse(kube_delete(kube, &ref, NULL, "00000000-0000-0000-0000-000000000000", &err), ERR_REFUSED, &err, "made",
                 "UID");
         MUST(kube_delete(kube, &ref, "Foreground", meta(made, "uid"), &err));

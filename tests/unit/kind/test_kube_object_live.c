@@ -234,7 +234,7 @@ static void somebody_elses_is_refused(void **state)
         (void)state;
         json_auto_t *foreign = json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "v1", "kind", "ConfigMap",
                 "metadata", "name", "theirs", "namespace", live_namespace);
-        assert_int_equal(kube_create(live_kube, foreign, NULL, NULL), 0);
+        assert_int_equal(kube_create(live_kube, foreign, 0, NULL, NULL), 0);
         CLEANUP_FREE char *yaml = str_format("%s- id: t/theirs\n  object: {apiVersion: v1, kind: ConfigMap, metadata: "
                                              "{name: theirs}, data: {a: b}}\n",
                 basic);
