@@ -91,6 +91,8 @@ static void test_apply(void **state)
         json_auto_t *new_ = config_map("new", "a", "1"), *made = NULL, *still = NULL;
         MUST(kube_apply(kube, new_, KUBE_NEW, &made, &err));
         MUST(kube_apply(kube, new_, 0, &still, &err));
+        struct kube_ref new_ref = map_ref("new");
+        MUST(kube_delete(kube, &new_ref, NULL, NULL, &err)); /* others look at what there is */
         assert_string_equal(meta(made, "resourceVersion"), meta(still, "resourceVersion"));
         MUST(kube_get(kube, &ref, &still, &err));
         assert_string_equal(json_string_value(json_object_get(json_object_get(still, "data"), "a")), "1");
