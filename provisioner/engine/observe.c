@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/private.h"
+#include "tree/share.h"
 #include "tree/subst.h"
 
 const struct kind *engine_kind(const struct engine *engine, const char *name)
@@ -64,7 +65,9 @@ static int list_items(struct engine *engine, struct err **err)
                 const struct resource *r = &engine->desired.item[i];
                 const json_t *place = json_object_get(index, r->id);
                 if (place) {
-                        engine->item[json_integer_value(place)].desired = r;
+                        struct item *item = &engine->item[json_integer_value(place)];
+                        item->desired = r;
+                        share_trees(item->recorded->resource.spec, r->spec); /* the most of it, in most runs */
                         continue;
                 }
                 json_object_set_new(index, r->id, json_integer((json_int_t)engine->count));

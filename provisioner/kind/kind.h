@@ -36,6 +36,11 @@ struct kind_ctx {
  */
 int kind_resolve(struct kind_ctx *ctx, const json_t *spec, json_t **ret, struct err **err);
 void kind_forget(json_t *resolved); /* wipes the strings, then frees. Accepts NULL */
+static inline void kind_forget_cleanup(json_t **resolved)
+{
+        kind_forget(*resolved);
+}
+#define CLEANUP_FORGET __attribute__((cleanup(kind_forget_cleanup)))
 
 /* Says what is being waited for: "waiting for https://… (12 s)". Shown live, not kept. */
 void kind_progress(struct kind_ctx *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));

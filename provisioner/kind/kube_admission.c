@@ -44,7 +44,7 @@ int kube_admission_ask(struct kube *kube, const struct manifest *manifest, struc
 {
         json_auto_t *pod = pod_of(manifest);
         CLEANUP_ERR struct err *fault = NULL;
-        if (!pod || kube_apply(kube, pod, KUBE_DRY_RUN, NULL, &fault) == 0)
+        if (!pod || kube_create(kube, pod, KUBE_DRY_RUN, NULL, &fault) == 0)
                 return 0;
         const char *why = kube_admission_refusal(fault->message);
         if (!why)

@@ -94,7 +94,7 @@ static int add_drift(struct kube *kube, const struct kind_ctx *ctx, const struct
 static int look(struct kind_ctx *ctx, struct kube *kube, const struct resource *r, json_t **ret_state, struct err **err)
 {
         CLEANUP_MANIFEST struct manifest m = {0};
-        json_auto_t *live = NULL;
+        CLEANUP_FORGET json_t *live = NULL; /* it may be a Secret */
         CLEANUP_ERR struct err *fault = NULL;
         int result = manifest_make(ctx, kube, r, NULL, &m, &fault);
         if (result == -ERR_NOT_FOUND) /* a kind that is not there yet, a file that was lost: then it has to be made */
@@ -370,11 +370,34 @@ static json_t *outputs_of(const json_t *spec, const struct manifest *m, const js
 
 /* ---- doing ---- */
 
-/* state is what observe has just said: one that is not there, or is ours, is written without another look. */
+/* *ret_state: it was there all the same, and this is how it is. */
+static int write_new(struct kind_ctx *ctx, struct kube *kube, const struct resource *r, const struct manifest *m,
+        json_t **ret_live, json_t **ret_state, struct err **err)
+{
+        CLEANUP_ERR struct err *fault = NULL;
+        json_auto_t *there = NULL;
+        int result = kube_apply(kube, m->object, KUBE_NEW, ret_live, &fault);
+        if (result < 0 && result != -ERR_EXISTS && err)
+                *err = STEAL(fault);
+        if (result != -ERR_EXISTS)
+                return result;
+        if (kube_get(kube, &m->ref, &there, NULL) == 0)
+                kube_link_wrote(ctx->kube, &m->ref, there); /* by whomever */
+        return look(ctx, kube, r, ret_state, err);
+}
+
+/* state is what observe has just said. One that is ours is written without another look; one that is not there only if
+ * nobody has come in since, and if that was ourselves, whose answer was lost, it is ours. */
 static int write_or_use(struct kind_ctx *ctx, struct kube *kube, const struct resource *r,
         const struct recorded *recorded, const json_t *state, const struct manifest *m, json_t **ret_live,
         bool *ret_made, struct err **err)
 {
+        json_auto_t *now = NULL;
+        int result = state ? 0 : write_new(ctx, kube, r, m, ret_live, &now, err);
+        *ret_made = true;
+        if (result < 0 || *ret_live)
+                return result;
+        state = state ? state : now;
         *ret_made = !is_foreign(recorded, state);
         if (*ret_made)
                 return write_object(ctx, kube, m, force_of(ctx, r->spec), ret_live, err);

@@ -21,8 +21,7 @@ struct kube_link {
         pthread_mutex_t mutex; /* of kube */
         struct kube *kube;
         struct kube_snapshot *snapshot; /* while looking; NULL = ask each time */
-        struct kube_snapshot *fresh;    /* afterwards: of namespaces that were missing then; NULL = there are none */
-        json_t *seen;                   /* by name: looked for in it; with the mutex held */
+        json_t *seen;                   /* by name: looked for in a namespace that was missing; with the mutex held */
         json_t *spaces;                 /* by name: was the namespace missing at the last look? */
         json_t *written;                /* by name: objects that were just written; with the mutex held */
         struct kube_shared shared;
@@ -70,7 +69,6 @@ struct kube_link *kube_link_free(struct kube_link *link)
         }
         free(link->forward);
         kube_snapshot_free(link->snapshot);
-        kube_snapshot_free(link->fresh);
         json_decref(link->spaces);
         json_decref(link->seen);
         kind_forget(link->written);
@@ -130,8 +128,6 @@ void kube_link_look_end(struct kube_link *link)
         json_decref(link->spaces);
         link->spaces = link->snapshot ? kube_snapshot_spaces(link->snapshot) : NULL;
         link->snapshot = kube_snapshot_free(link->snapshot);
-        kube_snapshot_free(link->fresh);
-        link->fresh = kube_snapshot_new(NULL);
         json_object_clear(link->seen);
 }
 
@@ -153,11 +149,11 @@ void kube_link_wrote(struct kube_link *link, const struct kube_ref *ref, json_t 
         pthread_mutex_unlock(&link->mutex);
 }
 
-/* In a namespace that this run makes: before an object is made, one list of its kind says whether it is there. Once
- * each: whoever looks again asks. */
+/* In a namespace that this run makes, nothing is there; who has come in by then is met when it is written. Once each:
+ * whoever looks again asks. */
 static bool first_look(struct kube_link *link, const struct kube_ref *ref)
 {
-        if (!link->fresh || !kube_link_lacks(link, ref->namespace))
+        if (!kube_link_lacks(link, ref->namespace))
                 return false;
         CLEANUP_FREE char *name = written_name(ref);
         pthread_mutex_lock(&link->mutex);
@@ -190,8 +186,9 @@ int kube_link_get(struct kube_link *link, const struct kube_ref *ref, json_t **r
                 return 0;
         if (link->snapshot)
                 return kube_snapshot_get(link->snapshot, kube, ref, ret, err);
-        return first_look(link, ref) ? kube_snapshot_get(link->fresh, kube, ref, ret, err)
-                                     : kube_get(kube, ref, ret, err);
+        if (first_look(link, ref))
+                return err_set(err, ERR_NOT_FOUND, "there was no namespace %s", ref->namespace);
+        return kube_get(kube, ref, ret, err);
 }
 
 static int forward(

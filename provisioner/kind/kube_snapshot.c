@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "kind/kind.h"
@@ -10,19 +9,16 @@
 
 /* A new connection costs both sides more than several requests over one that is there. */
 #define LISTS_AT_ONCE 2
-#define FRESH_MS      1000 /* of everybody's objects: then others may have made some */
 
 struct group {
         char *name; /* "apps/v1 Deployment pangeo" */
         bool loaded;
-        bool listed;       /* they could be read */
-        int64_t loaded_ms; /* monotonic */
-        json_t *objects;   /* by name */
+        json_t *objects; /* by name */
         struct group *next;
 };
 
 struct kube_snapshot {
-        char *labels; /* NULL: everybody's */
+        char *labels;
         pthread_mutex_t mutex;
         pthread_cond_t changed;
         unsigned loading;
@@ -35,9 +31,7 @@ struct kube_snapshot {
 struct kube_snapshot *kube_snapshot_new(const char *cluster)
 {
         struct kube_snapshot *snapshot = mem_zero(sizeof *snapshot);
-        if (cluster)
-                snapshot->labels =
-                        str_format("%s=%s,%s=%s", KUBE_LABEL_MANAGER, KUBE_MANAGED_BY, KUBE_LABEL_CLUSTER, cluster);
+        snapshot->labels = str_format("%s=%s,%s=%s", KUBE_LABEL_MANAGER, KUBE_MANAGED_BY, KUBE_LABEL_CLUSTER, cluster);
         pthread_mutex_init(&snapshot->mutex, NULL);
         pthread_cond_init(&snapshot->changed, NULL);
         pthread_mutex_init(&snapshot->space_mutex, NULL);
@@ -65,21 +59,15 @@ struct kube_snapshot *kube_snapshot_free(struct kube_snapshot *snapshot)
         return NULL;
 }
 
-struct listing {
-        const struct kube_snapshot *snapshot;
-        json_t *objects;
-};
-
 static int each(void *data, const json_t *object)
 {
-        const struct listing *listing = data;
-        json_t *metadata = json_object_get(object, "metadata");
+        json_t *objects = data, *metadata = json_object_get(object, "metadata");
         const char *name = json_string_value(json_object_get(metadata, "name"));
         if (!name)
                 return 0;
-        if (listing->snapshot->labels) /* who wrote which field is half of an object, and not asked of ours */
-                json_object_del(metadata, "managedFields");
-        json_object_set(listing->objects, name, (json_t *)object);
+        json_object_del(
+                metadata, "managedFields"); /* who wrote which field is half of an object, and not asked of ours */
+        json_object_set(objects, name, (json_t *)object);
         return 0;
 }
 
@@ -136,32 +124,21 @@ static void load(struct kube_snapshot *snapshot, struct kube *kube, const struct
         bool away = snapshot->away != NULL;
         snapshot->loading++;
         pthread_mutex_unlock(&snapshot->mutex);
-        struct listing listing = {snapshot, json_object()};
+        json_t *objects = json_object();
         struct kube_list list = {.api_version = ref->api_version,
                 .kind = ref->kind,
                 .namespace = ref->namespace,
                 .labels = snapshot->labels};
-        struct clock *clock = clock_system();
-        int64_t now = clock->monotonic_ms(clock);
         CLEANUP_ERR struct err *fault = NULL;
-        /* may we not list, each is asked for by itself */
-        int r = away ? -ERR_UNREACHABLE : kube_list(kube, &list, each, &listing, NULL, &fault);
+        if (!away) /* may we not list, each is asked for by itself */
+                kube_list(kube, &list, each, objects, NULL, &fault);
         pthread_mutex_lock(&snapshot->mutex);
         if (fault && !snapshot->away && (fault->code == ERR_UNREACHABLE || fault->code == ERR_TIMEOUT))
                 snapshot->away = STEAL(fault);
-        group->objects = listing.objects;
-        group->listed = r == 0;
-        group->loaded_ms = now;
+        group->objects = objects;
         group->loaded = true;
         snapshot->loading--;
         pthread_cond_broadcast(&snapshot->changed);
-}
-
-/* With the mutex held. */
-static bool is_old(const struct kube_snapshot *snapshot, const struct group *group)
-{
-        struct clock *clock = clock_system();
-        return !snapshot->labels && clock->monotonic_ms(clock) - group->loaded_ms > FRESH_MS;
 }
 
 int kube_snapshot_get(
@@ -178,19 +155,18 @@ int kube_snapshot_get(
                 pthread_cond_wait(&snapshot->changed, &snapshot->mutex);
         if (ours)
                 load(snapshot, kube, ref, group);
-        bool old = is_old(snapshot, group);
-        json_t *found = old ? NULL : json_object_get(group->objects, ref->name);
+        json_t *found = json_incref(json_object_get(group->objects, ref->name));
         int r = 0;
         if (found)
-                *ret = json_incref(found);
+                json_object_del(group->objects, ref->name);
         else if (snapshot->away)
                 r = err_set(err, snapshot->away->code, "%s", snapshot->away->message);
-        else if (!snapshot->labels && group->listed && !old)
-                r = err_set(err, ERR_NOT_FOUND, "there is no %s %s", ref->kind, ref->name);
         pthread_mutex_unlock(&snapshot->mutex);
+        if (found)
+                *ret = found;
         if (found || r < 0)
                 return r;
-        if (snapshot->labels && ref->namespace && kube_snapshot_lacks(snapshot, kube, ref->namespace))
+        if (ref->namespace && kube_snapshot_lacks(snapshot, kube, ref->namespace))
                 return err_set(err, ERR_NOT_FOUND, "there is no namespace %s", ref->namespace);
         return kube_get(kube, ref, ret, err);
 }

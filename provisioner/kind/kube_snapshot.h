@@ -11,13 +11,12 @@
 
 struct kube_snapshot;
 
-/* cluster NULL: of everybody's objects in a namespace that has just been made, where nearly nothing is: what is not in
- * a list of the last moments is not there. */
 struct kube_snapshot *kube_snapshot_new(const char *cluster);
 struct kube_snapshot *kube_snapshot_free(struct kube_snapshot *snapshot); /* wipes; accepts NULL, returns NULL */
 
 /* As kube_get, of an object that carries the cluster's labels from the lists, of others from the server, unless even
- * their namespace is missing. Thread-safe. */
+ * their namespace is missing. What came from a list is the caller's alone, and read anew the next time: most are looked
+ * at once, and together they take megabytes. Thread-safe. */
 int kube_snapshot_get(
         struct kube_snapshot *snapshot, struct kube *kube, const struct kube_ref *ref, json_t **ret, struct err **err);
 

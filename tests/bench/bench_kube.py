@@ -5,16 +5,19 @@ namespaces bench-… that are removed at the end. Every figure is printed with i
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import kube_floor
 import kube_objects
 from measure import CAAS, ROOT, figure, load, note, peak_kb, run
 
@@ -22,6 +25,7 @@ ROUNDS = int(os.environ.get("BENCH_KUBE_ROUNDS", "3"))
 SECONDS = 900  # the longest that anything may take
 LAB, CLASS = "bench-lab", "bench-claims"
 SIZES = (40, 400, 4000)
+SIDES = ("caas", "helm", "kubectl", "floor")
 HOMES, USERS = 1000, 10000
 FORM = """\
 cluster: {name}
@@ -46,11 +50,17 @@ class Used:
     wall: float
     cpu: float
     peak: int  # kB
+    server: float  # processor of API server and etcd meanwhile
 
     def best(self, other: "Used | None") -> "Used":
         if other is None:
             return self
-        return Used(min(self.wall, other.wall), min(self.cpu, other.cpu), min(self.peak, other.peak))
+        return Used(
+            min(self.wall, other.wall),
+            min(self.cpu, other.cpu),
+            min(self.peak, other.peak),
+            min(self.server, other.server),
+        )
 
     def __str__(self) -> str:
         return f"{self.wall * 1000:.0f} ms, {self.cpu * 1000:.0f} ms"
@@ -58,7 +68,7 @@ class Used:
 
 def measured(command: Sequence[str | Path], environment: dict[str, str] | None = None) -> Used:
     """Wall, user + sys and the most memory of the process and what it starts."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before, server = resource.getrusage(resource.RUSAGE_CHILDREN), server_seconds()
     began, peak = time.monotonic(), 0
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
@@ -84,8 +94,8 @@ def measured(command: Sequence[str | Path], environment: dict[str, str] | None =
     if process.returncode != 0:
         words = " ".join(str(word) for word in command)
         raise SystemExit(f"{words}: status {process.returncode}\n{said[0].decode(errors='replace')[-3000:]}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Used(took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak)
+    after, server = resource.getrusage(resource.RUSAGE_CHILDREN), server_seconds() - server
+    return Used(took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak, server)
 
 
 def in_turns(sides: dict[str, Callable[[], Used]], rounds: int = ROUNDS) -> dict[str, Used]:
@@ -112,6 +122,8 @@ def compare(what: str, best: dict[str, Used], targets: dict[str, str], memory: s
     peaks = ", ".join(f"{name} {used.peak / 1000:.0f} MB" for name, used in best.items())
     figure(f"  memory, caas to {next(iter(targets))}", ratio(ours.peak, best[next(iter(targets))].peak), memory)
     note(f"peak: {peaks}; {load()}")
+    servers = ", ".join(f"{name} {used.server:.2f} s" for name, used in best.items())
+    note(f"processor of API server and etcd meanwhile: {servers}")
 
 
 class Bench:
@@ -175,7 +187,7 @@ class Bench:
             "kubectl": lambda: measured([*self.kubectl_words, *kubectl]),
         }
 
-    def clean(self, name: str, spaces: Sequence[str] = ("caas", "helm", "kubectl")) -> None:
+    def clean(self, name: str, spaces: Sequence[str] = SIDES) -> None:
         """Nothing is there, and nobody remembers it."""
         state = self.folder / f"state-{name}"
         run(["rm", "-rf", "--", state])
@@ -186,13 +198,33 @@ class Bench:
     ) -> tuple[dict[str, Used], ...]:
         """First install, and nothing to do; more: what else is measured in turn with the latter."""
         tools, first = self.tools(name, objects), {}
+        floor = kube_floor.command(self.folder / f"{name}.floor", self.kubectl, objects, f"bench-{name}-floor")
         for _ in range(rounds):
             self.clean(name)
-            self.kubectl("create", "namespace", f"bench-{name}-kubectl")
-            first = {tool: used.best(first.get(tool)) for tool, used in in_turns(tools, 1).items()}
+            for tool in ("kubectl", "floor"):
+                self.kubectl("create", "namespace", f"bench-{name}-{tool}")
+            sides = tools | {"floor": lambda: measured(floor)}
+            first = {tool: used.best(first.get(tool)) for tool, used in in_turns(sides, 1).items()}
         again = in_turns(tools | more, rounds)
         self.clean(name)
+        self.asked(name)
+        self.clean(name)
         return first, again
+
+    def asked(self, name: str) -> None:
+        """How often caas asks the API server for what."""
+        space = f"bench-{name}-caas"
+        environment = dict(os.environ, CAAS_STATE=str(self.folder / f"state-{name}"), CAAS_TRACE="kube")
+        environment["CAAS_DATA"] = str(self.folder / f"{name}.d" / "data")
+        for what in ("first install", "nothing to do"):
+            command = [CAAS, "apply", self.form(space), "--yes", "--quiet"]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS)
+            if done.returncode != 0:
+                raise SystemExit(done.stderr[-3000:])
+            words = re.findall(r"\b(GET|PATCH|POST|PUT|DELETE) (/\S*): \d+", done.stderr)
+            verbs = Counter(verb for verb, _ in words)
+            text = ", ".join(f"{count} {verb}" for verb, count in verbs.most_common())
+            note(f"{what}: caas asks {len(words)} times: {text}")
 
     def role_set(self) -> None:
         objects = kube_objects.without_pods(self.lab())
@@ -201,6 +233,9 @@ class Bench:
         first, again = self.same_objects("set", objects, ROUNDS, whole=lambda: self.caas("apply", LAB))
         whole = again.pop("whole")
         compare("first install of the role set's objects", first, {"helm": "1/3"}, "target: 1/4")
+        floor = first["floor"].wall
+        least = f"{ratio(floor, first['helm'].wall)}, {100 * floor / first['caas'].wall:.0f} % of caas"
+        figure("  these applies alone (curl) to helm, wall", least)
         compare("nothing to do, the same objects", again, {"helm": "1/10", "kubectl": "1/4"}, "target: 1/4")
         again["caas"] = whole
         compare("nothing to do, the whole cluster", again, {"helm": "1/10", "kubectl": "1/4"}, "target: 1/4")
@@ -287,7 +322,7 @@ class Bench:
     def remove(self) -> None:
         self.remove_homes()
         names = ("set", *(f"n{count}" for count in SIZES))
-        self.forget(*(f"bench-{name}-{tool}" for name in names for tool in ("caas", "helm", "kubectl")))
+        self.forget(*(f"bench-{name}-{tool}" for name in names for tool in SIDES))
         if (self.folder / "state" / "clusters" / LAB).exists():
             run([CAAS, "destroy", LAB, "--yes", "--delete-data", "--quiet"])
         self.forget(LAB)

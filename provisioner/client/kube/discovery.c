@@ -4,6 +4,38 @@
 #include "base/mem.h"
 #include "client/kube/private.h"
 
+/* Kinds of stable versions keep their names for ever, and every server that we can work with has them: it need not be
+ * asked, group by group. Those of v1 come with the answer that says that the server is there. */
+static const struct standing {
+        const char *api_version, *kind, *plural;
+        bool everywhere; /* not in namespaces */
+} standing[] = {
+        {"apps/v1", "DaemonSet", "daemonsets", false},
+        {"apps/v1", "Deployment", "deployments", false},
+        {"apps/v1", "ReplicaSet", "replicasets", false},
+        {"apps/v1", "StatefulSet", "statefulsets", false},
+        {"batch/v1", "CronJob", "cronjobs", false},
+        {"batch/v1", "Job", "jobs", false},
+        {"networking.k8s.io/v1", "Ingress", "ingresses", false},
+        {"networking.k8s.io/v1", "IngressClass", "ingressclasses", true},
+        {"networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", false},
+        {"policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", false},
+        {"rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", true},
+        {"rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", true},
+        {"rbac.authorization.k8s.io/v1", "Role", "roles", false},
+        {"rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", false},
+        {"scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", true},
+        {"storage.k8s.io/v1", "StorageClass", "storageclasses", true},
+};
+
+static const struct standing *find_standing(const char *api_version, const char *kind)
+{
+        for (size_t i = 0; i < sizeof standing / sizeof *standing; i++)
+                if (str_is(standing[i].api_version, api_version) && str_is(standing[i].kind, kind))
+                        return &standing[i];
+        return NULL;
+}
+
 static bool good_version(const char *api_version)
 {
         const char *slash = api_version ? strchr(api_version, '/') : NULL;
@@ -68,6 +100,12 @@ static int resource(struct kube *kube, const char *api_version, const char *kind
         if (!good_version(api_version) || !kind || !*kind)
                 return err_set(err, ERR_INVALID, "an object needs apiVersion and kind (%.100s, %.100s)",
                         api_version ? api_version : "none", kind ? kind : "none");
+        const struct standing *known = find_standing(api_version, kind);
+        if (known) {
+                *ret_plural = str_copy(known->plural);
+                *ret_namespaced = !known->everywhere;
+                return 0;
+        }
         pthread_mutex_lock(&kube->discovery_lock);
         int r = find(kube, api_version, kind, ret_plural, ret_namespaced, err);
         pthread_mutex_unlock(&kube->discovery_lock);

@@ -68,23 +68,26 @@ struct kube_ref {
 };
 
 /* Does the server know the kind, and do its objects live in namespaces? From discovery, which is remembered and read
- * again once for a kind that is not in it. -ERR_NOT_FOUND. ret_namespaced may be NULL. */
+ * again once for a kind that is not in it; stable kinds that every server has are known without asking. -ERR_NOT_FOUND.
+ * ret_namespaced may be NULL. */
 int kube_knows(struct kube *kube, const char *api_version, const char *kind, bool *ret_namespaced, struct err **err);
 
 /* *ret is a new reference everywhere below, and may be NULL where an answer is not wanted. */
 int kube_get(struct kube *kube, const struct kube_ref *ref, json_t **ret, struct err **err);
 
-enum { KUBE_DRY_RUN = 1, KUBE_FORCE = 2 };
+enum { KUBE_DRY_RUN = 1, KUBE_FORCE = 2, KUBE_NEW = 4 };
 
 /* Server-side apply as KUBE_MANAGER, unknown fields refused. Fields that belong to another manager and would change:
- * -ERR_REFUSED naming manager and fields, unless KUBE_FORCE. */
+ * -ERR_REFUSED naming manager and fields, unless KUBE_FORCE. With KUBE_NEW only one that is not there yet is written,
+ * and the server sees to it that nobody came in between: otherwise -ERR_EXISTS, also when an answer was lost and the
+ * object is our own of the first try. */
 int kube_apply(struct kube *kube, const json_t *object, unsigned flags, json_t **ret, struct err **err);
 
 /* JSON merge patch. */
 int kube_patch(struct kube *kube, const struct kube_ref *ref, const json_t *patch, json_t **ret, struct err **err);
 
-/* Also for reviews. -ERR_EXISTS. */
-int kube_create(struct kube *kube, const json_t *object, json_t **ret, struct err **err);
+/* Also for reviews. flags: 0 or KUBE_DRY_RUN, which takes the server less than one of kube_apply. -ERR_EXISTS. */
+int kube_create(struct kube *kube, const json_t *object, unsigned flags, json_t **ret, struct err **err);
 
 /* Propagation "Foreground", "Background" or "Orphan", NULL = the kind's default. With uid only that very object:
  * -ERR_REFUSED when another of this name is there. Already gone is fine. Does not wait until it is gone. */

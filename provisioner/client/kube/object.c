@@ -36,6 +36,29 @@ static int ask_with_body(
         return r;
 }
 
+/* No object ever has the first resourceVersion: where there is one, this one is out of date. A new one is made all the
+ * same. */
+static json_t *only_new(const json_t *object)
+{
+        json_t *new_ = json_copy((json_t *)object), *metadata = json_copy(json_object_get(object, "metadata"));
+        json_object_set_new(metadata, "resourceVersion", json_string("1"));
+        json_object_set_new(new_, "metadata", metadata);
+        return new_;
+}
+
+static int apply_new(
+        struct kube *kube, struct kube_request *request, const json_t *object, json_t **ret, struct err **err)
+{
+        json_auto_t *new_ = only_new(object);
+        CLEANUP_ERR struct err *fault = NULL;
+        int r = ask_with_body(kube, request, new_, ret, &fault);
+        if (r == -ERR_REFUSED) /* it is out of date, or fields of it are somebody's: it is there */
+                return err_set(err, ERR_EXISTS, "%s", fault->message);
+        if (r < 0 && err)
+                *err = STEAL(fault);
+        return r;
+}
+
 int kube_apply(struct kube *kube, const json_t *object, unsigned flags, json_t **ret, struct err **err)
 {
         struct kube_ref ref = ref_of(object);
@@ -52,10 +75,11 @@ int kube_apply(struct kube *kube, const json_t *object, unsigned flags, json_t *
                 str_format("%s?fieldManager=" KUBE_MANAGER "&fieldValidation=Strict&force=true%s", base, dry);
         struct kube_request request = {.method = "PATCH",
                 .path = flags & KUBE_FORCE ? forced : polite,
-                .forced = flags & KUBE_FORCE ? NULL : forced,
+                .forced = flags & (KUBE_FORCE | KUBE_NEW) ? NULL : forced,
                 .what = what,
                 .type = "application/apply-patch+yaml"};
-        return ask_with_body(kube, &request, object, ret, err); /* JSON is YAML */
+        return flags & KUBE_NEW ? apply_new(kube, &request, object, ret, err)
+                                : ask_with_body(kube, &request, object, ret, err); /* JSON is YAML */
 }
 
 int kube_patch(struct kube *kube, const struct kube_ref *ref, const json_t *patch, json_t **ret, struct err **err)
@@ -72,7 +96,7 @@ int kube_patch(struct kube *kube, const struct kube_ref *ref, const json_t *patc
         return ask_with_body(kube, &request, patch, ret, err);
 }
 
-int kube_create(struct kube *kube, const json_t *object, json_t **ret, struct err **err)
+int kube_create(struct kube *kube, const json_t *object, unsigned flags, json_t **ret, struct err **err)
 {
         struct kube_ref ref = ref_of(object);
         CLEANUP_FREE char *base = NULL;
@@ -81,7 +105,8 @@ int kube_create(struct kube *kube, const json_t *object, json_t **ret, struct er
         int r = kube_path(kube, ref.api_version, ref.kind, ref.namespace, NULL, &base, err);
         if (r < 0)
                 return r;
-        CLEANUP_FREE char *path = str_format("%s?fieldManager=" KUBE_MANAGER "&fieldValidation=Strict", base);
+        CLEANUP_FREE char *path = str_format("%s?fieldManager=" KUBE_MANAGER "&fieldValidation=Strict%s", base,
+                flags & KUBE_DRY_RUN ? "&dryRun=All" : "");
         const json_t *generated = json_object_get(json_object_get(object, "metadata"), "generateName");
         struct kube_request request = {.method = "POST", .path = path, .what = what, .once = generated != NULL};
         return ask_with_body(kube, &request, object, ret, err);

@@ -12,6 +12,7 @@
 #include "client/kube/kubeconfig.h"
 
 #define KUBE_IDLE_MAX 16 /* connections kept for later */
+#define KUBE_FEW      3  /* so many are opened without waiting for one that comes back */
 
 /* What is shown to the server now. */
 struct credential {
@@ -31,6 +32,9 @@ struct kube {
         atomic_bool answered; /* the server has been heard of */
 
         pthread_mutex_t pool_lock;
+        pthread_cond_t pool_given; /* a connection came back */
+        int patience_ms;           /* how long to wait for that, when some are there, before another is opened */
+        size_t busy;               /* connections out of the pool, without those of streams */
         struct idle {
                 struct http_client *client;
                 unsigned generation;

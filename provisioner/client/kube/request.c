@@ -12,10 +12,28 @@
 
 /* ---- the pool ---- */
 
-static struct http_client *pool_take(struct kube *kube, unsigned generation)
+/* With pool_lock held. */
+static void wait_for_one(struct kube *kube)
+{
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += (long)kube->patience_ms * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        int r = 0;
+        while (r == 0 && kube->idle_count == 0 && kube->busy >= KUBE_FEW)
+                r = pthread_cond_timedwait(&kube->pool_given, &kube->pool_lock, &until);
+}
+
+/* stream: it is kept for long. */
+static struct http_client *pool_take(struct kube *kube, bool stream, unsigned generation)
 {
         struct http_client *client = NULL;
         pthread_mutex_lock(&kube->pool_lock);
+        if (!stream) {
+                wait_for_one(kube);
+                kube->busy++;
+        }
         while (!client && kube->idle_count > 0) {
                 struct idle *last = &kube->idle[--kube->idle_count]; /* the warmest */
                 if (last->generation == generation)
@@ -33,13 +51,15 @@ static struct http_client *pool_take(struct kube *kube, unsigned generation)
         return client;
 }
 
-static void pool_give(struct kube *kube, struct http_client *client, unsigned generation)
+static void pool_give(struct kube *kube, struct http_client *client, bool stream, unsigned generation)
 {
         pthread_mutex_lock(&kube->pool_lock);
+        kube->busy -= !stream;
         if (kube->idle_count < KUBE_IDLE_MAX) {
                 kube->idle[kube->idle_count++] = (struct idle){client, generation};
                 client = NULL;
         }
+        pthread_cond_signal(&kube->pool_given);
         pthread_mutex_unlock(&kube->pool_lock);
         http_client_free(client);
 }
@@ -86,7 +106,7 @@ static int try_once(struct kube *kube, const struct kube_request *request, char 
         int r = kube_credential(kube, ret_token, &generation, err);
         if (r < 0)
                 return r;
-        struct http_client *client = pool_take(kube, generation);
+        struct http_client *client = pool_take(kube, request->stream, generation);
         __attribute__((cleanup(headers_clear))) struct headers headers = {0};
         make_headers(kube, request, &headers);
         CLEANUP_FREE char *url = str_format("%s%s", kube->config.server, request->path);
@@ -111,7 +131,7 @@ static int try_once(struct kube *kube, const struct kube_request *request, char 
                 atomic_fetch_add(&kube->connections, ret->connects);
                 atomic_store(&kube->answered, true);
         }
-        pool_give(kube, client, generation);
+        pool_give(kube, client, request->stream, generation);
         return r;
 }
 

@@ -111,7 +111,7 @@ static void test_once(void **state)
         struct err *err = NULL;
         json_auto_t *generated = json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "v1", "kind", "Pod", "metadata",
                 "generateName", "a-", "namespace", "hub");
-        refuse(kube_create(kube, generated, NULL, &err), ERR_UNREACHABLE, &err, "504", "create Pod");
+        refuse(kube_create(kube, generated, 0, NULL, &err), ERR_UNREACHABLE, &err, "504", "create Pod");
         assert_int_equal(asked, 1);
         refuse(apply(kube, 0, &err), ERR_UNREACHABLE, &err, "504", "apply Pod hub/a");
         assert_true(asked > 5);
@@ -303,30 +303,71 @@ static bool just_answer(struct peer *peer, const char *request, int n)
         return ok(peer, POD("a", "1"));
 }
 
+struct asking {
+        struct kube *kube;
+        int times;
+};
+
 static void *ask_often(void *data)
 {
-        for (int i = 0; i < 25; i++)
-                if (get(data, NULL) < 0)
+        const struct asking *asking = data;
+        for (int i = 0; i < asking->times; i++)
+                if (get(asking->kube, NULL) < 0)
                         return "failed";
         return NULL;
 }
 
-static void test_threads(void **state)
+/* Stable kinds are known; of others the server is asked, once a group if it has them. */
+static void test_standing_kinds(void **state)
 {
         (void)state;
         CLEANUP_KUBE struct kube *kube = open_token(just_answer);
-        pthread_t thread[8];
-        for (int i = 0; i < 8; i++)
-                pthread_create(&thread[i], NULL, ask_often, kube);
-        for (int i = 0; i < 8; i++) {
-                void *said;
-                pthread_join(thread[i], &said);
-                assert_null(said);
-        }
+        struct err *err = NULL;
+        bool inside = false, outside = true;
+        assert_int_equal(kube_knows(kube, "apps/v1", "Deployment", &inside, NULL), 0);
+        assert_int_equal(kube_knows(kube, "storage.k8s.io/v1", "StorageClass", &outside, NULL), 0);
+        assert_true(inside && !outside);
         long requests, connections;
         kube_counts(kube, &requests, &connections);
-        assert_int_equal(requests, 201); /* the kinds were asked for once */
-        assert_true(connections <= 8);
+        assert_int_equal(requests, 0);
+        refuse(kube_knows(kube, "apps/v1", "Thing", NULL, &err), ERR_NOT_FOUND, &err, "no kind Thing of apps/v1", "");
+        kube_counts(kube, &requests, &connections);
+        assert_int_equal(requests, 1);
+}
+
+/* Several share few connections as long as these come back soon, and then each gets its own. */
+static bool answer_late(struct peer *peer, const char *request, int n)
+{
+        poll(NULL, 0, 200);
+        return just_answer(peer, request, n);
+}
+
+static void test_connections(void **state)
+{
+        (void)state;
+        static const struct {
+                bool (*answers)(struct peer *peer, const char *request, int n);
+                int patience_ms, times;
+                bool few;
+        } cases[] = {{just_answer, 60000, 25, true}, {answer_late, 1, 1, false}};
+        for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+                CLEANUP_KUBE struct kube *kube = open_token(cases[c].answers);
+                kube->patience_ms = cases[c].patience_ms;
+                assert_int_equal(kube_knows(kube, "v1", "Pod", NULL, NULL), 0);
+                struct asking asking = {kube, cases[c].times};
+                pthread_t thread[8];
+                for (int i = 0; i < 8; i++)
+                        pthread_create(&thread[i], NULL, ask_often, &asking);
+                for (int i = 0; i < 8; i++) {
+                        void *said;
+                        pthread_join(thread[i], &said);
+                        assert_null(said);
+                }
+                long requests, connections;
+                kube_counts(kube, &requests, &connections);
+                assert_int_equal(requests, 1 + 8 * cases[c].times); /* the kinds were asked for once */
+                assert_int_equal(connections <= KUBE_FEW, cases[c].few);
+        }
 }
 
 static bool allow_some(struct peer *peer, const char *request, int n)
@@ -392,7 +433,8 @@ int main(void)
                 cmocka_unit_test(test_refusals),
                 cmocka_unit_test(test_requests),
                 cmocka_unit_test(test_cancelled),
-                cmocka_unit_test(test_threads),
+                cmocka_unit_test(test_standing_kinds),
+                cmocka_unit_test(test_connections),
                 cmocka_unit_test(test_rights),
         };
         return cmocka_run_group_tests(tests, fixture_start, fixture_end);

@@ -1,4 +1,5 @@
 /* Port-forwards through a false API server: what comes and goes, and what may go wrong. */
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@ enum pod {
         POD_SPEAKS_NONSENSE,
         POD_SAYS_MUCH,
         POD_IS_SILENT,
+        POD_ANSWERS_TWICE,
         POD_FORBIDDEN
 };
 static enum pod pod;
@@ -90,6 +92,8 @@ static bool say_much(struct peer *peer)
 static bool be_pod(struct peer *peer)
 {
         static const char nonsense[] = "\xf2\x05hello";
+        int one = 1; /* as a real one does */
+        setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         write_frame(peer, "\0\x91\x1f", 3); /* both channels begin with the port: 8081 */
         write_frame(peer, "\1\x91\x1f", 3);
         if (pod == POD_REFUSES) {
@@ -113,6 +117,11 @@ static bool be_pod(struct peer *peer)
                 }
                 if (pod == POD_IS_SILENT)
                         continue;
+                if (pod == POD_ANSWERS_TWICE) { /* as a directory does: an entry, then that it was all */
+                        if (!write_frame(peer, payload, (size_t)n))
+                                return false;
+                        poll(NULL, 0, 1);
+                }
                 if (*payload != 0 || (pod == POD_CUTS && n > 3) || !write_frame(peer, payload, (size_t)n))
                         return false;
         }
@@ -247,6 +256,25 @@ static void test_echo(void **state)
         }
         assert_int_equal(handshakes, 20);
         assert_null(kube_forward_trouble(forward));
+        close_forward();
+}
+
+/* What comes in two pieces is not held back until the first is acknowledged, for which the other side takes 40 ms. */
+static void test_pieces(void **state)
+{
+        (void)state;
+        open_forward(POD_ANSWERS_TWICE);
+        int fd = dial();
+        struct clock *clock = clock_system();
+        int64_t began = clock->monotonic_ms(clock);
+        for (int i = 0; i < 50; i++) {
+                char both[2];
+                assert_int_equal(send(fd, "x", 1, MSG_NOSIGNAL), 1);
+                for (int k = 0; k < 2; k++)
+                        assert_int_equal(recv(fd, &both[k], 1, MSG_WAITALL), 1);
+        }
+        assert_true(clock->monotonic_ms(clock) - began < 1000);
+        close(fd);
         close_forward();
 }
 
@@ -390,6 +418,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_echo),
+                cmocka_unit_test(test_pieces),
                 cmocka_unit_test(test_much_both_ways),
                 cmocka_unit_test(test_slow_reader),
                 cmocka_unit_test(test_other_pod),

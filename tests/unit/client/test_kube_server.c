@@ -86,6 +86,16 @@ static void test_apply(void **state)
         json_auto_t *kept = NULL;
         MUST(kube_get(kube, &ref, &kept, &err));
         assert_string_equal(json_string_value(json_object_get(json_object_get(kept, "data"), "a")), "1");
+        refuse(kube_apply(kube, changed, KUBE_NEW, NULL, &err), ERR_EXISTS, &err, "one", "has been modified");
+        refuse(kube_apply(kube, changed, KUBE_NEW | KUBE_FORCE, NULL, &err), ERR_EXISTS, &err, "one", "");
+        json_auto_t *new_ = config_map("new", "a", "1"), *made = NULL, *still = NULL;
+        MUST(kube_apply(kube, new_, KUBE_NEW, &made, &err));
+        MUST(kube_apply(kube, new_, 0, &still, &err));
+        struct kube_ref new_ref = map_ref("new");
+        MUST(kube_delete(kube, &new_ref, NULL, NULL, &err)); /* others look at what there is */
+        assert_string_equal(meta(made, "resourceVersion"), meta(still, "resourceVersion"));
+        MUST(kube_get(kube, &ref, &still, &err));
+        assert_string_equal(json_string_value(json_object_get(json_object_get(still, "data"), "a")), "1");
         json_auto_t *odd = config_map("one", "a", "1");
         json_object_set_new(odd, "dota", json_true());
         refuse(kube_apply(kube, odd, 0, NULL, &err), ERR_INVALID, &err, "dota", "ConfigMap " SPACE "/one");
@@ -123,8 +133,8 @@ static void test_create_and_delete(void **state)
         json_auto_t *object = config_map("made", "a", "1");
         json_auto_t *made = NULL;
         struct kube_ref ref = map_ref("made");
-        MUST(kube_create(kube, object, &made, &err));
-        refuse(kube_create(kube, object, NULL, &err), ERR_EXISTS, &err, "made", "already exists");
+        MUST(kube_create(kube, object, 0, &made, &err));
+        refuse(kube_create(kube, object, 0, NULL, &err), ERR_EXISTS, &err, "made", "already exists");
         refuse(kube_delete(kube, &ref, NULL, "00000000-0000-0000-0000-000000000000", &err), ERR_REFUSED, &err, "made",
                 "UID");
         MUST(kube_delete(kube, &ref, "Foreground", meta(made, "uid"), &err));
@@ -170,6 +180,23 @@ static void test_list(void **state)
         assert_int_equal(seen, 1);
         one.labels = "a==b==c";
         refuse(kube_list(kube, &one, count, &seen, NULL, &err), ERR_INVALID, &err, "list ConfigMap", "found '=='");
+}
+
+/* The server has all that are taken for granted, where they are thought to be. */
+static void test_standing_kinds(void **state)
+{
+        (void)state;
+        static const char *const kinds[][2] = {{"apps/v1", "DaemonSet"}, {"apps/v1", "Deployment"},
+                {"apps/v1", "ReplicaSet"}, {"apps/v1", "StatefulSet"}, {"batch/v1", "CronJob"}, {"batch/v1", "Job"},
+                {"networking.k8s.io/v1", "Ingress"}, {"networking.k8s.io/v1", "IngressClass"},
+                {"networking.k8s.io/v1", "NetworkPolicy"}, {"policy/v1", "PodDisruptionBudget"},
+                {"rbac.authorization.k8s.io/v1", "ClusterRole"}, {"rbac.authorization.k8s.io/v1", "ClusterRoleBinding"},
+                {"rbac.authorization.k8s.io/v1", "Role"}, {"rbac.authorization.k8s.io/v1", "RoleBinding"},
+                {"scheduling.k8s.io/v1", "PriorityClass"}, {"storage.k8s.io/v1", "StorageClass"}};
+        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+                struct kube_ref ref = {kinds[i][0], kinds[i][1], SPACE, "not-there"};
+                refuse(kube_get(kube, &ref, NULL, &err), ERR_NOT_FOUND, &err, "\"not-there\" not found", kinds[i][1]);
+        }
 }
 
 /* ---- watching ---- */
@@ -475,6 +502,7 @@ int main(void)
                 cmocka_unit_test(test_conflicts),
                 cmocka_unit_test(test_create_and_delete),
                 cmocka_unit_test(test_list),
+                cmocka_unit_test(test_standing_kinds),
                 cmocka_unit_test(test_watch),
                 cmocka_unit_test(test_threads),
                 cmocka_unit_test(test_rights),

@@ -83,7 +83,7 @@ static void a_limit_range_is(void **state)
         json_auto_t *range = json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:[{s:s, s:{s:s}}]}}", "apiVersion", "v1", "kind",
                 "LimitRange", "metadata", "name", "small", "namespace", live_namespace, "spec", "limits", "type",
                 "Container", "max", "cpu", "100m");
-        assert_int_equal(kube_create(live_kube, range, NULL, NULL), 0);
+        assert_int_equal(kube_create(live_kube, range, 0, NULL, NULL), 0);
         expect_refused(BETTER, "200m", "maximum cpu usage per Container is 100m, but limit is 200m");
         CLEANUP_FREE char *less = yaml(BETTER, "100m");
         assert_int_equal(live_must(less, LIVE_APPLY, NULL), 1);

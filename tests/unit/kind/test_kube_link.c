@@ -11,23 +11,50 @@
 #include <cmocka.h>
 
 #include "../client/http_server.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "kind/kube_server.h"
+
+extern const struct kind kind_kube_object;
 
 static struct server *api;
 static struct kube_link *link_;
 static char folder[] = "/tmp/caas-link-XXXXXX";
-static atomic_int lists, ours, gets; /* lists of everybody's and of our objects; objects asked for one by one */
-static atomic_bool made, forbidden;  /* the namespace is there; nobody may list */
+static atomic_int ours, gets, writes; /* lists; objects asked for one by one; objects written */
+static atomic_bool made, lose;        /* the namespace is there; the next answer to a write is lost */
 
 #define KINDS                                                                                                          \
         "{\"kind\": \"APIResourceList\", \"resources\": ["                                                             \
         "{\"name\": \"namespaces\", \"kind\": \"Namespace\", \"namespaced\": false}, "                                 \
         "{\"name\": \"configmaps\", \"kind\": \"ConfigMap\", \"namespaced\": true}]}"
 #define NOT_FOUND "{\"kind\": \"Status\", \"code\": 404, \"reason\": \"NotFound\", \"message\": \"not found\"}"
-#define FORBIDDEN "{\"kind\": \"Status\", \"code\": 403, \"reason\": \"Forbidden\", \"message\": \"not yours\"}"
+#define CONFLICT                                                                                                       \
+        "{\"kind\": \"Status\", \"code\": 409, \"reason\": \"Conflict\", \"message\": \"Operation cannot be "          \
+        "fulfilled on "                                                                                                \
+        "configmaps: the object has been modified\"}"
+#define OURS                                                                                                           \
+        "{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"data\": {\"a\": \"1\"}, \"metadata\": {\"name\": "        \
+        "\"ours\", "                                                                                                   \
+        "\"namespace\": \"fresh\", \"uid\": \"u2\", \"annotations\": {\"caas.pangeo.io/resource\": \"t/it\"}, "        \
+        "\"labels\": "                                                                                                 \
+        "{\"app.kubernetes.io/managed-by\": \"caas\", \"caas.pangeo.io/cluster\": \"t\"}}}"
+
 #define THEIRS                                                                                                         \
         "{\"metadata\": {\"name\": \"theirs\", \"uid\": \"u1\", \"managedFields\": [{\"manager\": \"someone\"}]}}"
+
+/* A new one is made, one that is there is out of date. */
+static bool take(struct peer *peer, const char *request)
+{
+        bool new_ = strstr(request, "\"resourceVersion\":\"1\"") != NULL;
+        writes++;
+        assert_true(new_ || strstr(request, "dryRun=All") || strstr(request, "/configmaps/ours?"));
+        if (lose) {
+                lose = false;
+                return false;
+        }
+        return new_ && !strstr(request, "/configmaps/a?") ? answer(peer, "409 Conflict", "", CONFLICT)
+                                                          : answer(peer, "200 OK", "", OURS);
+}
 
 static bool serve_api(struct peer *peer, const char *request)
 {
@@ -37,16 +64,15 @@ static bool serve_api(struct peer *peer, const char *request)
                 return made ? answer(peer, "200 OK", "", "{\"metadata\": {\"name\": \"fresh\"}}")
                             : answer(peer, "404 Not Found", "", NOT_FOUND);
         if (str_starts(request, "GET /api/v1/namespaces/fresh/configmaps?")) {
-                if (strstr(request, "labelSelector")) {
-                        ours++;
-                        return answer(peer, "200 OK", "", made ? "{\"items\": [" THEIRS "]}" : "{\"items\": []}");
-                }
-                lists++;
-                return forbidden ? answer(peer, "403 Forbidden", "", FORBIDDEN)
-                                 : answer(peer, "200 OK", "", "{\"items\": [" THEIRS "]}");
+                assert_non_null(strstr(request, "labelSelector"));
+                ours++;
+                return answer(peer, "200 OK", "", made ? "{\"items\": [" THEIRS "]}" : "{\"items\": []}");
         }
+        if (str_starts(request, "PATCH "))
+                return take(peer, request);
         gets++;
         return strstr(request, "/theirs ") ? answer(peer, "200 OK", "", THEIRS)
+               : strstr(request, "/ours ") ? answer(peer, "200 OK", "", OURS)
                                            : answer(peer, "404 Not Found", "", NOT_FOUND);
 }
 
@@ -67,8 +93,8 @@ static int setup(void **state)
         assert_int_equal(file_write_atomic(path, text, strlen(text), 0600, (uid_t)-1, (gid_t)-1, NULL), 0);
         json_auto_t *target = json_pack("{s:s, s:s}", "kubeconfig", path, "namespace", "fresh");
         link_ = kube_link_new(target, NULL);
-        made = forbidden = false;
-        lists = ours = gets = 0;
+        made = lose = false;
+        ours = gets = writes = 0;
         return 0;
 }
 
@@ -105,47 +131,68 @@ static void plan_it(bool first)
         made = true;
 }
 
-static void one_list_a_kind(void **state)
+/* What comes in meanwhile shows when it is written. */
+static void nothing_is_asked_for_at_first(void **state)
 {
         (void)state;
         json_auto_t *theirs = NULL;
         plan_it(false);
         assert_false(there("a", NULL));
-        assert_false(there("b", NULL));
-        assert_true(there("theirs", &theirs));
-        assert_int_equal(lists, 1);
+        assert_false(there("theirs", NULL));
         assert_int_equal(gets, 0);
-        assert_non_null(json_object_get(json_object_get(theirs, "metadata"), "managedFields")); /* whose it is */
-        assert_false(there("a", NULL)); /* the second time it is asked for */
-        assert_int_equal(gets, 1);
+        assert_true(there("theirs", &theirs)); /* the second time it is asked for */
+        assert_false(there("a", NULL));
+        assert_int_equal(gets, 2);
         kube_link_wrote(link_, &(struct kube_ref){"v1", "ConfigMap", "fresh", "b"}, theirs);
         assert_true(there("b", NULL));
+        assert_int_equal(gets, 2);
+}
+
+/* Writes a ConfigMap that was not there when it was looked at. */
+static int write_it(const char *name, json_t **ret_outputs, struct err **err)
+{
+        struct kind_ctx ctx = {.cluster = "t", .kube = link_, .clock = clock_system()};
+        json_auto_t *spec = json_pack("{s:{s:s, s:s, s:{s:s}, s:{s:s}}}", "object", "apiVersion", "v1", "kind",
+                "ConfigMap", "metadata", "name", name, "data", "a", "1");
+        const struct resource r = {.id = (char *)"t/it", .kind = (char *)"kube.object", .spec = spec};
+        return kind_kube_object.apply(&ctx, &r, NULL, NULL, ret_outputs, err);
+}
+
+static void nobody_is_overwritten(void **state)
+{
+        (void)state;
+        CLEANUP_ERR struct err *err = NULL;
+        json_auto_t *outputs = NULL;
+        plan_it(true);
+        assert_int_equal(write_it("theirs", &outputs, &err), -ERR_REFUSED);
+        if (!strstr(err->message, "is there already and belongs to somebody else (made with someone)"))
+                fail_msg("%s", err->message);
+        assert_null(outputs);
+        assert_int_equal(writes, 2); /* the second as a dry run */
         assert_int_equal(gets, 1);
-        assert_int_equal(lists, 1);
 }
 
-/* Others may have made something since: what a list said is believed for a moment. */
-static void an_old_list_says_nothing(void **state)
+static void a_new_one_is_written_at_once(void **state)
 {
         (void)state;
+        json_auto_t *outputs = NULL;
         plan_it(true);
-        assert_false(there("a", NULL));
-        poll(NULL, 0, 1100);
-        assert_false(there("b", NULL));
-        assert_true(there("theirs", NULL));
-        assert_int_equal(lists, 1);
-        assert_int_equal(gets, 2);
+        assert_int_equal(write_it("a", &outputs, NULL), 0);
+        assert_true(json_is_true(json_object_get(outputs, "made")));
+        assert_int_equal(writes, 1);
+        assert_int_equal(gets, 0);
 }
 
-static void who_may_not_list_asks(void **state)
+/* The first try made it, and we were not told. */
+static void a_lost_answer_is_no_stranger(void **state)
 {
         (void)state;
+        json_auto_t *outputs = NULL;
         plan_it(true);
-        forbidden = true;
-        assert_false(there("a", NULL));
-        assert_true(there("theirs", NULL));
-        assert_int_equal(lists, 1);
-        assert_int_equal(gets, 2);
+        lose = true;
+        assert_int_equal(write_it("ours", &outputs, NULL), 0);
+        assert_true(json_is_true(json_object_get(outputs, "made")));
+        assert_int_equal(writes, 3); /* lost, out of date, and as one that is there */
 }
 
 /* In a namespace that was there each is asked for, and what others wrote is not kept while it is planned. */
@@ -157,21 +204,22 @@ static void a_namespace_that_was_there(void **state)
         assert_int_equal(kube_link_look(link_, "t", true, NULL), 0);
         assert_true(there("theirs", &theirs));
         assert_null(json_object_get(json_object_get(theirs, "metadata"), "managedFields"));
+        assert_int_equal(theirs->refcount, 1); /* the lists do not keep what was looked at */
         assert_false(there("a", NULL));
         kube_link_look_end(link_);
         assert_false(kube_link_lacks(link_, "fresh"));
         assert_int_equal(gets, 1);
         assert_false(there("a", NULL));
         assert_int_equal(gets, 2);
-        assert_int_equal(lists, 0);
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(one_list_a_kind, setup, teardown),
-                cmocka_unit_test_setup_teardown(an_old_list_says_nothing, setup, teardown),
-                cmocka_unit_test_setup_teardown(who_may_not_list_asks, setup, teardown),
+                cmocka_unit_test_setup_teardown(nothing_is_asked_for_at_first, setup, teardown),
+                cmocka_unit_test_setup_teardown(nobody_is_overwritten, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_new_one_is_written_at_once, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_lost_answer_is_no_stranger, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_namespace_that_was_there, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* kube.object against a real API server: made, nothing to do, changed, drifted, replaced, refused, removed. */
 #include "kube_live.h"
 
+extern const struct kind kind_kube_object;
+
 #define NAMESPACE                                                                                                      \
         "- id: t/namespace\n"                                                                                          \
         "  object: {apiVersion: v1, kind: Namespace, metadata: {name: NAMESPACE}}\n"
@@ -220,7 +222,7 @@ static void somebody_elses_is_refused(void **state)
         (void)state;
         json_auto_t *foreign = json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "v1", "kind", "ConfigMap",
                 "metadata", "name", "theirs", "namespace", live_namespace);
-        assert_int_equal(kube_create(live_kube, foreign, NULL, NULL), 0);
+        assert_int_equal(kube_create(live_kube, foreign, 0, NULL, NULL), 0);
         CLEANUP_FREE char *yaml = str_format("%s- id: t/theirs\n  object: {apiVersion: v1, kind: ConfigMap, metadata: "
                                              "{name: theirs}, data: {a: b}}\n",
                 basic);
@@ -229,6 +231,30 @@ static void somebody_elses_is_refused(void **state)
         assert_string_equal(json_string_value(json_object_get(step_of(plan, "t/theirs"), "action")), "refuse");
         json_auto_t *there = live_get("v1", "ConfigMap", "theirs");
         assert_null(json_object_get(there, "data"));
+}
+
+/* Who has come in since it was looked at; and what we made ourselves without having been told. */
+static void nobody_is_overwritten(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *name;
+                int result;
+        } cases[] = {{"theirs", -ERR_REFUSED}, {"config", 0}};
+        json_auto_t *target = live_target();
+        struct kind_ctx ctx = {.cluster = live_namespace, .kube = kube_link_new(target, NULL), .clock = clock_system()};
+        for (size_t i = 0; i < 2; i++) {
+                json_auto_t *outputs = NULL;
+                json_auto_t *spec = json_pack("{s:{s:s, s:s, s:{s:s, s:{s:s}}, s:{s:s, s:s}}}", "object", "apiVersion",
+                        "v1", "kind", "ConfigMap", "metadata", "name", cases[i].name, "labels", "app", "x", "data", "a",
+                        "one", "b", "two");
+                struct resource r = {.id = (char *)"t/config", .kind = (char *)"kube.object", .spec = spec};
+                assert_int_equal(kind_kube_object.apply(&ctx, &r, NULL, NULL, &outputs, NULL), cases[i].result);
+        }
+        kube_link_free(ctx.kube);
+        json_auto_t *there = live_get("v1", "ConfigMap", "theirs");
+        assert_null(json_object_get(there, "data"));
+        assert_int_equal(go(basic, LIVE_PLAN, NULL), 1); /* t/claim is not in it */
 }
 
 static void a_lost_journal_is_rebuilt(void **state)
@@ -279,6 +305,7 @@ int main(void)
                 cmocka_unit_test(another_controller_is_named),
                 cmocka_unit_test(what_cannot_change_is_made_anew_or_refused),
                 cmocka_unit_test(somebody_elses_is_refused),
+                cmocka_unit_test(nobody_is_overwritten),
                 cmocka_unit_test(a_lost_journal_is_rebuilt),
                 cmocka_unit_test(removed_and_nothing_else),
         };

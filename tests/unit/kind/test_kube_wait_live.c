@@ -54,7 +54,7 @@ static int setup(void **state)
         link_ = kube_link_new(target, NULL);
         json_auto_t *namespace = json_pack("{s:s, s:s, s:{s:s, s:{s:s}}}", "apiVersion", "v1", "kind", "Namespace",
                 "metadata", "name", live_namespace, "labels", "made", "by-hand");
-        return kube_create(live_kube, namespace, NULL, NULL);
+        return kube_create(live_kube, namespace, 0, NULL, NULL);
 }
 
 static int teardown(void **state)
@@ -164,7 +164,7 @@ static void pods_that_are_refused(void **state)
                 parse("{apiVersion: v1, kind: ResourceQuota, metadata: {name: q}, spec: {hard: {pods: '0', "
                       "persistentvolumeclaims: '1000'}}}");
         json_object_set_new(json_object_get(quota, "metadata"), "namespace", json_string(live_namespace));
-        assert_int_equal(kube_create(live_kube, quota, NULL, NULL), 0);
+        assert_int_equal(kube_create(live_kube, quota, 0, NULL, NULL), 0);
         sleep(1);
         CLEANUP_FREE char *spec = deployment("refused", ""), *text = fails(&kind_kube_object, spec);
         assert_non_null(strstr(text, "exceeded quota"));
@@ -209,7 +209,7 @@ static void homes_grow(void **state)
                                                      "resources: {requests: {storage: 1G}}}}",
                         i, live_namespace);
                 json_auto_t *claim = parse(text);
-                assert_int_equal(kube_create(live_kube, claim, NULL, NULL), 0);
+                assert_int_equal(kube_create(live_kube, claim, 0, NULL, NULL), 0);
         }
         for (int i = 0; i < 100; i++) { /* only what is bound can grow */
                 json_auto_t *last = live_get("v1", "PersistentVolumeClaim", "claim-u19");
@@ -302,7 +302,7 @@ static void a_definition_is_shared_if_it_fits(void **state)
         CLEANUP_FREE char *text = str_format(yaml, n, n, n, n, n, "string"),
                           *other = str_format(yaml, n, n, n, n, n, "integer");
         json_auto_t *theirs = parse(text), *ours = parse(other);
-        assert_int_equal(kube_create(live_kube, theirs, NULL, NULL), 0);
+        assert_int_equal(kube_create(live_kube, theirs, 0, NULL, NULL), 0);
         struct kind_ctx ctx = context();
         struct change change = {0};
         for (int i = 0; i < 2; i++) {

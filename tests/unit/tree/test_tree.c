@@ -16,6 +16,7 @@
 #include "tree/merge.h"
 #include "tree/number.h"
 #include "tree/path.h"
+#include "tree/share.h"
 #include "tree/tree.h"
 
 /* ---- limits ---- */
@@ -330,6 +331,28 @@ static void expect_digests(const char *a, const char *b, bool equal)
         assert_int_equal(strcmp(first, second) == 0, equal);
 }
 
+static void test_share(void **state)
+{
+        (void)state;
+        static const char mine[] =
+                "{\"same\": {\"b\": [1, {\"x\": \"y\"}], \"a\": \"text\"}, \"own\": [1, \"two\", 4], \"alone\": 1}";
+        static const char theirs[] = "{\"own\": [1, \"two\", 3, 4], \"same\": {\"a\": \"text\", \"b\": [1, {\"x\": "
+                                     "\"y\"}]}, \"alone\": \"1\"}";
+        json_auto_t *tree = json(mine), *copy = json(mine), *with = json(theirs), *before = json(theirs);
+        share_trees(tree, with);
+        assert_true(json_equal(tree, copy));
+        assert_true(json_equal(with, before));
+        assert_ptr_equal(json_object_get(tree, "same"), json_object_get(with, "same"));
+        json_t *list = json_object_get(tree, "own"), *other = json_object_get(with, "own");
+        assert_ptr_not_equal(list, other);
+        assert_ptr_equal(json_array_get(list, 1), json_array_get(other, 1));
+        assert_ptr_not_equal(json_array_get(list, 2), json_array_get(other, 2));
+        share_trees(tree, NULL);
+        share_trees(NULL, with);
+        share_trees(list, with);
+        assert_true(json_equal(tree, copy));
+}
+
 static void test_digest(void **state)
 {
         (void)state;
@@ -386,6 +409,7 @@ int main(void)
                 cmocka_unit_test(test_diff),
                 cmocka_unit_test(test_diff_hides_secrets),
                 cmocka_unit_test(test_merge),
+                cmocka_unit_test(test_share),
                 cmocka_unit_test(test_digest),
                 cmocka_unit_test(test_number_texts),
         };
