@@ -207,7 +207,7 @@ const struct form_field form_table[] = {
          .description = "Its address in browsers (its root_url). Required with monitoring.grafana: external."},
         {"monitoring.grafana_from", FORM_NETWORKS, .max = 50, .when = "target", .when_value = "host", .standard = "[]",
          .example = "[\"192.0.2.20\"]",
-         .description = "Where its questions to Prometheus come from. Required with monitoring.grafana: external."},
+         .description = "Where what it asks comes from. Required with monitoring.grafana: external."},
 
         {"kubernetes", FORM_GROUP, .when = "target", .when_value = "kubernetes",
          .description = "The Kubernetes cluster, and what of it is used."},

@@ -188,6 +188,7 @@ def test_nobody_elses_are(cluster: Cluster, there: Grafana, token: str) -> None:
     for source in ("127.0.0.1", "127.0.0.4"):
         elsewhere = Grafana(there.folder, cluster.name, source)
         assert elsewhere.ask("POST", "api/v1/query", query="up")[0] == 403, source
+        assert elsewhere.user(token)[0] == 403, source
     assert there.ask("GET", "api/v1/query", query="up")[0] == 200
 
 

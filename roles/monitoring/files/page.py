@@ -322,15 +322,19 @@ def came_from(headers: HTTPHeaders) -> str:
     return headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
 
 
-def may_read(allowed: dict[str, Any], address: str, authorization: str) -> bool:
-    """Compared in constant time, whatever the address."""
-    given = hmac.compare_digest(authorization.encode(), allowed["authorization"].encode())
+def comes_from(allowed: dict[str, Any], address: str) -> bool:
     try:
         there = ipaddress.ip_address(address)
     except ValueError:
         return False
     there = getattr(there, "ipv4_mapped", None) or there
-    return given and any(there in ipaddress.ip_network(network) for network in allowed["from"])
+    return any(there in ipaddress.ip_network(network) for network in allowed["from"])
+
+
+def may_read(allowed: dict[str, Any], address: str, authorization: str) -> bool:
+    """Compared in constant time, whatever the address."""
+    given = hmac.compare_digest(authorization.encode(), allowed["authorization"].encode())
+    return comes_from(allowed, address) and given
 
 
 def first_value(data: Any) -> float | None:
@@ -442,11 +446,11 @@ class GrafanaUser(Guarded):
     """Who signs in at that Grafana, in OpenID's words: it comes with the token that the hub gave it for somebody."""
 
     async def get(self) -> None:
-        grafana = self.settings["grafana"]
-        kind, _, token = self.request.headers.get("Authorization", "").partition(" ")
-        if not grafana or kind.lower() != "bearer" or not token:
+        grafana, headers = self.settings["grafana"], self.request.headers
+        given = re.fullmatch(r"[Bb]earer ([A-Za-z0-9_-]{1,200})", headers.get("Authorization", ""))
+        if not grafana or not given or not comes_from(grafana, came_from(headers)):
             raise web.HTTPError(403)
-        user = await self.hub_auth.user_for_token(token, sync=False)
+        user = await self.hub_auth.user_for_token(given[1], sync=False)
         if not user or user["kind"] != "user" or not self.hub_auth.check_scopes({SCOPE_OF_GRAFANA}, user):
             raise web.HTTPError(403)
         # Never the bare name: "admin" is there in every Grafana, and another hub may have an alice, too. It is written like

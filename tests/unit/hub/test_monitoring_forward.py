@@ -224,7 +224,7 @@ class TestGrafana(TestForward):
 
         hub = MagicMock(user_for_token=user, check_scopes=lambda wanted, who: wanted & set(who["scopes"]))
         with patch.object(self.page.Guarded, "hub_auth", hub):
-            return self.question("user", headers={"Authorization": "Bearer of-ada", "X-Forwarded-For": "203.0.113.9"})
+            return self.question("user", headers={"Authorization": "Bearer of-ada"})
 
     def test_it_is_told_who_signs_in(self) -> None:
         answer = self.signed_in(["access:services!service=grafana"])
@@ -235,7 +235,12 @@ class TestGrafana(TestForward):
     def test_only_of_whom_the_hub_lets_in_there(self) -> None:
         assert self.signed_in(["access:services!service=monitoring", "self"]).code == 403
         assert self.signed_in(["access:services!service=grafana"], kind="service").code == 403
-        for wrong in ("", "Bearer ", "Bearer of-bob", "Basic of-ada"):
-            hub = MagicMock(user_for_token=AsyncMock(return_value=None))
-            with patch.object(self.page.Guarded, "hub_auth", hub):
+        asked = AsyncMock(return_value=None)
+        with patch.object(self.page.Guarded, "hub_auth", MagicMock(user_for_token=asked)):
+            for wrong in ("", "Bearer ", "Bearer of ada", "Bearer tökén", "Bearer " + "x" * 201, "Basic of-ada"):
                 assert self.question("user", headers={"Authorization": wrong}).code == 403, wrong
+            elsewhere = {"Authorization": "Bearer of-ada", "X-Forwarded-For": "192.0.2.8"}
+            assert self.question("user", headers=elsewhere).code == 403
+            asked.assert_not_called()  # the hub is not bothered
+            assert self.question("user", headers={"Authorization": "Bearer of-bob"}).code == 403
+            asked.assert_called_once()
