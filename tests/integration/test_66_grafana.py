@@ -10,7 +10,7 @@ from typing import Any
 
 import grafana
 import pytest
-from conftest import Cluster
+from conftest import PASSWORD, Cluster
 from grafana import Grafana
 from hubclient import HubClient
 
@@ -113,7 +113,7 @@ def test_nobody_else_is_let_in(cluster: Cluster, there: Grafana, client: Any, al
     status, where = there.sign_in(client, cluster.client(), CALLBACK)
     assert status == 302 and where.startswith("/hub/login")
     stranger = cluster.client()  # bob has an account, and is in neither group
-    assert stranger.login("bob", "quiet-Heron-42")[0] == 403
+    assert stranger.login("bob", PASSWORD)[0] == 403
     status, where = there.sign_in(client, stranger, CALLBACK)
     assert status == 302 and where.startswith("/hub/login")
 
