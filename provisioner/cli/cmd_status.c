@@ -185,6 +185,10 @@ static void print(const struct cli *cli, const json_t *status)
                 json_is_true(json_object_get(status, "destroyed")) ? "  destroyed, its data is kept" : "");
         if (json_is_string(json_object_get(access, "url")))
                 fprintf(cli->out, "  %-13s %s\n", "address", text_of(access, "url"));
+        const json_t *grafana = json_object_get(access, "grafana");
+        if (json_is_object(grafana))
+                fprintf(cli->out, "  %-13s %s; its files: %s\n", "grafana", text_of(grafana, "url"),
+                        text_of(grafana, "files"));
         print_last_run(cli, json_object_get(status, "last_run"));
         if (json_is_object(json_object_get(status, "differs")))
                 print_differs(cli, json_object_get(status, "differs"));

@@ -51,17 +51,19 @@ static char *group_name(const char *dn)
 
 json_t *summary_json(struct journal *journal, const char *cluster, const json_t *form)
 {
-        json_auto_t *hub = NULL, *identity = NULL;
+        json_auto_t *hub = NULL, *identity = NULL, *grafana = NULL;
         if (access_peek(journal, cluster, "hub", &hub, NULL) < 0)
                 hub = NULL;
         if (access_peek(journal, cluster, "identity", &identity, NULL) < 0)
                 identity = NULL;
+        if (access_peek(journal, cluster, "grafana", &grafana, NULL) < 0)
+                grafana = NULL; /* the form has none */
         const char *provider = text_of(json_object_get(form, "identity"), "provider");
         CLEANUP_FREE char *group = group_name(text_of(identity, "users_group"));
         bool embedded = str_is(provider, "embedded");
-        return json_pack("{s:s?, s:o, s:{s:s?, s:s?, s:s?, s:s?}}", "url", text_of(hub, "url"), "ca",
+        return json_pack("{s:s?, s:o, s:{s:s?, s:s?, s:s?, s:s?}, s:O?}", "url", text_of(hub, "url"), "ca",
                 ca_json(text_of(hub, "ca")), "sign_in", "provider", provider, "server", text_of(identity, "uri"),
-                "group", group, "user", embedded ? "admin" : NULL);
+                "group", group, "user", embedded ? "admin" : NULL, "grafana", grafana);
 }
 
 /* What is known of who signed the certificate; nothing where this machine's CAs know it. */
@@ -97,6 +99,17 @@ static void print_sign_in(const struct cli *cli, const json_t *sign_in, const ch
                         text_of(sign_in, "server"), group, caas, cluster);
 }
 
+/* A Grafana elsewhere, and what has to be done there. */
+static void print_grafana(const struct cli *cli, const json_t *grafana)
+{
+        if (json_is_object(grafana))
+                fprintf(cli->out,
+                        "  grafana       %s: what it needs, for its /etc/grafana, is in\n"
+                        "                %s\n"
+                        "                how: docs/MONITORING.md#a-grafana-elsewhere\n",
+                        text_of(grafana, "url"), text_of(grafana, "files"));
+}
+
 void summary_print(const struct cli *cli, struct journal *journal, const char *cluster, const json_t *form)
 {
         json_auto_t *summary = summary_json(journal, cluster, form);
@@ -108,6 +121,7 @@ void summary_print(const struct cli *cli, struct journal *journal, const char *c
                 cli_style(cli->color, STYLE_NONE));
         print_sign_in(cli, json_object_get(summary, "sign_in"), cluster, caas);
         print_trust(cli, json_object_get(summary, "ca"), text_of(json_object_get(form, "tls"), "mode"), url);
+        print_grafana(cli, json_object_get(summary, "grafana"));
         fprintf(cli->out,
                 "  look          %s status %s\n"
                 "  try it all    %s test %s\n"

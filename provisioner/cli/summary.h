@@ -5,8 +5,9 @@
 #include "cli/cli.h"
 #include "journal/journal.h"
 
-/* {"url", "ca": {"path", "fingerprint", "expires"} or null, "sign_in": {"provider", "user" or null, "group"}}; new
- * reference. What is not known (yet) is null. */
+/* {"url", "ca": {"path", "fingerprint", "expires"} or null, "sign_in": {"provider", "user" or null, "group"},
+ * "grafana":
+ * {"url", "files"} or null}; new reference. What is not known (yet) is null. */
 json_t *summary_json(struct journal *journal, const char *cluster, const json_t *form);
 
 /* The address, how to trust it, who signs in, what to do next. */

@@ -71,6 +71,40 @@ static void tls_rule(struct tree *tree, const struct form_values *values, struct
                 host);
 }
 
+/* What Grafana needs, and that there is something to show. Its callback's address is its own with more behind it. */
+static void grafana_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
+{
+        static const char *const needs[] = {"monitoring.grafana_url", "monitoring.grafana_from"};
+        const char *url = form_text(values, needs[0]);
+        bool external = str_is(form_text(values, "monitoring.grafana"), "external");
+        int line, column;
+        if (is_of_other_target(values, "monitoring.grafana"))
+                return;
+        for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) {
+                const json_t *value = form_value(values, needs[i]);
+                if (external &&
+                        (!form_is_given(values, needs[i]) || (json_is_array(value) && !json_array_size(value)))) {
+                        CLEANUP_FREE char *allowed = form_allowed(&form_table[form_find(needs[i])]);
+                        tree_key_place(tree, "monitoring.grafana", &line, &column);
+                        diags_add(diags, line, column,
+                                "%s: missing; it is required with monitoring.grafana: external: %s", needs[i], allowed);
+                } else if (!external && form_value(values, "monitoring.grafana") && form_is_given(values, needs[i])) {
+                        tree_key_place(tree, needs[i], &line, &column);
+                        diags_add(diags, line, column, "%s: only used with monitoring.grafana: external", needs[i]);
+                }
+        }
+        if (external && url && *url && !str_ends(url, "/")) {
+                tree_place(tree, needs[0], &line, &column);
+                diags_add(diags, line, column, "%s: found \"%s\"; it ends with a \"/\": \"%s/\"", needs[0], url, url);
+        }
+        if (external && json_is_false(form_value(values, "monitoring.enabled"))) {
+                tree_place(tree, "monitoring.grafana", &line, &column);
+                diags_add(diags, line, column,
+                        "monitoring.grafana: found external, but monitoring.enabled is false; there is nothing to "
+                        "show");
+        }
+}
+
 void form_rules_monitoring(struct tree *tree, const struct form_values *values, struct diags *diags)
 {
         only_with(tree, values, diags);
@@ -80,4 +114,5 @@ void form_rules_monitoring(struct tree *tree, const struct form_values *values, 
                 must_have(tree, values, "monitoring.smtp.password_file", "monitoring.smtp.user", diags);
         }
         tls_rule(tree, values, diags);
+        grafana_rule(tree, values, diags);
 }

@@ -15,6 +15,8 @@ static const char *const entries[] = {"loadbalancer", "ingress", "nodeport", NUL
 static const char *const operators[] = {"Equal", "Exists", NULL};
 static const char *const effects[] = {"NoSchedule", "PreferNoSchedule", "NoExecute", NULL};
 static const char *const providers[] = {"embedded", "freeipa", NULL};
+static const char *const grafanas[] = {"external", "off", NULL};
+static const char *const no_grafanas[] = {"install", NULL};
 
 #define CPUS 0.1, 256
 #define RAM  0.25, 4096
@@ -195,6 +197,17 @@ const struct form_field form_table[] = {
         {"monitoring.scrape_from", FORM_NETWORKS, .max = 50, .when = "target", .when_value = "host", .standard = "[]",
          .example = "[\"192.0.2.10\", \"198.51.100.0/24\"]",
          .description = "Where a Prometheus elsewhere may read all metrics from, with a token (docs/MONITORING.md)."},
+        {"monitoring.grafana", FORM_CHOICE, .values = grafanas, .later = no_grafanas,
+         .later_words = "caas installs no Grafana: install one as its documentation says, on this machine or another, and write external",
+         .when = "target", .when_value = "host", .standard = "\"off\"",
+         .description = "external = a Grafana of yours is given files with the dashboards and the data source, and lets the hub's admins in "
+                        "(docs/MONITORING.md)."},
+        {"monitoring.grafana_url", FORM_URL, .when = "target", .when_value = "host", .standard_words = "none",
+         .example = "\"https://grafana.example.org/\"",
+         .description = "Its address in browsers (its root_url). Required with monitoring.grafana: external."},
+        {"monitoring.grafana_from", FORM_NETWORKS, .max = 50, .when = "target", .when_value = "host", .standard = "[]",
+         .example = "[\"192.0.2.20\"]",
+         .description = "Where what it asks comes from. Required with monitoring.grafana: external."},
 
         {"kubernetes", FORM_GROUP, .when = "target", .when_value = "kubernetes",
          .description = "The Kubernetes cluster, and what of it is used."},

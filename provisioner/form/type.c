@@ -122,7 +122,9 @@ static int check_choice(const struct form_field *field, const char *text, json_t
         }
         for (const char *const *value = field->later; value && *value; value++) {
                 if (strcmp(*value, text) == 0) {
-                        *ret_hint = str_format("this version has no %s \"%s\" yet", field->path, text);
+                        *ret_hint = field->later_words
+                                            ? str_copy(field->later_words)
+                                            : str_format("this version has no %s \"%s\" yet", field->path, text);
                         return -1;
                 }
         }
@@ -270,7 +272,7 @@ static int check_url(const char *text, json_t **ret, char **ret_hint)
         else
                 problem = host_problem(host);
         if (!problem && !path)
-                problem = "nothing follows the host: the path of the directory is missing";
+                problem = "nothing follows the host: its path is missing";
         else if (!problem && strspn(path, path_allowed) != strlen(path))
                 problem = "there is a character in its path that has to be written as %XX";
         if (problem) {

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "kind/inlay.h"
 #include "kind/place.h"
 #include "kind/seal.h"
 #include "kind/spec.h"
@@ -19,7 +20,7 @@ static const struct spec_field fields[] = {
         {"mode", SPEC_MODE, false},
         {"owner", SPEC_OWNER, false},
         {"group", SPEC_OWNER, false},
-        {"content", SPEC_STRING, false},
+        {"content", SPEC_ANY, false}, /* text, or {"$file": …} */
         {"json", SPEC_ANY, false},
         {"copy", SPEC_PATH, false},
         {"copy_digest", SPEC_TEXT, false},
@@ -43,6 +44,10 @@ static int check(const json_t *spec, struct err **err)
         int result = spec_check(spec, fields, err);
         if (result == 0)
                 result = spec_check_one_of(spec, sources, err);
+        const json_t *content = json_object_get(spec, "content");
+        if (result == 0 && content && !json_is_string(content) && !spec_is_open(content) &&
+                !json_object_get(content, INLAY_FILE))
+                result = err_set(err, ERR_INVALID, "\"content\" must be text, or {\"$file\": PATH}");
         if (result == 0 && is_secret(spec) && (mode_of(spec) & 0007))
                 result = err_set(err, ERR_INVALID,
                         "\"mode\" %s lets everybody read a file that holds a secret; \"0600\" or \"0640\" is right",
@@ -135,7 +140,9 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
                 return result;
         char *data = NULL, digest[DIGEST_SIZE];
         size_t length = 0;
-        result = content_of(resolved, &data, &length, err);
+        result = inlay_fill(resolved, err);
+        if (result == 0)
+                result = content_of(resolved, &data, &length, err);
         kind_forget(resolved);
         if (result < 0)
                 return result;

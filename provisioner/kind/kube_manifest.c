@@ -3,18 +3,15 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "client/kube/base64.h"
+#include "kind/inlay.h"
 #include "kind/kube_parts.h"
 #include "kind/kube_server.h"
 #include "kind/spec.h"
 #include "tree/subst.h"
 #include "tree/tree.h"
-
-#define FILE_MAX   (1024 * 1024) /* no object may be larger */
-#define JSON_FLAGS (JSON_INDENT(1) | JSON_SORT_KEYS | JSON_ENCODE_ANY)
 
 void manifest_clear(struct manifest *manifest)
 {
@@ -158,67 +155,6 @@ static void collect_hidden(const json_t *tree, const json_t *filled, json_t *hid
                 collect_hidden(value, json_array_get(filled, i), hidden);
 }
 
-static int file_text(const char *path, json_t **ret, struct err **err)
-{
-        CLEANUP_FREE char *text = NULL;
-        size_t length;
-        int r = file_read(path, FILE_MAX, &text, &length, err);
-        if (r < 0)
-                return r;
-        *ret = json_stringn(text, length);
-        explicit_bzero(text, length);
-        return *ret ? 0 : err_set(err, ERR_INVALID, "%s is no text in UTF-8", path);
-}
-
-static int fill(json_t *tree, struct err **err);
-
-/* Puts what $file and $json stand for in place of `value`; *ret stays NULL when it is neither. */
-static int fill_node(json_t *value, json_t **ret, struct err **err)
-{
-        const char *path = json_string_value(json_object_get(value, MANIFEST_FILE));
-        if (path)
-                return file_text(path, ret, err);
-        json_t *tree = json_object_get(value, MANIFEST_JSON);
-        if (!tree)
-                return fill(value, err);
-        int r = fill(tree, err);
-        if (r < 0)
-                return r;
-        char *text = json_dumps(tree, JSON_FLAGS);
-        *ret = json_string(text ? text : "");
-        if (text)
-                mem_wipe_free(text, strlen(text));
-        return 0;
-}
-
-static int fill(json_t *tree, struct err **err)
-{
-        const char *key;
-        json_t *value;
-        size_t i;
-        if (json_is_array(tree)) {
-                json_array_foreach (tree, i, value) {
-                        json_t *filled = NULL;
-                        int r = fill_node(value, &filled, err);
-                        if (r < 0)
-                                return r;
-                        if (filled)
-                                json_array_set_new(tree, i, filled);
-                }
-                return 0;
-        }
-        void *next;
-        json_object_foreach_safe (tree, next, key, value) {
-                json_t *filled = NULL;
-                int r = fill_node(value, &filled, err);
-                if (r < 0)
-                        return r;
-                if (filled)
-                        json_object_set_new(tree, key, filled);
-        }
-        return 0;
-}
-
 /* stringData becomes data: what is sent is then what is read back. */
 static void encode_secret(json_t *object)
 {
@@ -274,7 +210,7 @@ int manifest_make(struct kind_ctx *ctx, struct kube *kube, const struct resource
         json_auto_t *closed = before ? close_open(source, before) : json_incref(source);
         int result = kind_resolve(ctx, closed, &m.object, err);
         if (result == 0)
-                result = fill(m.object, err);
+                result = inlay_fill(m.object, err);
         if (result < 0)
                 return result;
         kube_parts_drop_null(m.object);

@@ -15,10 +15,6 @@
 #define KUBE_ANNOTATION_RESOURCE "caas.pangeo.io/resource"
 #define KUBE_MANAGED_BY          "caas"
 
-/* Nodes of a spec that are filled in while the object is made (docs/ARCHITECTURE.md). */
-#define MANIFEST_FILE "$file"
-#define MANIFEST_JSON "$json"
-
 struct manifest {
         json_t *object;      /* to be sent; may hold secrets */
         struct kube_ref ref; /* borrows from object */

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "kind/kube_manifest.h"
+#include "kind/inlay.h"
 #include "kind/spec.h"
 
 #define KEY_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
@@ -47,9 +47,9 @@ int kube_parts_check(const json_t *spec, struct err **err)
 static json_t *content_of(const char *part, json_t *value)
 {
         if (str_is(part, "json"))
-                return json_pack("{s:O}", MANIFEST_JSON, value);
+                return json_pack("{s:O}", INLAY_JSON, value);
         if (str_is(part, "paths"))
-                return json_pack("{s:O}", MANIFEST_FILE, value);
+                return json_pack("{s:O}", INLAY_FILE, value);
         return json_incref(value);
 }
 

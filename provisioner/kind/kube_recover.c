@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "client/kube/base64.h"
+#include "kind/inlay.h"
 #include "kind/kube_manifest.h"
 #include "kind/kube_parts.h"
 #include "kind/kube_server.h"
@@ -107,8 +108,8 @@ static void walk(struct reader *reader, const json_t *ours, const json_t *live)
 {
         const char *key, *text = json_string_value(live);
         const char *name = json_string_value(json_object_get(ours, MARK_SECRET));
-        const char *path = json_string_value(json_object_get(ours, MANIFEST_FILE));
-        const json_t *parts = json_object_get(ours, MARK_JOIN), *tree = json_object_get(ours, MANIFEST_JSON);
+        const char *path = json_string_value(json_object_get(ours, INLAY_FILE));
+        const json_t *parts = json_object_get(ours, MARK_JOIN), *tree = json_object_get(ours, INLAY_JSON);
         json_t *value;
         size_t i;
         if (name || path || parts || tree) {

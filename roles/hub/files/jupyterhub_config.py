@@ -189,6 +189,18 @@ if monitoring:  # for admins: their role has the scope access:services, and nobo
     c.JupyterHub.services.append(
         {"name": "monitoring", "url": monitoring["url"], "api_token": monitoring["token"], "oauth_no_confirm": True}
     )
+grafana = settings.get("grafana")
+if grafana:  # elsewhere, and for the same people
+    c.JupyterHub.services.append(
+        {
+            "name": "grafana",
+            "api_token": grafana["secret"],
+            "oauth_client_id": "service-grafana",
+            "oauth_redirect_uri": grafana["redirect"],
+            "oauth_no_confirm": True,
+            "display": False,
+        }
+    )
 culler = culler_command(settings)
 if culler:
     c.JupyterHub.services.append({"name": "idle-culler", "command": culler})

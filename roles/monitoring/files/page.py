@@ -6,6 +6,7 @@ have and users do not. Programs (a Grafana, an outside Prometheus) come with a t
     page.py CONFIG          CONFIG: page.json, as the role writes it"""
 
 import asyncio
+import base64
 import datetime
 import hmac
 import ipaddress
@@ -33,6 +34,12 @@ DATA = re.compile(
     r"|targets|targets/metadata|rules|alerts|alertmanagers|status/[a-z]+)"
 )
 ASKED_BY_POST = re.compile(r"api/v1/(query|query_range|query_exemplars|format_query|series|labels)")
+# What dashboards and the search for metrics need, and no more: not how the cluster is configured, nor where its parts are.
+ASKED_BY_GRAFANA = re.compile(
+    r"api/v1/(query|query_range|series|labels|label/[A-Za-z0-9_]+/values|metadata|status/buildinfo)"
+)
+# The hub gives it for Grafana alone, to whom it also lets in here.
+SCOPE_OF_GRAFANA = "access:services!service=grafana"
 TO_PROMETHEUS = ("Accept", "Accept-Encoding", "Content-Type", "If-Modified-Since", "If-None-Match")
 FROM_PROMETHEUS = ("Content-Type", "Content-Encoding", "Cache-Control", "ETag", "Last-Modified", "Vary")
 ANSWER_BYTES = 64 * 1024 * 1024
@@ -227,6 +234,7 @@ class Index(Guarded):
             glance=[(name, amount(name, first_value(value))) for name, value in zip(names, values, strict=True)],
             mail=self.settings["mail"],
             scrape=self.settings["scrape"],
+            grafana=self.settings["grafana"],
             address=urlsplit(self.settings["public_url"]).netloc,
             parts=sorted((one["metric"]["job"], int(float(one["value"][1]))) for one in up["result"]),
             firing=firing,
@@ -293,7 +301,7 @@ class Scrape(Guarded):
     async def get(self) -> None:
         scrape = self.settings["scrape"]
         headers = self.request.headers
-        if not scrape or not may_scrape(scrape, came_from(headers), headers.get("Authorization", "")):
+        if not scrape or not may_read(scrape, came_from(headers), headers.get("Authorization", "")):
             raise web.HTTPError(403)
         asked = self.get_query_arguments("match[]") or ['{__name__=~".+"}']
         query = urlencode([("match[]", one) for one in asked])
@@ -314,15 +322,19 @@ def came_from(headers: HTTPHeaders) -> str:
     return headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
 
 
-def may_scrape(scrape: dict[str, Any], address: str, authorization: str) -> bool:
-    """The token is compared in constant time, whatever the address."""
-    given = hmac.compare_digest(authorization.encode(), b"Bearer " + scrape["secret"].encode())
+def comes_from(allowed: dict[str, Any], address: str) -> bool:
     try:
         there = ipaddress.ip_address(address)
     except ValueError:
         return False
     there = getattr(there, "ipv4_mapped", None) or there
-    return given and any(there in ipaddress.ip_network(network) for network in scrape["from"])
+    return any(there in ipaddress.ip_network(network) for network in allowed["from"])
+
+
+def may_read(allowed: dict[str, Any], address: str, authorization: str) -> bool:
+    """Compared in constant time, whatever the address."""
+    given = hmac.compare_digest(authorization.encode(), allowed["authorization"].encode())
+    return comes_from(allowed, address) and given
 
 
 def first_value(data: Any) -> float | None:
@@ -411,6 +423,42 @@ class Forward(Guarded):
         self.finish(body)
 
 
+class Grafana(Forward):
+    """For the data source of a Grafana elsewhere: its questions, from where it may, with its token instead of a sign-in."""
+
+    def prepare(self) -> None:
+        grafana, headers = self.settings["grafana"], self.request.headers
+        if not grafana or not may_read(grafana, came_from(headers), headers.get("Authorization", "")):
+            raise web.HTTPError(403)
+        if not ASKED_BY_GRAFANA.fullmatch(self.path_args[0]):
+            raise web.HTTPError(404)
+
+    async def get(self, path: str) -> None:
+        await self._forward(path)
+
+    async def post(self, path: str) -> None:
+        if not ASKED_BY_POST.fullmatch(path):
+            raise web.HTTPError(405)  # Grafana tries by POST first what can only be asked by GET
+        await self._forward(path, body=self.request.body)
+
+
+class GrafanaUser(Guarded):
+    """Who signs in at that Grafana, in OpenID's words: it comes with the token that the hub gave it for somebody."""
+
+    async def get(self) -> None:
+        grafana, headers = self.settings["grafana"], self.request.headers
+        given = re.fullmatch(r"[Bb]earer ([A-Za-z0-9_-]{1,200})", headers.get("Authorization", ""))
+        if not grafana or not given or not comes_from(grafana, came_from(headers)):
+            raise web.HTTPError(403)
+        user = await self.hub_auth.user_for_token(given[1], sync=False)
+        if not user or user["kind"] != "user" or not self.hub_auth.check_scopes({SCOPE_OF_GRAFANA}, user):
+            raise web.HTTPError(403)
+        # Never the bare name: "admin" is there in every Grafana, and another hub may have an alice, too. It is written like
+        # an address because Grafana wants one; nobody reads mails there.
+        address = f"{user['name']}@{grafana['domain']}"
+        self.finish({"sub": address, "login": address, "email": address, "name": user["name"], "role": "Editor"})
+
+
 class Asking(web.RequestHandler):
     """Lets Prometheus' own pages show the token that check_xsrf_cookie() asks for."""
 
@@ -456,13 +504,16 @@ def dashboards(folder: Path) -> list[dict[str, str]]:
 
 def application(config: dict[str, Any], cookie_secret: str) -> web.Application:
     prefix, watched = config["prefix"], config["prometheus"]
-    mail, scrape = config.get("mail"), dict(config.get("scrape", {}))
+    mail, scrape, grafana = config.get("mail"), dict(config.get("scrape", {})), dict(config.get("grafana", {}))
     tls = None
     if "ca" in watched:
         tls = ssl.create_default_context(cafile=watched["ca"])
         tls.load_cert_chain(watched["certificate"], watched["key"])
     if scrape:
-        scrape["secret"] = Path(scrape["token"]).read_text(encoding="utf-8").strip()
+        scrape["authorization"] = "Bearer " + Path(scrape["token"]).read_text(encoding="utf-8").strip()
+    if grafana:
+        given = f"{config['cluster']}:{Path(grafana['token']).read_text(encoding='utf-8').strip()}"
+        grafana["authorization"] = "Basic " + base64.b64encode(given.encode()).decode()
     return web.Application(
         [
             (prefix, Index),
@@ -474,6 +525,8 @@ def application(config: dict[str, Any], cookie_secret: str) -> web.Application:
             (prefix + "mail", web.RedirectHandler, {"url": prefix + "mail/", "permanent": False}),
             (prefix + "mail/", Mail),
             (prefix + "federate", Scrape),
+            (prefix + "grafana/user", GrafanaUser),
+            (prefix + "grafana/(api/.*)", Grafana),
             (prefix + "prometheus", web.RedirectHandler, {"url": prefix + "prometheus/", "permanent": False}),
             (prefix + "prometheus/(.*)", Forward),
             (".*", Nothing),
@@ -487,6 +540,7 @@ def application(config: dict[str, Any], cookie_secret: str) -> web.Application:
         mail=mail,
         alertmanager=Alertmanager(mail["url"] + prefix + "mail/", tls) if mail else None,
         scrape=scrape,
+        grafana=grafana,
         dashboards=dashboards(Path(config["dashboards"])),
     )
 

@@ -1,11 +1,13 @@
 """What the monitoring's page hands on to Prometheus, and to whom; without a hub and a Prometheus (test_65_monitoring.py)."""
 
 import importlib.util
+import json
 import sys
+from base64 import b64encode
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock
+from unittest.mock import AsyncMock, MagicMock, patch
 
 import pytest
 from tornado.httpclient import HTTPRequest, HTTPResponse
@@ -57,9 +59,13 @@ class TestForward(AsyncHTTPTestCase):
             "prometheus": {"url": "https://127.0.0.1:1", "ca": "", "certificate": "", "key": ""},
             "mail": {},
             "scrape": {},
+            "grafana": self.grafana(),
             "dashboards": str(self.folder),
         }
         return self.page.application(config, "s3cret")
+
+    def grafana(self) -> dict[str, Any]:
+        return {}
 
     def ask(self, path: str, **options: Any) -> HTTPResponse:
         return self.fetch(f"{PREFIX}prometheus/{path}", follow_redirects=False, **options)
@@ -142,3 +148,99 @@ class TestForward(AsyncHTTPTestCase):
         assert self.fetch(PREFIX + "dashboards/overview.json", headers=script).code == 403
         assert self.ask("static/js/main.js", headers={**script, "Sec-Fetch-Dest": "script"}).code == 200
         assert self.ask("graph").headers["Cross-Origin-Opener-Policy"] == "noopener-allow-popups"
+
+    def test_no_grafana_is_let_in_that_the_form_does_not_name(self) -> None:
+        for path in ("grafana/api/v1/query?query=up", "grafana/user"):
+            assert self.fetch(PREFIX + path, headers={"Authorization": "Basic dW5pdDo="}).code == 403
+        assert not self.asked
+
+
+class TestGrafana(TestForward):
+    """The form names one, at 192.0.2.7."""
+
+    def grafana(self) -> dict[str, Any]:
+        (self.folder / "token").write_text("t0ken\n")
+        url, files = "https://grafana.example.org/", "/files"
+        allowed = {"from": ["192.0.2.7"], "token": str(self.folder / "token")}
+        return {"url": url, "files": files, "domain": "unit.example.org", **allowed}
+
+    def question(self, path: str, **options: Any) -> HTTPResponse:
+        right = {"Authorization": "Basic " + b64encode(b"unit:t0ken").decode(), "X-Forwarded-For": "192.0.2.7"}
+        options["headers"] = {**right, **options.get("headers", {})}
+        return self.fetch(f"{PREFIX}grafana/{path}", follow_redirects=False, **options)
+
+    def test_its_questions_come_through(self) -> None:
+        for path in (
+            "api/v1/query?query=up",
+            "api/v1/query_range?query=up&start=1&end=2&step=15",
+            "api/v1/series?match[]=up",
+            "api/v1/labels",
+            "api/v1/label/__name__/values?match[]=up",
+            "api/v1/metadata",
+            "api/v1/status/buildinfo",
+        ):
+            assert self.question(path).code == 200, path
+            assert self.asked.pop()[0] == path
+        for path in ("query", "query_range", "series", "labels"):
+            answer = self.question("api/v1/" + path, method="POST", body="query=up")
+            assert answer.code == 200 and self.asked.pop()[1]["body"] == b"query=up"
+
+    def test_nothing_else_of_it_does(self) -> None:
+        for path in (
+            "api/v1/admin/tsdb/snapshot",
+            "api/v1/status/config",
+            "api/v1/status/flags",
+            "api/v1/targets",
+            "api/v1/rules",
+            "api/v1/alerts",
+            "api/v1/read",
+            "api/v1/write",
+            "api/v1/label/a%2f..%2fb/values",
+            "api/v1/query/../admin/tsdb/snapshot",
+            "api/v1/query%0a",
+            "api/v1//query",
+            "api/v2/alerts",
+            "api/",
+        ):
+            for method in ("GET", "POST"):
+                answer = self.question(path, method=method, body=None if method == "GET" else "")
+                assert answer.code == 404 and not self.asked, (path, answer.code)
+        for path in ("metrics", "federate?match[]=up", "graph", "-/reload", ""):
+            answer = self.question(path)
+            assert "Pangeo" in answer.body.decode() and answer.code == 404 and not self.asked, (path, answer.code)
+        for path in ("metadata", "status/buildinfo", "label/job/values"):
+            assert self.question("api/v1/" + path, method="POST", body="").code == 405 and not self.asked
+
+    def test_nobody_elses_do(self) -> None:
+        for wrong in ("", "Basic", "Bearer t0ken", "t0ken", "Basic " + b64encode(b"unit:t0ke").decode()):
+            assert self.question("api/v1/query?query=up", headers={"Authorization": wrong}).code == 403, wrong
+        for address in ("192.0.2.8", "", "192.0.2.7, 198.51.100.1"):
+            assert self.question("api/v1/query?query=up", headers={"X-Forwarded-For": address}).code == 403, address
+        assert not self.asked
+
+    def signed_in(self, scopes: list[str], kind: str = "user") -> HTTPResponse:
+        async def user(token: str, sync: bool) -> dict[str, Any] | None:
+            return {"name": "ada", "kind": kind, "scopes": scopes} if token == "of-ada" else None
+
+        hub = MagicMock(user_for_token=user, check_scopes=lambda wanted, who: wanted & set(who["scopes"]))
+        with patch.object(self.page.Guarded, "hub_auth", hub):
+            return self.question("user", headers={"Authorization": "Bearer of-ada"})
+
+    def test_it_is_told_who_signs_in(self) -> None:
+        answer = self.signed_in(["access:services!service=grafana"])
+        address = "ada@unit.example.org"
+        whole = {"sub": address, "login": address, "email": address, "name": "ada", "role": "Editor"}
+        assert answer.code == 200 and json.loads(answer.body) == whole
+
+    def test_only_of_whom_the_hub_lets_in_there(self) -> None:
+        assert self.signed_in(["access:services!service=monitoring", "self"]).code == 403
+        assert self.signed_in(["access:services!service=grafana"], kind="service").code == 403
+        asked = AsyncMock(return_value=None)
+        with patch.object(self.page.Guarded, "hub_auth", MagicMock(user_for_token=asked)):
+            for wrong in ("", "Bearer ", "Bearer of ada", "Bearer tökén", "Bearer " + "x" * 201, "Basic of-ada"):
+                assert self.question("user", headers={"Authorization": wrong}).code == 403, wrong
+            elsewhere = {"Authorization": "Bearer of-ada", "X-Forwarded-For": "192.0.2.8"}
+            assert self.question("user", headers=elsewhere).code == 403
+            asked.assert_not_called()  # the hub is not bothered
+            assert self.question("user", headers={"Authorization": "Bearer of-bob"}).code == 403
+            asked.assert_called_once()

@@ -8,7 +8,7 @@ import pytest
 from tornado.httputil import HTTPHeaders
 
 PAGE = Path(__file__).resolve().parents[3] / "roles" / "monitoring" / "files" / "page.py"
-SCRAPE = {"from": ["192.0.2.7", "198.51.100.0/24", "2001:db8::/32"], "secret": "token-0123456789"}
+SCRAPE = {"from": ["192.0.2.7", "198.51.100.0/24", "2001:db8::/32"], "authorization": "Bearer token-0123456789"}
 RIGHT = "Bearer token-0123456789"
 
 
@@ -23,14 +23,14 @@ def page() -> Any:
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "198.51.100.200", "2001:db8::9", "::ffff:192.0.2.7"])
 def test_from_where_it_may(page: Any, address: str) -> None:
-    assert page.may_scrape(SCRAPE, address, RIGHT)
+    assert page.may_read(SCRAPE, address, RIGHT)
 
 
 @pytest.mark.parametrize(
     "address", ["192.0.2.8", "198.51.101.1", "::1", "127.0.0.1", "2001:db9::1", "", "x", "192.0.2.7%1"]
 )
 def test_from_elsewhere(page: Any, address: str) -> None:
-    assert not page.may_scrape(SCRAPE, address, RIGHT)
+    assert not page.may_read(SCRAPE, address, RIGHT)
 
 
 def test_only_the_proxy_says_from_where(page: Any) -> None:
@@ -46,4 +46,4 @@ def test_only_the_proxy_says_from_where(page: Any) -> None:
     "said", ["", "Bearer", "Bearer ", "Bearer token-012345678", RIGHT + "9", "bearer token-0123456789", "Bearer tökén"]
 )
 def test_without_the_token(page: Any, said: str) -> None:
-    assert not page.may_scrape(SCRAPE, "192.0.2.7", said)
+    assert not page.may_read(SCRAPE, "192.0.2.7", said)

@@ -101,6 +101,30 @@ static void file_is_copied(void **state)
         assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): a fixed command */
 }
 
+/* Text of a file that is there only when it is written: in it, and as all of it. What stands beside says when it is
+ * another. */
+static void file_has_another_in_it(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_REMEMBERED struct remembered m = {0}, all = {0};
+        const char *first =
+                "{\"path\": \"D/a.json\", \"json\": {\"ca\": {\"$file\": \"D/ca\", \"of\": 1}, \"n\": [2]}}";
+        CLEANUP_FREE char *missing = fixture_refused(f, &kind_host_file, first, &m);
+        assert_non_null(strstr(missing, "/ca"));
+        put(f, "ca", "one \"${x}\"\n");
+        assert_int_equal(fixture_apply(f, &kind_host_file, first, &m), ACTION_CREATE);
+        assert_content(f, "a.json", "{\n  \"ca\": \"one \\\"${x}\\\"\\n\",\n  \"n\": [\n    2\n  ]\n}\n");
+        put(f, "ca", "two\n");
+        assert_int_equal(fixture_apply(f, &kind_host_file, first, &m), ACTION_NONE);
+        const char *second = "{\"path\": \"D/a.json\", \"json\": {\"ca\": {\"$file\": \"D/ca\", \"of\": 2}}}";
+        assert_int_equal(fixture_apply(f, &kind_host_file, second, &m), ACTION_UPDATE);
+        assert_content(f, "a.json", "{\n  \"ca\": \"two\\n\"\n}\n");
+
+        const char *copy = "{\"path\": \"D/b\", \"content\": {\"$file\": \"D/ca\", \"of\": 2}}";
+        assert_int_equal(fixture_apply(f, &kind_host_file, copy, &all), ACTION_CREATE);
+        assert_content(f, "b", "two\n");
+}
+
 static void bad_specs_are_refused(void **state)
 {
         struct fixture *f = *state;
@@ -111,6 +135,7 @@ static void bad_specs_are_refused(void **state)
                 {"{\"content\": \"\"}", "\"path\" is missing"},
                 {"{\"path\": \"D/a\"}", "exactly one of content, json and copy"},
                 {"{\"path\": \"D/a\", \"content\": \"x\", \"json\": {}}", "exactly one of"},
+                {"{\"path\": \"D/a\", \"content\": {\"file\": \"D/ca\"}}", "\"content\" must be text"},
                 {"{\"path\": \"D/a\", \"content\": \"x\", \"mode\": 420}", "octal mode in quotes"},
                 {"{\"path\": \"D/a\", \"content\": \"x\", \"mode\": \"rw\"}", "octal mode in quotes"},
                 {"{\"path\": \"a\", \"content\": \"x\"}", "absolute path"},
@@ -239,6 +264,7 @@ int main(void)
                 T(file_that_moves_leaves_nothing_behind),
                 T(file_holds_secrets_but_never_tells_them),
                 T(file_is_copied),
+                T(file_has_another_in_it),
                 T(bad_specs_are_refused),
                 T(open_values_pass_the_check),
                 T(directory_is_made_kept_and_removed),

@@ -1,0 +1,213 @@
+"""A Grafana elsewhere: what it is given is enough to sign people in by the real hub and to ask the real Prometheus, and for
+nothing else. It asks from 127.0.0.3."""
+
+import json
+import re
+import stat
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grafana
+import pytest
+from conftest import PASSWORD, Cluster
+from grafana import Grafana
+from hubclient import HubClient
+
+HOME = "https://grafana.example.org/"
+CALLBACK = HOME + "login/generic_oauth"
+
+
+@pytest.fixture(scope="module")
+def applied(cluster: Cluster) -> Iterator[str]:
+    """What apply said; afterwards the form is as it was, and all of it is gone."""
+    cluster.write_form(
+        extra=f"monitoring:\n  grafana: external\n  grafana_url: {HOME}\n  grafana_from: [127.0.0.3, '2001:db8::/32']\n"
+    )
+    yield cluster.apply().stdout
+    cluster.write_form()
+    cluster.apply()
+    assert not (cluster.folder / "monitoring" / "grafana").exists()
+    assert not (cluster.folder / "monitoring" / "grafana-token").exists()
+    assert cluster.caas.json("status", cluster.name)["access"]["grafana"] is None
+
+
+@pytest.fixture(scope="module")
+def there(cluster: Cluster, applied: str) -> Grafana:
+    return Grafana(cluster.folder / "monitoring" / "grafana", cluster.name, "127.0.0.3")
+
+
+@pytest.fixture(scope="module")
+def client(cluster: Cluster, there: Grafana) -> Any:
+    return there.client(cluster.folder / "env" / "hub")
+
+
+@pytest.fixture(scope="module")
+def admin(cluster: Cluster, applied: str) -> HubClient:
+    return cluster.signed_in("admin", cluster.caas.run("password", cluster.name).stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def token(there: Grafana, client: Any, admin: HubClient) -> str:
+    """That the hub gives Grafana for an administrator."""
+    status, code = there.sign_in(client, admin, CALLBACK)
+    assert status == 0, (status, code)
+    status, token = there.redeem(client, code, CALLBACK)
+    assert status == 0, (status, token)
+    return token
+
+
+# ---- the files
+
+
+def test_it_is_said_where_they_are(cluster: Cluster, applied: str) -> None:
+    folder = str(cluster.folder / "monitoring" / "grafana")
+    assert HOME in applied and folder in applied and "docs/MONITORING.md#a-grafana-elsewhere" in applied
+    assert f"{HOME}; its files: {folder}\n" in cluster.caas.run("status", cluster.name).stdout
+
+
+def test_secrets_are_roots(cluster: Cluster, there: Grafana) -> None:
+    assert stat.S_IMODE(there.folder.stat().st_mode) == 0o700
+    secret = [there.oauth["client_secret"], there.data["secureJsonData"]["basicAuthPassword"]]
+    assert len(set(secret)) == 2 and all(len(one) >= 40 for one in secret)
+    holding = []
+    for path in there.folder.rglob("*"):
+        if path.is_file() and any(one in path.read_text() for one in secret):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600 and path.stat().st_uid == 0, path
+            holding.append(path.suffix)
+    assert sorted(holding) == [".ini", ".yaml"]
+
+
+def test_they_say_what_grafanas_documentation_knows(there: Grafana) -> None:
+    for written, known in (
+        (there.oauth, grafana.OAUTH_KEYS),
+        (there.data, grafana.SOURCE_KEYS),
+        (there.data["jsonData"], grafana.JSON_KEYS),
+        (there.data["secureJsonData"], grafana.SECURE_KEYS),
+        (there.dashboards, grafana.PROVIDER_KEYS),
+    ):
+        assert not set(written) - set(known.split())
+    assert there.data["type"] == "prometheus" and there.data["access"] == "proxy"
+    assert there.data["jsonData"]["tlsAuthWithCACert"] is True
+    # "$" stands for a variable in them, ";" and "#" for a comment in the other
+    assert "$" not in json.dumps([there.data, there.dashboards])
+    assert not any(set(value) & set('#;$`"') for value in there.oauth.values())
+    found = list(there.here(there.dashboards["options"]["path"]).glob("*.json"))
+    assert len(found) >= 7 and all(json.loads(path.read_text())["panels"] for path in found)
+
+
+# ---- signing in
+
+
+def test_an_administrator_is_an_editor(there: Grafana, token: str) -> None:
+    status, text = there.user(token)
+    user = json.loads(text)
+    assert status == 200 and user["role"] == "Editor" and there.oauth["role_attribute_path"] == "role"
+    assert user["sub"] == user["login"] == user["email"] == "admin@localhost"
+    assert there.user(token) == (200, text)  # the next time it is the same person
+
+
+def test_nobody_else_is_let_in(cluster: Cluster, there: Grafana, client: Any, alice: HubClient) -> None:
+    assert there.sign_in(client, alice, CALLBACK)[0] == 403
+    status, where = there.sign_in(client, cluster.client(), CALLBACK)
+    assert status == 302 and where.startswith("/hub/login")
+    stranger = cluster.client()  # bob has an account, and is in neither group
+    assert stranger.login("bob", PASSWORD)[0] == 403
+    status, where = there.sign_in(client, stranger, CALLBACK)
+    assert status == 302 and where.startswith("/hub/login")
+
+
+def test_codes_go_to_the_forms_grafana_only(there: Grafana, client: Any, admin: HubClient) -> None:
+    for elsewhere in ("https://evil.example.org/login/generic_oauth", HOME, CALLBACK + "/../../x"):
+        status, said = there.sign_in(client, admin, elsewhere)
+        assert status >= 400 and "code=" not in said, (elsewhere, status)
+
+
+def test_a_code_is_worth_nothing_without_the_secret(there: Grafana, client: Any, admin: HubClient) -> None:
+    _, code = there.sign_in(client, admin, CALLBACK)
+    for wrong in ("0" * 64, there.data["secureJsonData"]["basicAuthPassword"]):
+        assert there.redeem(client, code, CALLBACK, wrong)[0] in (400, 401)
+    assert there.redeem(client, code, CALLBACK)[0] == 0
+    assert there.redeem(client, code, CALLBACK)[0] in (400, 401)  # nor a second time
+
+
+def test_what_grafana_holds_opens_nothing_else(cluster: Cluster, there: Grafana, token: str, alice: HubClient) -> None:
+    program = cluster.client()
+    for held in (token, there.oauth["client_secret"]):
+        given = {"Authorization": f"Bearer {held}"}
+        for path in ("users", "users/alice", "groups", "proxy", "services", "info"):
+            assert program.request("GET", f"/hub/api/{path}", headers=given).status in (403, 404), path
+        assert program.request("POST", "/hub/api/users/admin/tokens", headers=given, data={}).status == 403
+        assert program.request("POST", "/hub/api/users/alice/server", headers=given, data={}).status in (403, 404)
+        for path in ("prometheus/api/v1/query?query=up", "prometheus/config", "federate", "grafana/api/v1/labels"):
+            answer = program.request("GET", f"/services/monitoring/{path}", headers=given, follow=False)
+            assert answer.status in (302, 403), path
+        assert program.request("GET", "/user/alice/api/contents", headers=given, follow=False).status in (302, 403)
+    assert there.user(there.oauth["client_secret"])[0] == 403
+    made = alice.api("POST", "/users/alice/tokens", data={"note": "test"}).json()["token"]
+    for other in (made, "0" * 30, ""):
+        assert there.user(other)[0] == 403
+
+
+# ---- its questions
+
+
+def test_its_questions_are_answered(there: Grafana) -> None:
+    """As its plug-in for Prometheus sends them (pkg/promlib/client)."""
+    now = time.time()
+    end = now + 60
+    while not json.loads(there.ask("POST", "api/v1/query", query="up", time=f"{time.time():.3f}")[1])["data"]["result"]:
+        assert time.time() < end
+        time.sleep(1)
+    asked = {"query": "sum by (job) (up)", "start": f"{now - 3600:.3f}", "end": f"{time.time():.3f}", "step": "15"}
+    status, text = there.ask("POST", "api/v1/query_range", **asked)
+    result = json.loads(text)["data"]
+    assert status == 200 and result["resultType"] == "matrix"
+    assert {"hub", "exporter"} <= {one["metric"]["job"] for one in result["result"]}
+    for method, path, arguments, wanted in (
+        ("POST", "query", {"query": "1+1", "time": "4"}, '"2"'),  # "Save & test"
+        ("GET", "labels", {}, '"__name__"'),
+        ("POST", "labels", {"start": f"{now - 3600:.0f}", "end": f"{now:.0f}"}, '"job"'),
+        ("GET", "label/__name__/values", {}, '"up"'),
+        ("GET", "label/job/values", {"match[]": "up"}, '"hub"'),
+        ("POST", "series", {"match[]": "up"}, '"exporter"'),
+        ("GET", "metadata", {}, '"gauge"'),
+        ("GET", "status/buildinfo", {}, '"version"'),
+    ):
+        status, text = there.ask(method, "api/v1/" + path, **arguments)
+        assert status == 200 and wanted in text, (path, status)
+    # Where it may only be asked by GET, Grafana goes on to that after this.
+    assert there.ask("POST", "api/v1/status/buildinfo")[0] == 405
+
+
+def test_nobody_elses_are(cluster: Cluster, there: Grafana, token: str) -> None:
+    right = there.data["secureJsonData"]["basicAuthPassword"]
+    for wrong in ("", "Basic x", f"Bearer {right}", f"Bearer {token}"):
+        assert there.ask("POST", "api/v1/query", authorization=wrong, query="up")[0] == 403, wrong
+    for source in ("127.0.0.1", "127.0.0.4"):
+        elsewhere = Grafana(there.folder, cluster.name, source)
+        assert elsewhere.ask("POST", "api/v1/query", query="up")[0] == 403, source
+        assert elsewhere.user(token)[0] == 403, source
+    assert there.ask("GET", "api/v1/query", query="up")[0] == 200
+
+
+def test_only_questions_are_answered(there: Grafana) -> None:
+    for path in (
+        "admin/tsdb/snapshot",
+        "admin/tsdb/delete_series",
+        "write",
+        "status/config",
+        "targets",
+        "query/../rules",
+    ):
+        for method in ("GET", "POST"):
+            status, text = there.ask(method, f"api/v1/{path}", **{"match[]": "up"})
+            assert status in (404, 405) and "Pangeo" in text, (path, status)
+    for path in ("metrics", "federate", "-/quit", "../prometheus/metrics", "../prometheus/federate"):
+        status, text = there.ask("GET", path, **{"match[]": "up"})
+        assert status in (302, 403) and "up{" not in text, (path, status)  # to the sign-in, as everybody
+
+
+def test_the_page_leads_there(admin: HubClient) -> None:
+    page = admin.request("GET", "/services/monitoring/")
+    assert page.status == 200 and re.search(rf'<a class="button" href="{HOME}"', page.text)
