@@ -116,7 +116,10 @@ class Cluster:
         found = []
         for entry in Path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and f"\nUid:\t{uid}\t" in (entry / "status").read_text():
+                # Another folder's clusters may have the same numbers.
+                if not entry.name.isdigit() or f"/caas-{self.name}/" not in (entry / "cgroup").read_text():
+                    continue
+                if f"\nUid:\t{uid}\t" in (entry / "status").read_text():
                     found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
             except OSError:
                 pass
