@@ -4,9 +4,10 @@ import os
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import dask_cluster
-from conftest import Cluster
+from conftest import PASSWORD, Cluster
 from hubclient import HubClient
 
 
@@ -49,6 +50,27 @@ def test_a_hub_restart_keeps_servers_and_kernels(cluster: Cluster, alice: HubCli
     assert alice.api("GET", "/users/alice").json()["servers"][""]["ready"]
 
 
+def test_a_start_that_a_crash_cuts_off_leaves_nothing(cluster: Cluster) -> None:
+    carol = cluster.signed_in("carol")
+    assert carol.api("POST", "/users/carol/server").status == 202
+    end = time.monotonic() + 30
+    while not any("singleuser" in line for line in cluster.processes("carol")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    killed(cluster, "hub")
+    answers(carol, "/hub/api/", 60)
+    end = time.monotonic() + 15
+    while running := cluster.processes("carol"):  # or the hub knows it
+        if carol.api("GET", "/users/carol").json().get("servers", {}).get("", {}).get("ready"):
+            break
+        assert time.monotonic() < end, running
+        time.sleep(0.2)
+    carol.stop()
+    carol.spawn()
+    assert carol.kernel().run("print(6 * 7)").text.strip() == "42"
+    carol.stop()
+
+
 def test_routes_are_back_within_seconds_of_a_proxy_restart(cluster: Cluster, alice: HubClient) -> None:
     killed(cluster, "chp")
     assert answers(alice, "/user/alice/api/status", 15) < 15
@@ -74,6 +96,32 @@ def test_a_gateway_restart_keeps_running_clusters(cluster: Cluster, alice: HubCl
 def test_a_front_restart_interrupts_nothing(cluster: Cluster, alice: HubClient) -> None:
     killed(cluster, "caddy")
     answers(alice, "/user/alice/api/status", 30)
+
+
+def test_a_directory_that_hangs_holds_up_nobody_else(cluster: Cluster, alice: HubClient) -> None:
+    """It takes connections and says nothing: who signs in is told so after a while, and the hub goes on meanwhile."""
+    kernel, hub = alice.kernel(), cluster.client()
+    directory, slowest = service_pid(cluster, "directory"), 0.0
+    os.kill(directory, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(10) as pool:  # more than ask the directory at once
+            asking = [pool.submit(cluster.client().login, "dora", PASSWORD) for _ in range(10)]
+            while not all(one.done() for one in asking):
+                began = time.monotonic()
+                assert hub.request("GET", "/hub/health", seconds=10).status == 200
+                slowest = max(slowest, time.monotonic() - began)
+                assert kernel.run("print(6 * 7)").text.strip() == "42"
+                time.sleep(0.1)
+    finally:
+        os.kill(directory, signal.SIGCONT)
+    answers = [one.result() for one in asking]
+    assert {status for status, _ in answers} == {503}, answers
+    assert all("does not answer right now" in text for _, text in answers), answers
+    assert slowest < 3, slowest  # a question to the directory is given up after ten
+    end = time.monotonic() + 30
+    while cluster.client().login("dora", PASSWORD)[0] != 302:
+        assert time.monotonic() < end
+        time.sleep(0.5)
 
 
 def test_what_was_stopped_by_hand_is_drift_and_is_repaired(cluster: Cluster) -> None:

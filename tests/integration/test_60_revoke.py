@@ -1,43 +1,50 @@
 """Taken out is out at once."""
 
 import time
+from collections.abc import Callable
 
 import dask_cluster
 from conftest import PASSWORD, Cluster
 from hubclient import HubClient
 
+PAGE = "/services/monitoring/"
+
 
 def still_in(client: HubClient, user: str) -> bool:
-    api = client.request("GET", "/hub/api/user").status == 200
-    server = client.request("GET", f"/user/{user}/api/status", follow=False).status == 200
-    return api or server
+    paths = ("/hub/api/user", f"/user/{user}/api/status", PAGE)
+    return any(client.request("GET", path, follow=False).status == 200 for path in paths)
 
 
-def gone_within(client: HubClient, user: str, seconds: float) -> float:
-    began = time.monotonic()
-    while time.monotonic() - began < seconds:
-        if not still_in(client, user):
-            return time.monotonic() - began
-        time.sleep(0.25)
-    raise AssertionError(f"{user} is still in after {seconds} s")
+def until(done: Callable[[], bool], end: float) -> None:
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def test_revoke_ends_server_session_token_and_dask(cluster: Cluster) -> None:
     cluster.add_user("erin")
+    cluster.caas.run("grant", cluster.name, "erin", "--admin")
     client = cluster.signed_in("erin")
     client.spawn()
     made = client.kernel().run(dask_cluster.START, seconds=240)
     assert made.status == "ok", made.text
+    assert client.request("GET", PAGE).status == 200  # a page that is not the hub's own
     token = client.api("POST", "/users/erin/tokens", data={"note": "kept for later"}).json()["token"]
     fresh = cluster.client()
     assert fresh.request("GET", "/hub/api/user", headers={"Authorization": f"token {token}"}).status == 200
-    began = time.monotonic()
+    running = cluster.processes("erin")
+    assert all(any(word in line for line in running) for word in ("singleuser", "dask scheduler", "dask worker")), (
+        running
+    )
+    assert still_in(client, "erin")
+    end = time.monotonic() + 10
     cluster.caas.run("revoke", cluster.name, "erin")
-    gone_within(client, "erin", 10 - min(9, time.monotonic() - began))
+    until(lambda: not cluster.processes("erin") and not still_in(client, "erin"), end)
     assert fresh.request("GET", "/hub/api/user", headers={"Authorization": f"token {token}"}).status in (401, 403)
     assert cluster.client().login("erin", PASSWORD)[0] == 403
     cluster.caas.run("grant", cluster.name, "erin")
     back = cluster.signed_in("erin")
+    assert back.request("GET", "/hub/admin").status == 403
     back.spawn()
     listed = back.kernel().run(
         "from dask_gateway import Gateway\nwith Gateway() as g: print(len(g.list_clusters()))", seconds=60
@@ -47,22 +54,31 @@ def test_revoke_ends_server_session_token_and_dask(cluster: Cluster) -> None:
 
 
 def test_taken_out_or_locked_in_the_directory_itself(cluster: Cluster) -> None:
+    """frank has a Dask cluster and no server any more, grace a server; neither of them asks for anything."""
     clients = {}
     for user in ("frank", "grace"):
         cluster.add_user(user)
         clients[user] = cluster.signed_in(user)
         clients[user].spawn()
+    stays = START_CLUSTER.replace("GatewayCluster()", "GatewayCluster(shutdown_on_close=False)")
+    made = clients["frank"].kernel().run(stays, seconds=240)
+    assert made.status == "ok", made.text
+    clients["frank"].stop()
+    running = {user: " ".join(cluster.processes(user)) for user in clients}
+    assert "dask worker" in running["frank"] and "singleuser" not in running["frank"]
+    assert "singleuser" in running["grace"]
     group, frank, grace = (
         cluster.dn("groups", f"{cluster.name}_notebook_users"),
         cluster.dn("users", "frank"),
         cluster.dn("users", "grace"),
     )
+    end = time.monotonic() + 300
     cluster.ldif(
         f"assert c.modify({group!r}, {{'member': [(ldap3.MODIFY_DELETE, [{frank!r}])]}}), c.result\n"
         f"assert c.modify({grace!r}, {{'nsAccountLock': [(ldap3.MODIFY_REPLACE, ['TRUE'])]}}), c.result"
     )
-    for user, client in clients.items():
-        gone_within(client, user, 300)
+    until(lambda: not any(cluster.processes(user) for user in clients), end)
+    assert not any(still_in(client, user) for user, client in clients.items())
     assert cluster.client().login("grace", PASSWORD)[0] == 403
 
 

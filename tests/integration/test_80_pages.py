@@ -71,11 +71,17 @@ def test_lab(browser: webdriver.Chrome, cluster: Cluster, alice: object) -> None
 
 
 def test_stopped_server(browser: webdriver.Chrome, cluster: Cluster) -> None:
+    carol = cluster.signed_in("carol")
+    carol.spawn()
+    carol.stop()
     sign_in(browser, cluster, "carol")
     wait(browser, 60).until(lambda b: "/hub/" in b.current_url and "login" not in b.current_url)
     keep(browser, "start")
     browser.get(f"{cluster.url}/user/carol/lab")
-    assert browser.find_element(By.TAG_NAME, "body").text
+    text = browser.find_element(By.TAG_NAME, "body").text
+    assert "Your server is not running" in text and "Your files are where you left them" in text
+    assert "because you or an administrator stopped it" in text
+    assert browser.find_element(By.ID, "start").text == "Start my server"
     keep(browser, "stopped")
 
 

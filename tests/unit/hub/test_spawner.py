@@ -136,6 +136,23 @@ def test_a_server_is_found_again_but_not_taken_for_another_process(spawner: Sand
     assert start_ticks(2**22 + 1) is None
 
 
+def test_a_start_that_a_killed_hub_left_is_ended(spawner: SandboxSpawner, monkeypatch: Any) -> None:
+    ended = []
+
+    async def end_group(self: Any) -> None:
+        ended.append(self.group)
+
+    monkeypatch.setattr(SandboxSpawner, "_end_group", end_group)
+    assert asyncio.run(spawner.poll()) == 0
+    assert not ended  # nothing was ever started
+    monkeypatch.setattr(SandboxSpawner, "server", SimpleNamespace(port=1))
+    assert asyncio.run(spawner.poll()) == 0
+    assert ended == ["jupyter-alice"]
+    monkeypatch.setattr(SandboxSpawner, "pending", "spawn")
+    asyncio.run(spawner.poll())
+    assert len(ended) == 1  # one that is being started just now
+
+
 def test_a_start_that_is_broken_off_ends_at_once(spawner: SandboxSpawner, monkeypatch: Any) -> None:
     monkeypatch.setattr(SandboxSpawner, "server", SimpleNamespace(base_url="/user/alice/", port=0))
     spawner.withdrawn = "access was withdrawn"

@@ -310,6 +310,14 @@ class SandboxSpawner(HostSpawner, LocalProcessSpawner):
             said = ""
         return f"{said.splitlines()[-1]}." if said else await super().last_words()
 
+    async def poll(self) -> int | None:
+        """A hub that was killed in the midst of a start did not write down which process it is: what was started ends."""
+        unknown = not self.pid and self.server and self.pending != "spawn"
+        status = await super().poll()
+        if unknown:
+            await self._end_group()
+        return status
+
     async def _signal(self, sig: int) -> bool:
         if self.proc is None and start_ticks(self.pid) != self.started_ticks:
             return False  # another process has got the number
