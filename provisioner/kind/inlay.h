@@ -7,9 +7,10 @@
 
 #include "base/err.h"
 
-#define INLAY_FILE "$file" /* {"$file": "/path"}: the text of that file; other keys beside it say when it is another   \
-                            */
-#define INLAY_JSON "$json" /* {"$json": tree}: the tree as JSON text */
+/* {"$file": "/path"}: the text of that file; other keys beside it say when it is another.
+ * {"$json": tree}: the tree as JSON text. */
+#define INLAY_FILE "$file"
+#define INLAY_JSON "$json"
 
 /* Puts in place of each such node what it stands for. The tree, an object or an array, is resolved already
  * (kind_resolve()) and may hold secrets: the caller frees it with kind_forget(). -ERR_NOT_FOUND for a file that is not
