@@ -60,7 +60,7 @@ def test_taken_out_or_locked_in_the_directory_itself(cluster: Cluster) -> None:
         cluster.add_user(user)
         clients[user] = cluster.signed_in(user)
         clients[user].spawn()
-    stays = START_CLUSTER.replace("GatewayCluster()", "GatewayCluster(shutdown_on_close=False)")
+    stays = dask_cluster.START.replace("GatewayCluster()", "GatewayCluster(shutdown_on_close=False)")
     made = clients["frank"].kernel().run(stays, seconds=240)
     assert made.status == "ok", made.text
     clients["frank"].stop()
