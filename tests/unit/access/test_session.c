@@ -327,6 +327,7 @@ static void test_lock(void **state)
         struct place *p = *state;
         write_form(p, "1", "");
         CLEANUP_SESSION struct session *first = opened(p, SESSION_CHANGE);
+        assert_non_null(first);
         CLEANUP_FREE char *finding = NULL;
         CLEANUP_ERR struct err *err = NULL, *waited = NULL;
         assert_int_equal(open_result(p, SESSION_CHANGE, &finding, &err), -ERR_BUSY);
