@@ -330,6 +330,7 @@ def test_what_the_form_says_of_it_counts(cluster: Cluster, mails: MailServer) ->
         f"  smtp: {{host: 127.0.0.1, port: {mails.port}, user: {USER}, password_file: mail/mail-password,"
         " ca: mail/server.crt}\n"
         "  scrape_from: [127.0.0.3, 127.0.0.128/25]\n"
+        "  backup_stamp: last-good-backup\n"
     )
     plan = json.loads(cluster.caas.run("plan", str(cluster.form), "--json", status=2).stdout)
     assert {step["id"].split("/")[0] for step in plan["steps"]} == {"monitoring", "alerts", "scrape"}
@@ -340,6 +341,14 @@ def test_what_the_form_says_of_it_counts(cluster: Cluster, mails: MailServer) ->
     config = watcher.get("status/config")["yaml"]
     assert "https://127.0.0.1:9/write" in config and "of-another-server" not in config
     watcher.wait("prometheus_remote_storage_samples_pending > 0 or prometheus_remote_storage_samples_total > 0")
+
+
+def test_a_backup_leaves_its_time(cluster: Cluster, watcher: Watcher) -> None:
+    """The form names a file that is not there yet: so there has been no backup."""
+    stamp = cluster.caas.folder / "last-good-backup"
+    watcher.wait("caas_backup_last_success_timestamp_seconds == 0")
+    stamp.touch()
+    watcher.wait("time() - caas_backup_last_success_timestamp_seconds < 300")
 
 
 def test_a_mail_comes_of_what_fires(cluster: Cluster, mails: MailServer) -> None:
