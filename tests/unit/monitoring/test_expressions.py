@@ -49,6 +49,25 @@ def test_what_prometheus_refuses_is_said(prometheus: tuple[str, float]) -> None:
     assert promql.fault(asked, promql.Query("x", "caas_hub_user", "range"), {}, "^caas_hub_user") == ""
 
 
+def test_what_would_be_shown_wrongly_is_said(prometheus: tuple[str, float]) -> None:
+    address, end = prometheus
+    asked = promql.Asked(address, end, 900, None)
+
+    def fault(expr: str, *labels: str, kind: str = "instant", table: bool = False) -> str:
+        return promql.fault(asked, promql.Query("x", expr, kind, labels, table), {}, "")
+
+    assert fault("caas_part_up", "part") == fault("sum(caas_part_up)") == fault("sum(caas_part_up)", kind="range") == ""
+    assert "look the same" in fault("caas_part_up") and "look the same" in fault("caas_home_used_bytes", "cluster")
+    assert "lacks the label user" in fault("caas_part_up", "part", "user", kind="range")
+    assert "lacks the label user" in fault("caas_part_up == 1", "user", kind="alert")
+    assert fault("caas_part_up == 1", "cluster", kind="alert") == ""
+    assert fault("max by (part) (caas_part_up)", "part", table=True) == ""
+    assert "other labels" in fault("max by (part, job) (caas_part_up)", "part", table=True)
+    assert "other labels" in fault("sum(caas_part_up)", "part", table=True)
+    assert "gives a scalar" not in fault("scalar(sum(caas_part_up))")
+    assert "gives a matrix" in fault("caas_part_up[5m]", "part")
+
+
 def test_the_answers_are_right(prometheus: tuple[str, float]) -> None:
     """Not only something, but what the made-up cluster is like."""
     address, end = prometheus
