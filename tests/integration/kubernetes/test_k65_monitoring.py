@@ -141,6 +141,12 @@ def test_dask_clusters_come_and_go(prometheus: Prometheus, dask: None) -> None:
     prometheus.wait('caas_user_memory_bytes{user="emma", kind="dask"} > 3e7')
 
 
+def test_schedulers_say_how_they_are(prometheus: Prometheus, dask: None) -> None:
+    """To who knows their secret, as the exporter does, by the gateway."""
+    prometheus.wait('caas_dask_scheduler_up{user="emma"} == 1')
+    prometheus.wait('sum(dask_scheduler_workers{user="emma"}) >= 1')
+
+
 def test_what_dashboards_and_alerts_ask_is_there(watched: Lab, prometheus: Prometheus, dask: None) -> None:
     end = time.monotonic() + 180  # rates want several scrapes
     absent = promql.NOT_ON_KUBERNETES + r'|code=~"5'  # the hub has no failures to count,
