@@ -145,6 +145,18 @@ def test_schedulers_say_how_they_are(watcher: Watcher, alice: HubClient, dask: N
     watcher.wait('sum(dask_scheduler_workers{user="alice"}) >= 1')
 
 
+def test_the_exporters_page_follows_the_conventions(cluster: Cluster, dask: None) -> None:
+    """Those of Prometheus, by its own tool, of all that it says here."""
+    config = json.loads((cluster.folder / "monitoring" / "exporter.json").read_text())
+    headers = {"Authorization": f"Bearer {config['token']}"}
+    asked = urllib.request.Request(f"http://{config['listen']}/metrics", headers=headers)
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        page = answer.read()
+    assert b"dask_scheduler_workers{" in page
+    linted = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, timeout=60)
+    assert linted.returncode == 0, linted.stderr.decode()
+
+
 def test_alert_rules_are_loaded(cluster: Cluster, watcher: Watcher) -> None:
     written = "".join(path.read_text() for path in (cluster.folder / "monitoring" / "alerts").glob("*.yaml"))
     assert len(watcher.rules_healthy()) == len(re.findall(r"^\s*- alert:", written, re.M)) >= 10
