@@ -61,8 +61,9 @@ finish() {
 trap finish EXIT
 tally tally
 bash tests/lib/deps.sh test && tools_venv >/dev/null || exit 1
-stage "build" counted builds all integration-programs
+stage "build" counted builds all
 stage "build, itself" counted bash tests/lib/build.sh # makes the programs again: before anybody uses them
+stage "build, what lanes try" counted builds integration-programs
 for each in "${LANES[@]}"; do
         # A session of its own, and Ctrl-C not ignored as it is in the background: it takes down what it has set up.
         setsid env --default-signal=INT bash tests/run.sh lane "$each" "$folder" >"$folder/$each" 2>&1 </dev/null &

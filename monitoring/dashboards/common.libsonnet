@@ -81,6 +81,8 @@ local lay(rows) = std.foldl(
     options: { '0': { text: 'no', color: 'red', index: 0 }, '1': { text: 'yes', color: 'green', index: 1 } },
   }],
 
+  never:: [{ type: 'value', options: { '-1': { text: 'never', color: 'red', index: 0 } } }],
+
   // One number, or one a series. `steps`: [colour], [colour, from], …
   stat(title, description, queries, unit='short', steps=[['green']], width=4, height=4, decimals=null, mappings=[], graph=false)::
     panel('stat', title, description, queries, width, height, {

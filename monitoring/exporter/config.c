@@ -90,6 +90,27 @@ static int read_sizes(json_t *homes, json_t *limits, json_t *groups, struct conf
         return 0;
 }
 
+static int read_backup(json_t *tree, struct config *c, struct err **err)
+{
+        json_error_t error;
+        if (!tree)
+                return 0;
+        if (json_unpack_ex(tree, &error, JSON_STRICT, "{s?s, s?s}", "stamp", &c->backup_stamp, "cronjob",
+                    &c->backup_cronjob) < 0)
+                return wrong("backup", &error, err);
+        if (c->backup_stamp && !*c->backup_stamp) /* as a form has it that says nothing of backups */
+                c->backup_stamp = NULL;
+        if (c->backup_cronjob && !*c->backup_cronjob)
+                c->backup_cronjob = NULL;
+        if (c->backup_stamp && *c->backup_stamp != '/')
+                return err_set(err, ERR_INVALID, "backup.stamp: %s is no absolute path", c->backup_stamp);
+        if (c->backup_stamp && c->backup_cronjob)
+                return err_set(err, ERR_INVALID, "backup: stamp or cronjob, not both");
+        if (c->backup_cronjob && !c->kubernetes.api)
+                return err_set(err, ERR_INVALID, "backup.cronjob: that is of Kubernetes");
+        return 0;
+}
+
 static int check_list(const json_t *list, const char *where, struct err **err)
 {
         if (list && !json_is_array(list))
@@ -194,13 +215,14 @@ static int read_all(struct config *c, struct err **err)
         json_error_t error;
         double refresh = REFRESH_SECONDS;
         json_t *hub = NULL, *gateway = NULL, *directory = NULL, *groups = NULL, *homes = NULL, *limits = NULL;
-        json_t *parts = NULL, *certificates = NULL, *kubernetes = NULL;
+        json_t *parts = NULL, *certificates = NULL, *kubernetes = NULL, *backup = NULL;
         if (json_unpack_ex(c->root, &error, JSON_STRICT,
-                    "{s?s, s?s, s?s, s?s, s?s, s?F, s?s, s?s, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o}", "listen",
-                    &c->listen, "cluster", &c->cluster, "namespace", &c->namespace_, "node", &c->node, "token",
-                    &c->token, "refresh_seconds", &refresh, "accounts", &c->accounts, "journal", &c->journal, "hub",
-                    &hub, "gateway", &gateway, "directory", &directory, "groups", &groups, "homes", &homes, "limits",
-                    &limits, "parts", &parts, "certificates", &certificates, "kubernetes", &kubernetes) < 0)
+                    "{s?s, s?s, s?s, s?s, s?s, s?F, s?s, s?s, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o}",
+                    "listen", &c->listen, "cluster", &c->cluster, "namespace", &c->namespace_, "node", &c->node,
+                    "token", &c->token, "refresh_seconds", &refresh, "accounts", &c->accounts, "journal", &c->journal,
+                    "hub", &hub, "gateway", &gateway, "directory", &directory, "groups", &groups, "homes", &homes,
+                    "limits", &limits, "parts", &parts, "certificates", &certificates, "kubernetes", &kubernetes,
+                    "backup", &backup) < 0)
                 return wrong("", &error, err);
         int r = read_api(hub, "hub", &c->hub, err);
         if (r == 0)
@@ -211,6 +233,8 @@ static int read_all(struct config *c, struct err **err)
                 r = read_sizes(homes, limits, groups, c, err);
         if (r == 0)
                 r = read_kubernetes(kubernetes, c, err);
+        if (r == 0)
+                r = read_backup(backup, c, err);
         if (r == 0)
                 r = read_parts(parts, c, err);
         if (r == 0)

@@ -65,6 +65,8 @@ struct config {
         struct config_certificate *certificates;
         size_t certificate_count;
         const char *journal; /* path, or NULL */
+        /* What says when the last backup ended: a file, or a CronJob of the namespace; NULL both: nobody makes any. */
+        const char *backup_stamp, *backup_cronjob;
 };
 
 /* The file's text. -ERR_INVALID: no JSON, a key that nobody knows, or a value of the wrong type: says which. */

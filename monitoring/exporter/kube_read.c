@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "client/kube/amount.h"
+#include "client/kube/kubeconfig.h"
 #include "exporter/api.h"
 #include "exporter/families.h"
 
@@ -23,6 +24,16 @@ static const struct family LAST_REASON = {.name = "kube_pod_container_status_las
 const struct family *const KUBE_FAMILIES[] = {&POD_LABELS, &POD_ANNOTATIONS, &POD_CREATED, &POD_PHASE, &POD_SCHEDULED,
         &POD_INFO, &POD_CONTAINER, &POD_LIMITS, &POD_REQUESTS, &POD_LIMITS_MEMORY, &RESTARTS, &LAST_REASON,
         &SERVICE_LABELS, &NODE_INFO, &NODE_LABELS, &NODE_CAPACITY, &NODE_ALLOCATABLE, &HOME_SIZE, NULL};
+
+int kube_read_open(const struct config *config, struct kube **ret, struct err **err)
+{
+        const struct config_kubernetes *k = &config->kubernetes;
+        const struct kubeconfig_account account = {
+                .server = k->api, .ca = k->ca, .token = k->token_file, .namespace = k->namespace_};
+        const struct kube_options options = {
+                .account = &account, .cancel = config->cancel, .timeout_ms = config->timeout_ms / 3, .retry_ms = -1};
+        return kube_open(&options, ret, err);
+}
 
 static const char *text_of(const json_t *object, const char *key)
 {

@@ -4,6 +4,8 @@
 
 #include <jansson.h>
 
+#include "client/kube/kube.h"
+
 #include "exporter/kube_view.h"
 #include "exporter/sink.h"
 
@@ -23,6 +25,10 @@ void kube_read_node(struct kube_reading *reading, const json_t *node);
 
 /* The end: sums over objects. */
 void kube_read_end(struct kube_reading *reading);
+
+/* The API server as the exporter's account, which is read anew each time. Nothing is tried again, and a request takes a
+ * third of a refresh at most. Errors as of kube_open. */
+int kube_read_open(const struct config *config, struct kube **ret, struct err **err);
 
 extern const struct family *const KUBE_FAMILIES[]; /* all that these add; NULL-terminated */
 

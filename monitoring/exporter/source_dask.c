@@ -1,6 +1,7 @@
-/* Dask schedulers. Each serves its page of metrics on a socket in its owner's home and nowhere else (caas_dask.py), so
- * Prometheus cannot ask it; root can. The page is its user's to make up, and so may the socket be: it is opened without
- * following any link, asked for a moment only, and nothing but known numbers is taken from it (dask.c). */
+/* Dask schedulers. On a host each serves its page of metrics on a socket in its owner's home and nowhere else
+ * (caas_dask.py), so Prometheus cannot ask it; root can. On Kubernetes it serves who knows a secret of that cluster,
+ * which the gateway tells. The page is its user's to make up, and so may the socket be: it is opened without following
+ * any link, asked for a moment only, and nothing but known numbers is taken from it (dask.c). */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -26,8 +27,16 @@ struct state {
         json_t *mute; /* names of clusters whose scheduler did not answer in time: {name: true}; NULL: none */
 };
 
-static bool cluster_name(const char *name)
+/* On Kubernetes with the namespace before it. */
+static bool cluster_name(const struct config *config, const char *name)
 {
+        const char *space = config->kubernetes.api ? config->kubernetes.namespace_ : NULL;
+        if (name && space) {
+                size_t length = strlen(space);
+                if (strncmp(name, space, length) != 0 || name[length] != '.')
+                        return false;
+                name += length + 1;
+        }
         return name && strlen(name) == 32 && strspn(name, "0123456789abcdef") == 32;
 }
 
@@ -53,14 +62,13 @@ static int open_socket(const char *mounts, const char *user, const char *cluster
         return fd;
 }
 
-static int ask(const struct config *config, int fd, int timeout_ms, struct dask_figures *ret, struct err **err)
+static int ask(const struct config *config, const char *socket, struct http_request request, struct dask_figures *ret,
+        struct err **err)
 {
-        CLEANUP_FREE char *path = str_format("/proc/self/fd/%d", fd);
         CLEANUP_HTTP struct http_client *http =
-                http_client_new(&(struct http_options){.cancel = config->cancel, .unix_socket = path});
+                http_client_new(&(struct http_options){.cancel = config->cancel, .unix_socket = socket});
         CLEANUP_RESPONSE struct http_response response = {0};
-        struct http_request request = {
-                .url = "http://localhost/metrics", .timeout_ms = timeout_ms, .max_bytes = PAGE_MAX};
+        request.max_bytes = PAGE_MAX;
         int r = http_send(http, &request, &response, err);
         if (r == 0 && response.status != 200)
                 r = err_set(err, ERR_FAILED, "status %ld", response.status);
@@ -69,14 +77,41 @@ static int ask(const struct config *config, int fd, int timeout_ms, struct dask_
         return r;
 }
 
-static int ask_scheduler(
-        const struct config *config, const char *user, const char *cluster, int timeout_ms, struct sample_sink *sink)
+static int ask_socket(const struct config *config, const char *user, const char *cluster, int timeout_ms,
+        struct dask_figures *ret, struct err **err)
 {
+        int fd = open_socket(config->homes_mounts, user, cluster, err);
+        if (fd < 0)
+                return fd;
+        CLEANUP_FREE char *path = str_format("/proc/self/fd/%d", fd);
+        int r = ask(config, path, (struct http_request){.url = "http://localhost/metrics", .timeout_ms = timeout_ms},
+                ret, err);
+        close(fd);
+        return r;
+}
+
+/* As the gateway says: {"url": …, "secret": …}, or null for one that is not known yet. */
+static int ask_pod(
+        const struct config *config, const json_t *metrics, int timeout_ms, struct dask_figures *ret, struct err **err)
+{
+        const char *url = json_string_value(json_object_get(metrics, "url"));
+        const char *secret = json_string_value(json_object_get(metrics, "secret"));
+        if (!url || !secret || !str_starts(url, "http://"))
+                return err_set(err, ERR_NOT_FOUND, "the gateway does not say where its metrics are");
+        CLEANUP_FREE char *header = str_format("X-Caas-Dashboard: %s", secret);
+        return ask(config, NULL,
+                (struct http_request){
+                        .url = url, .headers = (const char *const[]){header, NULL}, .timeout_ms = timeout_ms},
+                ret, err);
+}
+
+static int ask_scheduler(const struct config *config, const json_t *said, int timeout_ms, struct sample_sink *sink)
+{
+        const char *cluster = json_string_value(json_object_get(said, "name"));
+        const char *user = json_string_value(json_object_get(said, "user"));
         struct dask_figures figures;
-        int fd = open_socket(config->homes_mounts, user, cluster, NULL);
-        int r = fd < 0 ? fd : ask(config, fd, timeout_ms, &figures, NULL);
-        if (fd >= 0)
-                close(fd);
+        int r = config->kubernetes.api ? ask_pod(config, json_object_get(said, "metrics"), timeout_ms, &figures, NULL)
+                                       : ask_socket(config, user, cluster, timeout_ms, &figures, NULL);
         sink_add(sink, &DASK_UP, r == 0, (const char *const[]){"user", user, "dask_cluster", cluster, NULL});
         if (r == 0)
                 dask_add(&figures, user, cluster, sink);
@@ -100,14 +135,14 @@ static void go_round(struct round *round, bool mute, struct sample_sink *sink)
         json_array_foreach (round->clusters, i, cluster) {
                 const char *name = json_string_value(json_object_get(cluster, "name"));
                 const char *user = json_string_value(json_object_get(cluster, "user"));
-                if (!cluster_name(name) || !str_user_name(user) || json_object_get(round->asked, name) ||
+                if (!cluster_name(round->config, name) || !str_user_name(user) || json_object_get(round->asked, name) ||
                         (json_object_get(round->mute_before, name) != NULL) != mute)
                         continue;
                 json_object_set_new(round->asked, name, json_true());
                 int64_t left = round->until - clock->monotonic_ms(clock);
                 int r = mute ? -ERR_TIMEOUT : 0;
                 if (left > 0 && cancel_level(round->config->cancel) == 0)
-                        r = ask_scheduler(round->config, user, name, left < ANSWER_MS ? (int)left : ANSWER_MS, sink);
+                        r = ask_scheduler(round->config, cluster, left < ANSWER_MS ? (int)left : ANSWER_MS, sink);
                 if (r == -ERR_TIMEOUT)
                         json_object_set_new(round->mute_now, name, json_true());
         }
@@ -115,7 +150,7 @@ static void go_round(struct round *round, bool mute, struct sample_sink *sink)
 
 static bool wanted(const struct config *config)
 {
-        return config->gateway.api && config->homes_mounts;
+        return config->gateway.api && (config->homes_mounts || config->kubernetes.api);
 }
 
 static int refresh(const struct config *config, void **data, struct sample_sink *sink, struct err **err)

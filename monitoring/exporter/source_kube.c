@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "client/kube/kube.h"
-#include "client/kube/kubeconfig.h"
 #include "exporter/kube_read.h"
 #include "exporter/source.h"
 #include "exporter/source_list.h"
@@ -67,16 +66,6 @@ static int list(struct work *work, const char *kind, const char *namespace,
         return r;
 }
 
-static int open_server(const struct config *config, struct state *state, struct err **err)
-{
-        const struct config_kubernetes *k = &config->kubernetes;
-        const struct kubeconfig_account account = {
-                .server = k->api, .ca = k->ca, .token = k->token_file, .namespace = k->namespace_};
-        const struct kube_options options = {
-                .account = &account, .cancel = config->cancel, .timeout_ms = config->timeout_ms / 3, .retry_ms = -1};
-        return state->kube ? 0 : kube_open(&options, &state->kube, err);
-}
-
 static int read_all(struct work *work, struct err **err)
 {
         const struct config_kubernetes *k = &work->config->kubernetes;
@@ -102,7 +91,7 @@ static int refresh(const struct config *config, void **data, struct sample_sink 
         if (began < state->again)
                 return SOURCE_SAME;
         CLEANUP_KUBE_VIEW struct kube_view *view = kube_view_new();
-        int r = open_server(config, state, err);
+        int r = state->kube ? 0 : kube_read_open(config, &state->kube, err);
         if (r < 0)
                 return r;
         /* a third of the time is left for the request that is on its way when it is over */

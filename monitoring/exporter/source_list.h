@@ -8,6 +8,7 @@ extern const struct source source_cgroup;      /* control groups: who uses how m
 extern const struct source source_home;        /* sizes of homes */
 extern const struct source source_part;        /* which parts of the cluster answer */
 extern const struct source source_certificate; /* when certificates end */
+extern const struct source source_backup;      /* when the last backup ended, if somebody makes any */
 extern const struct source source_run;         /* the journal: runs and what they found */
 extern const struct source source_hub;         /* the hub's interface: users and their servers */
 extern const struct source source_gateway;     /* Dask clusters, and what their owners hold */

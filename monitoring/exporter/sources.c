@@ -8,6 +8,7 @@ const struct source *const SOURCES[] = {
         &source_home,
         &source_part,
         &source_certificate,
+        &source_backup,
         &source_run,
         &source_hub,
         &source_gateway,

@@ -208,6 +208,13 @@ const struct form_field form_table[] = {
         {"monitoring.grafana_from", FORM_NETWORKS, .max = 50, .when = "target", .when_value = "host", .standard = "[]",
          .example = "[\"192.0.2.20\"]",
          .description = "Where what it asks comes from. Required with monitoring.grafana: external."},
+        {"monitoring.backup_stamp", FORM_PATH, .when = "target", .when_value = "host", .standard_words = "none",
+         .example = "\"/var/lib/backup/last-good\"",
+         .description = "A file that your backup touches when it has ended well. An alert says when that was more than two days ago."},
+        {"monitoring.backup_cronjob", FORM_NAME, .max = 52, .when = "target", .when_value = "kubernetes",
+         .standard_words = "none", .example = "\"backup\"",
+         .description = "The CronJob of the namespace that makes your backups. An alert says when it last succeeded more than two days "
+                        "ago. The exporter gets the right to get this one."},
 
         {"kubernetes", FORM_GROUP, .when = "target", .when_value = "kubernetes",
          .description = "The Kubernetes cluster, and what of it is used."},

@@ -38,7 +38,7 @@ def watched(lab: Lab, bed: Bed) -> Lab:
     made = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert made.returncode == 0, made.stdout + made.stderr
     bed.load(ROOT / made.stdout.splitlines()[-1])
-    write_form(lab, "{enabled: true, retention_gb: 2}")
+    write_form(lab, "{enabled: true, retention_gb: 2, backup_cronjob: backup}")
     lab.apply()
     return lab
 
@@ -112,10 +112,35 @@ def test_nothing_of_other_namespaces_is_told(watched: Lab, prometheus: Prometheu
     assert prometheus.value(f'{{namespace!="{watched.namespace}", namespace!=""}}') is None
 
 
+def test_a_backup_leaves_its_time(watched: Lab, bed: Bed, prometheus: Prometheus) -> None:
+    """By the word of Kubernetes: of the CronJob that the form names, which is not there at first."""
+    prometheus.wait("caas_backup_last_success_timestamp_seconds == 0")
+    watched.kubectl("create", "cronjob", "backup", "--image=backup:1", "--schedule=0 0 1 1 *")
+    ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    done = json.dumps({"status": {"lastSuccessfulTime": ended}})
+    watched.kubectl("patch", "cronjob", "backup", "--subresource=status", "--type=merge", "-p", done)
+    prometheus.wait("time() - caas_backup_last_success_timestamp_seconds < 300")
+    who = f"--as=system:serviceaccount:{watched.namespace}:exporter"
+    for what, answer in {
+        "get cronjobs.batch/backup": "yes",
+        "get cronjobs.batch/other": "no",
+        "list cronjobs": "no",
+    }.items():
+        said = bed.kubectl("auth", "can-i", *what.split(), who, "-n", watched.namespace, status=None)
+        assert said.strip().splitlines()[-1] == answer, (what, said)
+    watched.kubectl("delete", "cronjob", "backup")
+
+
 def test_dask_clusters_come_and_go(prometheus: Prometheus, dask: None) -> None:
     prometheus.wait('caas_dask_user_clusters{user="emma"} >= 1')
     prometheus.wait('sum(caas_dask_cluster_workers{user="emma"}) >= 1')
     prometheus.wait('caas_user_memory_bytes{user="emma", kind="dask"} > 3e7')
+
+
+def test_schedulers_say_how_they_are(prometheus: Prometheus, dask: None) -> None:
+    """To who knows their secret, as the exporter does, by the gateway."""
+    prometheus.wait('caas_dask_scheduler_up{user="emma"} == 1')
+    prometheus.wait('sum(dask_scheduler_workers{user="emma"}) >= 1')
 
 
 def test_what_dashboards_and_alerts_ask_is_there(watched: Lab, prometheus: Prometheus, dask: None) -> None:

@@ -37,12 +37,12 @@ MAY_BE_ABSENT = {
     "ALERTS{": "no alert is firing",
     "alertmanager_notifications_failed_total{": "the form has nobody who is sent mails",
     "caas_kubelet_up": "a host has none",
+    "caas_backup_last_success_timestamp_seconds": "the form names nothing that makes backups",
     'jupyterhub_request_duration_seconds_count{code=~"5.."}': "the hub has not failed yet",
 }
-# For a cluster on Kubernetes (docs/KUBERNETES.md): what the machines do, their disks, runs of caas, schedulers' own words.
-NOT_ON_KUBERNETES = (
-    r"^node_|^caas_homes_|^caas_run_|^caas_drift_|^dask_scheduler_|^caas_dask_scheduler_up|^caas_user_processes"
-)
+UNNAMED = "server"  # the label of which the usual value, that of somebody's only server, is empty
+# For a cluster on Kubernetes (docs/KUBERNETES.md): what the machines do, their disks, runs of caas.
+NOT_ON_KUBERNETES = r"^node_|^caas_homes_|^caas_run_|^caas_drift_|^caas_user_processes"
 # For a caller whose cluster has no Dask cluster at the time.
 NO_DASK = r"^dask_|^caas_dask_(cluster|user)_|kind=\"dask\""
 
@@ -69,6 +69,8 @@ class Query:
     where: str  # "Users / Memory, notebooks", "alert PartDown"
     expr: str  # with its variables in it
     kind: str  # range | instant | alert | annotation | values
+    labels: tuple[str, ...] = ()  # that its legend, text or table shows
+    table: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,12 @@ class Alert:
     labels: dict[str, str]
     annotations: dict[str, str]
     duration: str
+
+
+@dataclass(frozen=True)
+class Series:
+    labels: dict[str, str]
+    values: list[float]
 
 
 # ---- what there is to ask ----
@@ -130,17 +138,28 @@ def queries(folder: Path = ROOT / "monitoring") -> list[Query]:
     for dashboard in dashboards(folder / "dashboards").values():
         title = dashboard["title"].split(" / ")[-1]
         for panel in panels(dashboard):
+            table = panel["type"] == "table"
             for target in panel.get("targets", []):
                 kind = "instant" if target["instant"] else "range"
-                found.append(Query(f"{title} / {panel['title']}", target["expr"], kind))
+                labels = columns(panel) if table else tuple(re.findall(r"\{\{\s*(\w+)", target["legendFormat"]))
+                found.append(Query(f"{title} / {panel['title']}", target["expr"], kind, labels, table))
         for annotation in dashboard["annotations"]["list"]:
-            found.append(
-                Query(f"{title} / annotation {annotation['name']}", annotation["target"]["expr"], "annotation")
-            )
+            labels = tuple(annotation["tagKeys"].split(","))
+            where = f"{title} / annotation {annotation['name']}"
+            found.append(Query(where, annotation["target"]["expr"], "annotation", labels))
         for variable in dashboard["templating"]["list"]:
             if variable["type"] == "query":
                 found.append(Query(f"{title} / variable {variable['name']}", variable["query"]["query"], "values"))
-    return found + [Query(f"alert {a.name}", a.expr, "alert") for a in alerts(folder / "alerts")]
+    for alert in alerts(folder / "alerts"):
+        named = tuple(sorted(set(re.findall(r"\$labels\.(\w+)", " ".join(alert.annotations.values())))))
+        found.append(Query(f"alert {alert.name}", alert.expr, "alert", named))
+    return found
+
+
+def columns(panel: dict[str, Any]) -> tuple[str, ...]:
+    """The labels that a table shows."""
+    (shown,) = [one["options"]["renameByName"] for one in panel["transformations"] if one["id"] == "organize"]
+    return tuple(name for name in shown if not name.startswith("Value"))
 
 
 def selectors(expr: str) -> list[str]:
@@ -179,11 +198,14 @@ def fill(expr: str, variables: dict[str, str]) -> str:
 class Asked:
     """A Prometheus; what it refuses is said as a text."""
 
-    def __init__(self, address: str, now: float | None, seconds: float, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, address: str, now: float | None, seconds: float, context: ssl.SSLContext | None, step: int = 15
+    ) -> None:
         self.address = address.rstrip("/")
         self.context = context
         self.now = now or time.time()
         self.seconds = seconds
+        self.step = max(step, int(seconds / 60))
 
     def get(self, path: str, **fields: str) -> tuple[Any, str]:
         """(data, "") or (None, what is wrong)."""
@@ -201,19 +223,29 @@ class Asked:
             return None, str(error)
         return (said["data"], "") if said.get("status") == "success" else (None, str(said)[:200])
 
-    def figures(self, expr: str, over: bool) -> tuple[list[float], str]:
-        """All values, of all series; ([], what is wrong)."""
+    def series(self, expr: str, over: bool) -> tuple[list[Series], str]:
+        """All series, over the time asked for or at its end; ([], what is wrong)."""
         if over:
-            start, step = str(self.now - self.seconds), str(max(15, int(self.seconds / 60)))
+            start, step = str(self.now - self.seconds), str(self.step)
             data, wrong = self.get("query_range", query=expr, start=start, end=str(self.now), step=step)
         else:
             data, wrong = self.get("query", query=expr, time=str(self.now))
         if wrong:
             return [], wrong
         if data["resultType"] == "scalar":
-            return [float(data["result"][1])], ""
-        values = [v for s in data["result"] for v in s.get("values", [s.get("value", [0, "NaN"])])]
-        return [float(value) for _, value in values], ""
+            return [Series({}, [float(data["result"][1])])], ""
+        if data["resultType"] != ("matrix" if over else "vector"):
+            return [], f"gives a {data['resultType']}"
+        found = []
+        for one in data["result"]:
+            values = [float(value) for _, value in (one["values"] if over else [one["value"]])]
+            found.append(Series(one["metric"], values))
+        return found, ""
+
+    def figures(self, expr: str, over: bool) -> tuple[list[float], str]:
+        """All values, of all series; ([], what is wrong)."""
+        series, wrong = self.series(expr, over)
+        return [value for one in series for value in one.values], wrong
 
     def is_there(self, selector: str) -> bool:
         values, _ = self.figures(f"count(last_over_time({selector}[1h]))", over=False)
@@ -237,21 +269,49 @@ def missing_of(asked: Asked, expr: str, absent: str) -> tuple[list[str], bool]:
     return missing, excused
 
 
+def misshapen(query: Query, series: list[Series]) -> str:
+    """What is wrong with the labels of an answer, for whoever looks at it, or ""."""
+    for one in series:
+        lacks = [label for label in query.labels if label not in one.labels and label != UNNAMED]
+        if lacks and not query.table:
+            return f"lacks the label {lacks[0]} that is shown: {one.labels}"
+        if query.table and not (one.labels and set(one.labels) <= set(query.labels)):
+            return f"has other labels than the table's columns {query.labels}: {one.labels}"
+    shown = [tuple(one.labels.get(label) for label in query.labels) for one in series]
+    if query.kind != "alert" and len(set(shown)) < len(shown):
+        return f"shows two that look the same, of {len(shown)} series with {query.labels or 'no label'}"
+    return ""
+
+
+def answer(asked: Asked, query: Query, variables: dict[str, str], over: bool) -> tuple[list[Series], str]:
+    """What Prometheus says of a query that is none of "values", or ([], what is wrong with that)."""
+    expr = fill(query.expr, variables)
+    if "$" in re.sub(r"\"[^\"]*\"", "", expr) or "$" in "".join(selectors(expr)):
+        return [], f"has a variable that nobody fills in: {expr}"
+    series, wrong = asked.series(expr, over)
+    wrong = wrong or misshapen(query, series)
+    return (series, "") if not wrong else ([], f"{wrong} in: {expr}")
+
+
+def values_of(asked: Asked, query: Query, variables: dict[str, str]) -> tuple[list[str], str]:
+    """What a variable offers, or ([], what is wrong)."""
+    match = re.fullmatch(r"label_values\((.*), (\w+)\)", query.expr)
+    if not match:
+        return [], "is not label_values(SELECTOR, LABEL)"
+    data, wrong = asked.get(f"label/{match[2]}/values", **{"match[]": fill(match[1], variables)})
+    return data or [], wrong or ("" if data else "has no values")
+
+
 def fault(asked: Asked, query: Query, variables: dict[str, str], absent: str) -> str:
     """What is wrong with a query, or ""."""
     if query.kind == "values":
-        match = re.fullmatch(r"label_values\((.*), (\w+)\)", query.expr)
-        if not match:
-            return "is not label_values(SELECTOR, LABEL)"
-        data, wrong = asked.get(f"label/{match[2]}/values", **{"match[]": fill(match[1], variables)})
-        return wrong or ("" if data else "has no values")
+        return values_of(asked, query, variables)[1]
     expr = fill(query.expr, variables)
-    if "$" in re.sub(r"\"[^\"]*\"", "", expr) or "$" in "".join(selectors(expr)):
-        return f"has a variable that nobody fills in: {expr}"
-    values, wrong = asked.figures(expr, over=query.kind == "range")
+    series, wrong = answer(asked, query, variables, over=query.kind == "range")
     if wrong:
-        return f"{wrong} in: {expr}"
+        return wrong
     may_be_empty = query.kind in ("alert", "annotation") or reason(query.expr, MAY_BE_EMPTY)
+    values = [value for one in series for value in one.values]
     finite = any(math.isfinite(value) for value in values)
     # An alert has nothing to say where all is well, and "or vector(0)" says something in any case: then what they read counts.
     if finite and query.kind != "alert" and "vector(0)" not in expr:

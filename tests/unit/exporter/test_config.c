@@ -104,6 +104,11 @@ static void test_refused(void **state)
         refused("{\"parts\": [{\"name\": \"a\"}]}", "url or tcp");
         refused("{\"parts\": [{\"name\": \"a\", \"tcp\": \"b\"}]}", "parts: a");
         refused("{\"parts\": [{\"name\": \"a\", \"url\": \"b\"}, {\"name\": \"a\", \"url\": \"c\"}]}", "twice");
+        refused("{\"backup\": \"/b\"}", "backup");
+        refused("{\"backup\": {\"file\": \"/b\"}}", "file");
+        refused("{\"backup\": {\"stamp\": \"b\"}}", "absolute");
+        refused("{\"backup\": {\"stamp\": \"/b\", \"cronjob\": \"b\"}}", "not both");
+        refused("{\"backup\": {\"cronjob\": \"b\"}}", "Kubernetes");
         refused("{\"certificates\": [{\"name\": \"a\"}]}", "address or file");
         refused("{\"certificates\": [{\"name\": \"a\", \"file\": \"f\", \"address\": \"h:1\"}]}", "address or file");
 }

@@ -227,6 +227,71 @@ static void who_does_not_answer_comes_last(void **state)
         source_dask.done(kept);
 }
 
+/* ---- in pods ---- */
+
+#define NOSECRET "66666666666666666666666666666666"
+#define WRONG    "77777777777777777777777777777777"
+
+static struct server *pod;
+
+static bool told(struct peer *peer, const char *request)
+{
+        (void)request;
+        CLEANUP_FREE char *url = str_format("http://127.0.0.1:%d/metrics", pod->port);
+        json_auto_t *said = json_pack("{s:[{s:s, s:s, s:{s:s, s:s}}, {s:s, s:s, s:n}, {s:s, s:s, s:{s:s, s:s}},"
+                                      " {s:s, s:s, s:{s:s, s:s}}, {s:s, s:s, s:{s:s, s:s}},"
+                                      " {s:s, s:s, s:{s:s, s:s}}]}",
+                "clusters", "name", "ocean." GOOD, "user", "alice", "metrics", "url", url, "secret", "opens", "name",
+                "ocean." NOSECRET, "user", "alice", "metrics", "name", "ocean." WRONG, "user", "alice", "metrics",
+                "url", url, "secret", "opens\r\nX-Other: 1", "name", "other." GOOD, "user", "alice", "metrics", "url",
+                url, "secret", "opens", "name", GOOD, "user", "alice", "metrics", "url", url, "secret", "opens", "name",
+                "ocean." GONE, "user", "alice", "metrics", "url", "file:///etc/passwd", "secret", "opens");
+        assert_non_null(said);
+        CLEANUP_FREE char *text = json_dumps(said, 0);
+        return answer(peer, "200 OK", "", text);
+}
+
+static bool guarded(struct peer *peer, const char *request)
+{
+        bool good = str_starts(request, "GET /metrics HTTP/1.1\r\n") &&
+                    strstr(request, "\r\nX-Caas-Dashboard: opens\r\n") && !strstr(request, "Authorization");
+        return good ? answer(peer, "200 OK", "", PAGE) : answer(peer, "403 Forbidden", "", PAGE);
+}
+
+static void in_pods_they_are_asked_with_their_secret(void **state)
+{
+        (void)state;
+        struct server *said = server_start(NULL, NULL);
+        struct config *kube = NULL;
+        void *kept = NULL;
+        pod = server_start(NULL, NULL);
+        pod->custom = guarded;
+        said->custom = told;
+        CLEANUP_FREE char *text = str_format(
+                "{\"gateway\": {\"api\": \"http://127.0.0.1:%d\", \"token\": \"s3cret\"}, \"kubernetes\": {\"api\":"
+                " \"https://k\", \"ca\": \"/c\", \"token_file\": \"/t\", \"namespace\": \"ocean\"}}",
+                said->port);
+        assert_int_equal(config_parse(text, strlen(text), &kube, NULL), 0);
+        assert_true(source_dask.wanted(kube));
+        struct sample_sink *sink = sink_new(source_dask.families);
+        assert_int_equal(source_dask.refresh(kube, &kept, sink, NULL), 0);
+        assert_true(samples_have(sink, "caas_dask_scheduler_up{user=\"alice\",dask_cluster=\"ocean." GOOD "\"} 1"));
+        assert_true(samples_have(sink, "dask_scheduler_clients{user=\"alice\",dask_cluster=\"ocean." GOOD "\"} 1"));
+        static const char *const away[] = {NOSECRET, WRONG, GONE};
+        for (size_t i = 0; i < sizeof away / sizeof *away; i++) {
+                CLEANUP_FREE char *line =
+                        str_format("caas_dask_scheduler_up{user=\"alice\",dask_cluster=\"ocean.%s\"} 0", away[i]);
+                assert_true(samples_have(sink, line));
+        }
+        assert_int_equal(samples_count(sink, "caas_dask_scheduler_up"), 4); /* of our namespace only */
+        assert_int_equal(samples_count(sink, "dask_scheduler_clients"), 1);
+        sink_free(sink);
+        source_dask.done(kept);
+        config_free(kube);
+        server_stop(said);
+        server_stop(pod);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -235,6 +300,7 @@ int main(void)
                 cmocka_unit_test(the_same_again_does_not_come_twice),
                 cmocka_unit_test(only_sockets_in_homes_are_asked),
                 cmocka_unit_test(who_does_not_answer_comes_last),
+                cmocka_unit_test(in_pods_they_are_asked_with_their_secret),
         };
         return cmocka_run_group_tests(tests, setup, teardown);
 }

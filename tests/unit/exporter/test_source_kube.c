@@ -17,6 +17,7 @@
 static struct server *server;
 static atomic_bool denied, slow, strange, busy;
 static atomic_int nodes_asked, pages;
+static const char *_Atomic cronjob; /* its status; NULL: there is none */
 
 static bool list(struct peer *peer, const char *items, const char *next)
 {
@@ -48,6 +49,16 @@ static bool pods(struct peer *peer, const char *request)
         return list(peer, POD_ALICE ", " POD_WORKER, "further");
 }
 
+static bool backup(struct peer *peer)
+{
+        const char *status = cronjob;
+        CLEANUP_FREE char *text = str_format("{\"apiVersion\": \"batch/v1\", \"kind\": \"CronJob\","
+                                             " \"metadata\": {\"name\": \"backup\"}, \"status\": %s}",
+                status);
+        return answer(peer, status ? "200 OK" : "404 Not Found", "",
+                status ? text : "{\"kind\": \"Status\", \"code\": 404, \"reason\": \"NotFound\"}");
+}
+
 static bool api(struct peer *peer, const char *request)
 {
         static const char kinds[] = "{\"kind\": \"APIResourceList\", \"resources\": ["
@@ -64,6 +75,12 @@ static bool api(struct peer *peer, const char *request)
         }
         if (str_starts(request, "GET /api/v1 "))
                 return answer(peer, "200 OK", "", kinds);
+        if (str_starts(request, "GET /apis/batch/v1 "))
+                return answer(peer, "200 OK", "",
+                        "{\"kind\": \"APIResourceList\", \"resources\":"
+                        " [{\"name\": \"cronjobs\", \"kind\": \"CronJob\", \"namespaced\": true}]}");
+        if (str_starts(request, "GET /apis/batch/v1/namespaces/ocean/cronjobs/backup "))
+                return backup(peer);
         if (str_starts(request, "GET /api/v1/namespaces/ocean/pods?limit=100"))
                 return pods(peer, request);
         if (str_starts(request, "GET /api/v1/namespaces/ocean/persistentvolumeclaims?"))
@@ -304,6 +321,46 @@ static void test_strange_objects(void **state)
         source_kube.done(memory);
 }
 
+static void backup_is(const struct config *config, void **memory, const char *status, const char *line)
+{
+        struct sample_sink *sink = sink_new(source_backup.families);
+        cronjob = status;
+        MUST(source_backup.refresh(config, memory, sink, err));
+        assert_true(samples_have(sink, line));
+        sink_free(sink);
+}
+
+static void test_backups(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_CONFIG struct config *config = kube_config(server->port, ca_path, false);
+        static const char *const strange_times[] = {"{\"lastSuccessfulTime\": 7}",
+                "{\"lastSuccessfulTime\": \"yesterday\"}", "{\"lastSuccessfulTime\": \"2026-11-22T03:00:00Z; drop\"}",
+                "{\"lastSuccessfulTime\": []}"};
+        assert_true(source_backup.wanted(config));
+        backup_is(config, &memory, NULL, "caas_backup_last_success_timestamp_seconds 0");
+        backup_is(config, &memory, "{}", "caas_backup_last_success_timestamp_seconds 0");
+        backup_is(config, &memory, "[]", "caas_backup_last_success_timestamp_seconds 0");
+        backup_is(config, &memory, "{\"lastSuccessfulTime\": \"2026-11-22T00:10:30Z\"}",
+                "caas_backup_last_success_timestamp_seconds 1795306230");
+        struct sample_sink *sink = sink_new(source_backup.families);
+        for (size_t i = 0; i < sizeof strange_times / sizeof *strange_times; i++) {
+                cronjob = strange_times[i];
+                REFUSED(source_backup.refresh(config, &memory, sink, err), ERR_INVALID, "is no time");
+        }
+        cronjob = "{\"lastSuccessfulTime\": \"9999-01-01T00:00:00Z\"}";
+        REFUSED(source_backup.refresh(config, &memory, sink, err), ERR_INVALID, "from now");
+        CLEANUP_FREE char *wrong = put(pki.folder, "token", "another", 0600);
+        source_backup.done(memory);
+        memory = NULL;
+        REFUSED(source_backup.refresh(config, &memory, sink, err), ERR_DENIED, "401");
+        CLEANUP_FREE char *right = put(pki.folder, "token", TOKEN, 0600);
+        backup_is(config, &memory, "{}", "caas_backup_last_success_timestamp_seconds 0"); /* read again */
+        sink_free(sink);
+        source_backup.done(memory);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -314,6 +371,7 @@ int main(void)
                 cmocka_unit_test(test_slow),
                 cmocka_unit_test(test_less_often),
                 cmocka_unit_test(test_strange_objects),
+                cmocka_unit_test(test_backups),
         };
         return cmocka_run_group_tests(tests, set_up, tear_down);
 }

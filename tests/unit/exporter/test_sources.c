@@ -9,7 +9,10 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "../client/http_server.h"
 #include "../client/must.h"
@@ -287,6 +290,54 @@ static void test_writer(void **state)
         journal_close(journal);
 }
 
+/* ---- backups ---- */
+
+static struct config *backup_config(const char *path)
+{
+        return config_of(str_format("{\"backup\": {\"stamp\": \"%s\"}}", path));
+}
+
+static void touch(const char *path, time_t when)
+{
+        const struct timespec times[] = {{.tv_sec = when}, {.tv_sec = when}};
+        assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void says(const struct config *config, void **memory, const char *line)
+{
+        struct sample_sink *sink = refreshed(&source_backup, config, memory);
+        CLEANUP_FREE char *text = samples_text(sink);
+        if (!samples_have(sink, line))
+                fail_msg("%s is not in %s", line, text);
+        sink_free(sink);
+}
+
+static void test_backup(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        time_t now = (time_t)(clock_system()->wall_ms(clock_system()) / 1000);
+        CLEANUP_FREE char *path = file_join(root, "stamp");
+        CLEANUP_CONFIG struct config *none = backup_config(""), *config = backup_config(path),
+                                     *folder = backup_config(root), *below = backup_config("/dev/null/stamp");
+        assert_false(source_backup.wanted(none)); /* a form that says nothing of backups: nothing is said of them */
+        says(config, &memory, "caas_backup_last_success_timestamp_seconds 0");
+        put("stamp", "");
+        touch(path, 1795306230);
+        says(config, &memory, "caas_backup_last_success_timestamp_seconds 1795306230");
+        touch(path, -5); /* before 1970 */
+        says(config, &memory, "caas_backup_last_success_timestamp_seconds 0");
+        touch(path, now + 600);
+        CLEANUP_FREE char *soon = str_format("caas_backup_last_success_timestamp_seconds %lld", (long long)now + 600);
+        says(config, &memory, soon);
+        touch(path, now + 86400);
+        fails(&source_backup, config, &memory, "from now");
+        fails(&source_backup, folder, &memory, "is no file");
+        fails(&source_backup, below, &memory, "cannot look at");
+        source_backup.done(memory);
+        source_backup.done(NULL);
+}
+
 /* ---- homes ---- */
 
 static void test_homes(void **state)
@@ -323,6 +374,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_no_certificate, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_runs, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_writer, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_backup, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_homes, set_up, tear_down),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,6 +34,7 @@ from traitlets.config import Config  # noqa: E402
 
 GB = 10**9
 NAMESPACE = "pangeo"
+KEYS = {}  # of clusters whose Secret is there
 
 
 @pytest.fixture
@@ -216,7 +217,14 @@ class Models:
     def get(self, key):
         if key not in self._clusters:
             return None
-        return SimpleNamespace(config={}, start_time=0, status=ClusterStatus.RUNNING)
+        namespace, _, name = key.partition(".")
+        return SimpleNamespace(
+            config={},
+            start_time=0,
+            status=ClusterStatus.RUNNING,
+            dashboard_address=f"http://dask-{name}.{namespace}:8787",
+            tls_key=KEYS.get(key, b""),
+        )
 
 
 class Bed:

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from conftest import KEYS
 from dask_gateway_server.backends.base import PublicException
 from dask_gateway_server.models import User
 from pangeo_gateway import kubernetes, requests
+from pangeo_gateway.metrics import metrics_secret
 from pangeo_gateway.pods import USER
 
 
@@ -148,7 +150,7 @@ def test_objects_belong_to_the_service_account(bed, monkeypatch, tmp_path):
     assert kubernetes.own_account() is None
 
 
-def test_routes_of_the_provisioner(bed):
+def test_routes_of_the_provisioner(bed, monkeypatch):
     async def scenario(b):
         token = {"Authorization": "token secret-of-the-provisioner"}
         forgotten = []
@@ -169,6 +171,13 @@ def test_routes_of_the_provisioner(bed):
             assert said["users"]["alice"] == {"cpus": 3, "memory": 4 * 10**9}
             one = next(c for c in said["clusters"] if c["name"] == key)
             assert (one["workers"], one["workers_running"], one["workers_wanted"]) == (1, 1, 1)
+            assert one["metrics"] is None  # its key is not known yet
+            monkeypatch.setitem(KEYS, key, b"key")
+            said = await (await client.get("/api/v1/caas/clusters", headers=token)).json()
+            told = {c["name"]: c["metrics"] for c in said["clusters"]}
+            name = key.split(".")[1]
+            assert told[key] == {"url": f"http://dask-{name}.pangeo:8787/metrics", "secret": metrics_secret(b"key")}
+            assert told[others] is None and "key" not in told[key]["secret"]
 
             async def kubelet():
                 while b.world.workers() or len(b.world.pods) > 1:

@@ -40,7 +40,7 @@ SPAWNS = [
     "error",
 ]
 PARTS = ["hub", "proxy", "gateway", "gateway_proxy", "entry", "directory"]
-SOURCES = ["cgroup", "home", "hub", "gateway", "directory", "part", "certificate", "run"]
+SOURCES = ["cgroup", "home", "hub", "gateway", "directory", "part", "certificate", "backup", "run"]
 JOBS = {
     "prometheus": "127.0.0.1:9090",
     "node": "127.0.0.1:9100",
@@ -176,6 +176,7 @@ class World:
             yield "caas_run_last_duration_seconds", {"command": command}, 74.2 if command == "apply" else 1.3
             yield "caas_run_last_success", {"command": command}, 1
         yield "caas_drift_resources", {}, 0
+        yield "caas_backup_last_success_timestamp_seconds", {}, self.begin - 3600 + age // 86400 * 86400
 
     def _of_user(self, number: int, user: str, now: int, age: int) -> Iterator[Sample]:
         kinds = {"notebook": (self.memory(number, age), 2 * GB, 0.1 + 0.5 * noise(user, age // 300))}

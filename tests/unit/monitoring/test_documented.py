@@ -118,6 +118,22 @@ def test_the_exporter_says_the_same_of_itself() -> None:
 
 
 @pytest.mark.skipif(not EXPORTER.exists(), reason="caas-exporter is not built")
+def test_names_and_types_follow_the_conventions() -> None:
+    """Those of Prometheus, by its own tool."""
+    done = subprocess.run([EXPORTER, "--families"], capture_output=True, text=True, check=True, timeout=20)
+    page = ""
+    for name, one in {
+        f["name"]: f for f in json.loads(done.stdout)
+    }.items():  # on Kubernetes another source may have it
+        page += f"# HELP {name} {one['help']}\n# TYPE {name} {one['type']}\n{name} 1\n"
+    linted = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, timeout=60)
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+    wrong = page.replace("# TYPE caas_hub_users gauge", "# TYPE caas_hub_users counter")
+    linted = subprocess.run(["promtool", "check", "metrics"], input=wrong, capture_output=True, text=True, timeout=60)
+    assert "caas_hub_users" in linted.stderr and linted.returncode
+
+
+@pytest.mark.skipif(not EXPORTER.exists(), reason="caas-exporter is not built")
 def test_no_core_dump_of_it_has_its_secrets(tmp_path: Path) -> None:
     config = tmp_path / "exporter.json"
     with socket.socket() as free:

@@ -59,6 +59,31 @@ def test_both_sides_make_the_same_secret(load):
     assert one != server.dashboard_secret(b"another")
 
 
+def test_the_metrics_alone_are_opened_by_their_secret(load, monkeypatch):
+    monkeypatch.syspath_prepend(str(FILES.parents[1] / "gateway" / "files" / "pangeo_gateway"))
+    import metrics
+
+    scheduler = load(FILES / "dask" / "caas_dask.py")
+    key = b"-----BEGIN PRIVATE KEY-----\n"
+    mine, theirs = scheduler.metrics_secret(key), scheduler.dashboard_secret(key)
+    assert metrics.metrics_secret(key) == mine != theirs
+    base = scheduler.GuardedApplication.__mro__[1]
+    monkeypatch.setattr(base, "__init__", lambda self, routes: None, raising=False)
+    monkeypatch.setattr(base, "find_handler", lambda self, request, **more: "served", raising=False)
+    monkeypatch.setattr(base, "get_handler_delegate", lambda self, *arguments: "refused", raising=False)
+    application = scheduler.GuardedApplication([], key)
+
+    def asked(path, secret):
+        headers = {scheduler.HEADER: secret} if secret is not None else {}
+        return application.find_handler(types.SimpleNamespace(path=path, headers=headers))
+
+    assert asked("/metrics", mine) == asked("/metrics", theirs) == asked("/status", theirs) == "served"
+    for path in ("/status", "/metrics/", "/metrics/x", "//metrics", "/info/main/workers.html", "/"):
+        assert asked(path, mine) == "refused", path
+    for wrong in (None, "", mine[:-1], mine + "0", "ä"):
+        assert asked("/metrics", wrong) == "refused", wrong
+
+
 def test_a_scheduler_tells_how_long_it_is_idle(load, monkeypatch):
     sent = []
 

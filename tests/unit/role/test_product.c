@@ -68,6 +68,8 @@ static void add_monitoring(struct buf *text, bool freeipa, bool ca, const char *
                 freeipa && ca ? "false" : "true", ca ? ", token_file: " : "", ca ? pem : "");
         buf_str(text, "  alert_email: ops@example.org\n  scrape_from: [192.0.2.7]\n");
         if (ca)
+                buf_str(text, "  backup_stamp: /var/lib/backup/last-good\n");
+        if (ca)
                 buf_format(text, "  smtp: {host: '::1', user: ops, password_file: %s, ca: %s}\n", pem, pem);
         else
                 buf_str(text, "  smtp: {host: mail.example.org}\n");
@@ -204,8 +206,9 @@ static json_t *kubernetes_form(const char *entry, const char *mode, int choice, 
         if (more)
                 buf_format(&text,
                         "monitoring:\n  enabled: true\n  nodes: %s\n  remote_write: {url: "
-                        "https://example.org/write%s%s}\n",
-                        freeipa ? "false" : "true", ca ? ", token_file: " : "", ca ? pem : "");
+                        "https://example.org/write%s%s}\n%s",
+                        freeipa ? "false" : "true", ca ? ", token_file: " : "", ca ? pem : "",
+                        ca ? "  backup_cronjob: backup\n" : "");
         struct form_facts facts = {.address = "192.0.2.1"};
         struct diags diags = {0};
         json_t *form = NULL;
@@ -282,6 +285,9 @@ static void check_kubernetes(const json_t *form, const char *what)
         assert_true(!find(&resources, "network/exporter") == !watched);
         assert_true(!find(&resources, "monitoring/nodes_role") == !nodes);
         assert_true(!find(&resources, "monitoring/requirements") == !nodes);
+        bool backups = watched && json_string_length(tree_get(form, "monitoring.backup_cronjob"));
+        assert_true(!find(&resources, "monitoring/backup_role") == !backups);
+        assert_true(!find(&resources, "monitoring/backup_binding") == !backups);
         bool front = json_is_true(json_object_get(kube, "front"));
         assert_true(!find(&resources, "proxy/front") == !front);
         role_secrets_clear(&secrets);

@@ -19,6 +19,7 @@ from traitlets import Unicode
 from . import admin, informer
 from .heartbeat import BadHeartbeat, IdleTimes, checked_counts, idle_seconds
 from .limits import Ledger, Refused, size
+from .metrics import metrics_of
 from .pods import USER, label_of
 from .requests import CappedRequests, add_warning
 from .settings import load
@@ -124,6 +125,7 @@ class KubernetesBackend(CappedRequests, KubeBackend):
             "workers": cluster.processes,
             "workers_running": cluster.running,
             "started": cluster.started,
+            "metrics": metrics_of(self.clusters.get(cluster.name)),
         }
 
     async def ended(self, clusters, seconds):

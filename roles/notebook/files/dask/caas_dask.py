@@ -5,7 +5,8 @@ reach all of its loopback ports. A scheduler therefore serves on a socket in its
 server opens to the owner alone (pangeo_notebook.dashboard), and a worker serves nothing.
 
 A pod has no such home. There a scheduler serves on its port, but only to requests that name a secret made of the
-cluster's key: dask-gateway gives that key to the owner and nobody else.
+cluster's key: dask-gateway gives that key to the owner and nobody else. Another secret of that key, which the gateway tells
+the cluster's monitoring, opens the page of metrics alone.
 """
 
 import contextlib
@@ -36,16 +37,22 @@ def dashboard_secret(key: bytes) -> str:
     return hmac.new(key, b"dashboard", hashlib.sha256).hexdigest()
 
 
-class GuardedApplication(RoutingApplication):
-    """Serves who knows the secret, websockets included."""
+def metrics_secret(key: bytes) -> str:
+    """The same as in pangeo_gateway.metrics."""
+    return hmac.new(key, b"metrics", hashlib.sha256).hexdigest()
 
-    def __init__(self, routes, secret: str):
+
+class GuardedApplication(RoutingApplication):
+    """Serves who knows the secret, websockets included; and its metrics to who knows theirs."""
+
+    def __init__(self, routes, key: bytes):
         super().__init__(routes)
-        self._secret = secret.encode()
+        self._secret, self._metrics = dashboard_secret(key).encode(), metrics_secret(key).encode()
 
     def find_handler(self, request, **kwargs):
         given = request.headers.get(HEADER, "").encode()
-        if hmac.compare_digest(given, self._secret):
+        metrics = request.path == "/metrics" and hmac.compare_digest(given, self._metrics)
+        if metrics or hmac.compare_digest(given, self._secret):
             return super().find_handler(request, **kwargs)
         return self.get_handler_delegate(request, web.ErrorHandler, {"status_code": 403})
 
@@ -56,8 +63,7 @@ def socket_path(cluster: str) -> str:
 
 def _serve_guarded(self, routes) -> None:
     with open(os.environ[KEY_FILE], "rb") as file:
-        secret = dashboard_secret(file.read())
-    self.http_application = GuardedApplication(routes, secret)
+        self.http_application = GuardedApplication(routes, file.read())
     self.http_server = HTTPServer(self.http_application)
     self.http_server.listen(8787)
     self.http_server.address, self.http_server.port = "", 8787

@@ -1,0 +1,245 @@
+"""Some hours of a cluster in a minute: users come, compute, leak memory, fill a home, the directory goes and comes back. Then
+everything that dashboards and alerts ask is asked of the Prometheus that has watched it."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import promql
+import pytest
+from conftest import PASSWORD, Cluster
+from hubclient import HubClient
+from test_50_survive import killed
+from test_65_monitoring import STOP_DASK, Watcher, running
+
+EVERY = 2  # seconds from one look to the next, of the exporter and of Prometheus
+SETTLED = 60  # seconds, and of a busy machine: what happened is in what Prometheus has
+
+# What the scene gives nothing to, and why; it is an error if something comes all the same.
+SILENT = {
+    "Overview / Disk of homes full in": "it is not said in the first hour",
+    "Storage / Full in": "it is not said in the first hour",
+    "clamp_min(predict_linear(caas_homes_free_bytes": "it is not said in the first hour",
+    "alert ManyWrongPasswords": "there was one",
+    "alert PartDown": "the directory alone was stopped, and has an alert of its own",
+    "alert TargetDown": "all of them answer",
+    "alert MailsFailing": "the form has nobody who is sent mails",
+    "alert ApplyFailed": "it went well",
+    "alert DriftFound": "there was none",
+    "alert CertificateExpiring": "they are new",
+    "alert CertificateExpired": "they are new",
+    "alert SourceDown": "none but that of the directory, which has an alert of its own",
+    "alert SamplesDropped": "two dozen users are not too many",
+    "alert SpawnsFailing": "every server started",
+    "alert DirectorySlow": "it does not answer at all, or fast",
+}
+# What this machine decides: how busy it is, how full. Both are right.
+EITHER = {
+    "alert HubSlow": "how busy it is",
+    "alert HubErrors": "how busy it is",
+    "alert SpawnsSlow": "how busy it is",
+    "alert HostMemoryShort": "how full it is",
+    "alert HostDiskFull": "how full it is",
+    "alert HomesDiskFull": "how full it is",
+    "alert HomesDiskFilling": "whether it could take for three days what fills a home within seconds",
+}
+
+COMPUTE = """
+import time
+from dask_gateway import GatewayCluster
+cluster = GatewayCluster()
+cluster.scale(2)
+client = cluster.get_client()
+client.wait_for_workers(2, timeout=120)
+def work(number):
+    time.sleep(0.1)
+    return bytes(1_000_000)
+for _ in range(4):
+    many = client.map(work, range(40), pure=False)
+    print(client.submit(lambda *all: sum(map(len, all)), *many, pure=False).result(timeout=120))
+    time.sleep(1)
+"""
+LEAK = "blocks = []\nfor _ in range(60): blocks.append(bytearray(b'x' * 50_000_000))"
+# The last tenth slowly, so that somebody sees it.
+LEAK_SLOWLY = """
+import time
+blocks = [bytearray(b'x' * 50_000_000) for _ in range(23)]
+while True:
+    blocks.append(bytearray(b'x' * 5_000_000))
+    time.sleep(0.25)
+"""
+FILL = """
+import time
+try:
+    with open("/home/finn/fill", "wb") as file:
+        for step in range(1000):
+            file.write(b"x" * 4_000_000); file.flush()
+            time.sleep(0.02)
+except OSError as error:
+    print(error.errno)
+"""
+
+
+@dataclass
+class Scene:
+    watcher: Watcher
+    began: float
+
+    def asked(self) -> promql.Asked:
+        now = time.time()
+        return promql.Asked(self.watcher.url, now, now - self.began, self.watcher.context, EVERY)
+
+
+def often(cluster: Cluster) -> None:
+    """Prometheus and the exporter look every two seconds, until an apply writes what the form says. And a file says when the
+    last backup ended, as with monitoring.backup_stamp of the form."""
+    folder = cluster.folder / "monitoring"
+    config = json.loads((folder / "prometheus.yaml").read_text())
+    config["global"] |= {
+        "scrape_interval": f"{EVERY}s",
+        "scrape_timeout": f"{EVERY}s",
+        "evaluation_interval": f"{EVERY}s",
+    }
+    (folder / "prometheus.yaml").write_text(json.dumps(config))
+    exporter = json.loads((folder / "exporter.json").read_text())
+    exporter |= {"refresh_seconds": EVERY, "backup": {"stamp": str(cluster.caas.folder / "scene-backup")}}
+    (folder / "exporter.json").write_text(json.dumps(exporter))
+    killed(cluster, "exporter")
+    (pid,) = [int(pid) for pid, line in running(cluster).items() if line.startswith("/usr/bin/prometheus --config")]
+    os.kill(pid, signal.SIGHUP)
+
+
+def service(cluster: Cluster, verb: str, name: str) -> None:
+    subprocess.run(["sv", verb, str(cluster.folder / "service" / name)], check=True, timeout=60)
+
+
+def compute(emma: HubClient) -> None:
+    reply = emma.kernel().run(COMPUTE, seconds=240)
+    assert reply.text.split() == ["40000000"] * 4, reply
+
+
+def leak_and_fill(finn: HubClient) -> None:
+    for code in (LEAK_SLOWLY, LEAK, LEAK):
+        assert finn.kernel().run(code, seconds=120).status == "dead"
+    assert finn.kernel().run(FILL, seconds=120).text.strip() == "28"
+
+
+def lose_the_directory(cluster: Cluster, watcher: Watcher) -> None:
+    service(cluster, "force-stop", "directory")
+    try:
+        for _ in range(4):
+            assert cluster.client().login("emma", PASSWORD)[0] != 302
+        watcher.wait("caas_directory_up == 0")
+    finally:
+        service(cluster, "up", "directory")
+    watcher.wait("caas_directory_up == 1")
+    cluster.signed_in("emma")
+
+
+@pytest.fixture(scope="module")
+def scene(cluster: Cluster) -> Iterator[Scene]:
+    watcher = Watcher(cluster)
+    often(cluster)
+    for user in ("emma", "finn"):
+        cluster.add_user(user)
+    watcher.wait("count(count_over_time(up[5s]) >= 2) == count(up) and count(up == 1) == count(up)")
+    watcher.wait("count(caas_source_up == 1) == count(caas_source_up)")
+    played = Scene(watcher, time.time())
+    assert cluster.client().login("emma", "wrong")[0] == 403
+    assert cluster.client().login("bob", PASSWORD)[0] == 403
+    emma, finn = cluster.signed_in("emma"), cluster.signed_in("finn")
+    emma.spawn()
+    finn.spawn()
+    (cluster.caas.folder / "scene-backup").touch()
+    with ThreadPoolExecutor() as both:
+        for done in [both.submit(compute, emma), both.submit(leak_and_fill, finn)]:
+            done.result(timeout=300)
+    lose_the_directory(cluster, watcher)
+    finn.stop()
+    yield played
+    last = emma.kernel()
+    assert last.run(STOP_DASK, seconds=60).status == "ok"
+    emma.stop()
+
+
+def fault(asked: promql.Asked, query: promql.Query, variables: dict[str, str]) -> str:
+    """What is wrong with the answer to a query, or ""."""
+    if query.kind == "values":
+        return promql.values_of(asked, query, variables)[1]
+    over = query.kind != "instant"  # an alert may have been over again
+    series, wrong = promql.answer(asked, query, variables, over)
+    if wrong:
+        return wrong
+    finite = any(math.isfinite(value) for one in series for value in one.values)
+    text = f"{query.where}: {query.expr}"
+    if why := promql.reason(text, SILENT):
+        return f"gives {series}, though {why}" if series else ""
+    if query.where in EITHER:
+        return ""
+    return "" if finite else f"{'gives only NaN' if series else 'finds nothing'}: {query.expr}"
+
+
+@pytest.mark.parametrize("user", [".*", "(emma|finn)"])  # all, and two chosen: as Grafana fills the variable in
+def test_every_expression_of_dashboards_and_alerts_is_answered(cluster: Cluster, scene: Scene, user: str) -> None:
+    end = time.monotonic() + SETTLED
+    left = [query for query in promql.queries() if user == ".*" or "$user" in query.expr]
+    said = ["nothing was asked yet"]
+    while said:
+        asked, variables = scene.asked(), {"cluster": cluster.name, "user": user}
+        wrong = [(query, fault(asked, query, variables)) for query in left]
+        left = [query for query, one in wrong if one]
+        said = [f"{query.where}: {one}" for query, one in wrong if one]
+        assert not said or time.monotonic() < end, "\n".join(said)
+
+
+def test_what_is_excused_is_asked() -> None:
+    """An exception that nobody needs any more is taken out."""
+    texts = [f"{query.where}: {query.expr}" for query in promql.queries()]
+    assert [part for part in (*SILENT, *EITHER) if not any(part in text for text in texts)] == []
+
+
+# Panel or alert → what its answer has to show of the scene: labels of a series with values above 0.
+SHOWN = {
+    "Identity and sign-ins / In the time shown": [
+        {"outcome": outcome} for outcome in ("success", "wrong_password", "not_a_member", "directory_away")
+    ],
+    "Identity and sign-ins / Requests not answered": [{}],
+    "Users / Killed for memory": [{"user": "finn", "kind": "notebook"}],
+    "Users / annotation Killed for memory": [{"user": "finn", "kind": "notebook"}],
+    "Users / Memory, Dask": [{"user": "emma"}],
+    "Users / Stopped servers": [{"status": "success"}],
+    "Overview / Starts of servers": [{"outcome": "success"}],
+    "Overview / Alerts that are firing": [{"alertname": "KernelsKilled", "user": "finn"}],
+    "Dask / Workers": [{"user": "emma"}],
+    "Dask / Tasks by state": [{"state": "memory"}],
+    "alert DirectoryAway": [{}],
+    "alert SignInsFailing": [{}],
+    "alert BackupOld": [{}],
+    "alert HomeFull": [{"user": "finn"}],
+    "alert HomeFilling": [{"user": "finn"}],
+    "alert UserAtMemoryLimit": [{"user": "finn", "kind": "notebook"}],
+    "alert KernelsKilled": [{"user": "finn", "kind": "notebook"}],
+    "alert DaskUserAtCap": [{"user": "emma"}],
+}
+
+
+@pytest.mark.parametrize("where", SHOWN)
+def test_what_happened_is_shown(cluster: Cluster, scene: Scene, where: str) -> None:
+    found: list[promql.Series] = []
+    for query in promql.queries():
+        if query.where == where:
+            found += promql.answer(scene.asked(), query, {"cluster": cluster.name}, over=query.kind != "instant")[0]
+    for labels in SHOWN[where]:
+        mine = [one for one in found if labels.items() <= one.labels.items()]
+        assert any(value > 0 for one in mine for value in one.values) or where.startswith("alert ") and mine, found
+
+
+def test_the_directory_was_away_and_is_back(scene: Scene) -> None:
+    away = scene.watcher.value("min_over_time(caas_directory_up[5m]) == 0 and caas_directory_up == 1")
+    assert away is not None
