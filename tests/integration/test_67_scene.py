@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import dask_cluster
 import promql
 import pytest
 from conftest import PASSWORD, Cluster
 from hubclient import HubClient
 from test_50_survive import killed
-from test_65_monitoring import STOP_DASK, Watcher, running
+from test_65_monitoring import Watcher, running
 
 EVERY = 2  # seconds from one look to the next, of the exporter and of Prometheus
 SETTLED = 60  # seconds, and of a busy machine: what happened is in what Prometheus has
@@ -164,7 +165,7 @@ def scene(cluster: Cluster) -> Iterator[Scene]:
     finn.stop()
     yield played
     last = emma.kernel()
-    assert last.run(STOP_DASK, seconds=60).status == "ok"
+    assert last.run(dask_cluster.STOP_ALL, seconds=60).status == "ok"
     emma.stop()
 
 
