@@ -71,6 +71,13 @@ static void tls_rule(struct tree *tree, const struct form_values *values, struct
                 host);
 }
 
+/* An empty list says nothing: it stands in every complete form. */
+static bool says_something(const struct form_values *values, const char *path)
+{
+        const json_t *value = form_value(values, path);
+        return form_is_given(values, path) && !(json_is_array(value) && json_array_size(value) == 0);
+}
+
 /* What Grafana needs, and that there is something to show. Its callback's address is its own with more behind it. */
 static void grafana_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
 {
@@ -81,14 +88,12 @@ static void grafana_rule(struct tree *tree, const struct form_values *values, st
         if (is_of_other_target(values, "monitoring.grafana"))
                 return;
         for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) {
-                const json_t *value = form_value(values, needs[i]);
-                if (external &&
-                        (!form_is_given(values, needs[i]) || (json_is_array(value) && !json_array_size(value)))) {
+                if (external && !says_something(values, needs[i])) {
                         CLEANUP_FREE char *allowed = form_allowed(&form_table[form_find(needs[i])]);
                         tree_key_place(tree, "monitoring.grafana", &line, &column);
                         diags_add(diags, line, column,
                                 "%s: missing; it is required with monitoring.grafana: external: %s", needs[i], allowed);
-                } else if (!external && form_value(values, "monitoring.grafana") && form_is_given(values, needs[i])) {
+                } else if (!external && form_value(values, "monitoring.grafana") && says_something(values, needs[i])) {
                         tree_key_place(tree, needs[i], &line, &column);
                         diags_add(diags, line, column, "%s: only used with monitoring.grafana: external", needs[i]);
                 }
