@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "lib"))
-from bed import alice_pod, bed, lab  # noqa: E402, F401 - the path has to be there first; fixtures of kubernetes/
+from bed import alice_pod, bed, eventually, lab  # noqa: E402, F401 - the path has to be there first; fixtures of kubernetes/
 from hubclient import HubClient  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,6 +121,10 @@ class Cluster:
         status, text = client.login(user, password)
         assert status == 302, (status, text)
         return client
+
+    def signed_in_again(self, user: str) -> HubClient:
+        """Once the directory is back: for some seconds after it did not answer, the hub asks it nothing."""
+        return eventually(lambda: client if (client := self.client()).login(user, PASSWORD)[0] == 302 else None, 30)
 
     def processes(self, user: str) -> list[str]:
         """What runs as a user who has been here: server, kernels, Dask. Seen from the host: a request would be their use."""

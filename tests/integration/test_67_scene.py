@@ -140,7 +140,7 @@ def lose_the_directory(cluster: Cluster, watcher: Watcher) -> None:
     finally:
         service(cluster, "up", "directory")
     watcher.wait("caas_directory_up == 1")
-    cluster.signed_in("emma")
+    cluster.signed_in_again("emma")
 
 
 @pytest.fixture(scope="module")
