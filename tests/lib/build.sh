@@ -1,18 +1,9 @@
 #!/bin/bash
 # The Makefile itself: what a change compiles, how programs are linked, what is installed. After `make all`.
 set -u
+. tests/lib/common.sh
 BUILD=${BUILD:-build}
-passed=0 failed=0
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
-check() {
-        local name=$1
-        shift
-        if "$@" >"$folder/said" 2>&1; then
-                passed=$((passed + 1)) && echo "ok: $name"
-        else
-                failed=$((failed + 1)) && sed 's/^/    /' "$folder/said" | tail -n 20 && echo "FAILED: $name"
-        fi
-}
 make --no-print-directory all || exit 1
 # The sources that a make compiles.
 compiles() { make --no-print-directory V=1 "$@" 2>&1 | grep -o -- ' -c [^ ]*\.c' | cut -d' ' -f3 | sort; }

@@ -24,3 +24,15 @@ locked_venv() {
 
 # That of the tools: ruff, clang-format, pytest …
 tools_venv() { locked_venv tools tests/tools.txt; }
+
+# check NAME COMMAND…: one line for each; what a failed one said. Counts in passed and failed, of who sources this.
+passed=0 failed=0
+check() {
+        local name=$1 said
+        shift
+        if said=$("$@" 2>&1); then
+                passed=$((passed + 1)) && echo "ok: $name"
+        else
+                failed=$((failed + 1)) && tail -n 60 <<<"$said" | sed 's/^/    /' && echo "FAILED: $name"
+        fi
+}

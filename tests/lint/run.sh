@@ -2,17 +2,6 @@
 # Every check of the text of the project; one line a check.
 set -u
 . tests/lib/common.sh
-passed=0 failed=0
-log=$(mktemp) && trap 'rm -f "$log"' EXIT
-check() {
-        local name=$1
-        shift
-        if "$@" >"$log" 2>&1; then
-                passed=$((passed + 1)) && echo "ok: $name"
-        else
-                failed=$((failed + 1)) && sed 's/^/    /' "$log" | tail -n 60 && echo "FAILED: $name"
-        fi
-}
 tools=$(tools_venv) || { echo "cannot install the lint tools"; exit 1; }
 mapfile -t c_files < <(git ls-files '*.c' '*.h')
 mapfile -t shell_files < <(git ls-files '*.sh' .ci/run ':!tests/cases')

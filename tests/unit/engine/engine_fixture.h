@@ -77,6 +77,13 @@ static inline json_t *thing(const char *name, const char *text)
         return json_pack("{s:s,s:s}", "name", name, "text", text);
 }
 
+static inline void add_secret(struct resources *list)
+{
+        json_t *spec = thing("s", "");
+        json_object_set_new(spec, "text", json_pack("{s:s}", MARK_SECRET, "r/secret"));
+        add(list, "r/s", "fake.locked", spec, NULL);
+}
+
 /* Two versions of a cluster: one updated, one moved, one gone, one new, outputs in a chain, a secret. */
 static inline void version_one(struct resources *list)
 {
@@ -84,9 +91,7 @@ static inline void version_one(struct resources *list)
         add(list, "r/b", "fake", thing("b", "from ${r/a.path}"), NULL);
         add(list, "r/c", "fake", thing("c", "c"), "r/b");
         add(list, "r/gone", "fake", thing("gone", "gone"), "r/a");
-        json_t *secret = thing("s", "");
-        json_object_set_new(secret, "text", json_pack("{s:s}", MARK_SECRET, "r/secret"));
-        add(list, "r/s", "fake.locked", secret, NULL);
+        add_secret(list);
 }
 static inline void version_two(struct resources *list)
 {
@@ -94,9 +99,7 @@ static inline void version_two(struct resources *list)
         add(list, "r/b", "fake", thing("b", "from ${r/a.path}"), NULL);
         add(list, "r/c", "fake", thing("c", "c2"), "r/b");
         add(list, "r/new", "fake.locked", thing("new", "new"), "r/c");
-        json_t *secret = thing("s", "");
-        json_object_set_new(secret, "text", json_pack("{s:s}", MARK_SECRET, "r/secret"));
-        add(list, "r/s", "fake.locked", secret, NULL);
+        add_secret(list);
 }
 
 struct call_options {
