@@ -171,12 +171,15 @@ static int systemd_install(const struct service_host *host, const struct service
         return result;
 }
 
-/* The last lines of the journal that match; indented by two. */
-static char *journal_tail(const struct service_host *host, const char *match, int lines, int64_t since_wall_ms)
+/* The last lines of the journal that match `own`, and those of root that match `about` (NULL: none); indented by two.
+ */
+static char *journal_tail(
+        const struct service_host *host, const char *own, const char *about, int lines, int64_t since_wall_ms)
 {
         CLEANUP_FREE char *count = str_format("--lines=%d", lines);
         CLEANUP_FREE char *since = str_format("--since=@%lld", (long long)(since_wall_ms / 1000));
-        const char *argv[] = {"journalctl", "--quiet", "--no-pager", "--output=cat", count, since, match, NULL};
+        const char *argv[] = {"journalctl", "--quiet", "--no-pager", "--output=cat", count, since, own,
+                about ? "+" : NULL, about, "_UID=0", NULL};
         struct proc_spec spec = {.argv = argv, .timeout_ms = 10000, .cancel = host->cancel, .new_session = true};
         CLEANUP_PROC struct proc_result result = {0};
         if (proc_run(&spec, &result, NULL) < 0 || result.status != 0)
@@ -194,15 +197,17 @@ static char *systemd_log_tail(const struct service_host *host, const char *name,
 {
         CLEANUP_FREE char *unit = systemd_unit_name(host->cluster, name);
         CLEANUP_FREE char *own = str_format("_SYSTEMD_UNIT=%s", unit);
-        CLEANUP_FREE char *about = str_format("--unit=%s", unit);
+        CLEANUP_FREE char *about = str_format("UNIT=%s", unit);
         /* What was said just before the end may be on its way to the journal yet. */
         const char *sync[] = {"journalctl", "--sync", NULL};
         struct proc_spec spec = {.argv = sync, .timeout_ms = 10000, .cancel = host->cancel, .new_session = true};
         CLEANUP_PROC struct proc_result synced = {0};
         proc_run(&spec, &synced, NULL);
-        CLEANUP_FREE char *text = journal_tail(host, own, lines, since_wall_ms);
-        /* one that wrote nothing, or was never entered: what systemd says of it */
-        return *text ? STEAL(text) : journal_tail(host, about, lines, since_wall_ms);
+        CLEANUP_FREE char *text = journal_tail(host, own, NULL, lines, since_wall_ms);
+        /* One that wrote nothing, or was never entered: what systemd says of it. Whose line it is, journald looks up
+         * when it reads it: of a process that has ended by then it knows the user alone, so --unit would leave such
+         * lines out. */
+        return *text ? STEAL(text) : journal_tail(host, own, about, lines, since_wall_ms);
 }
 
 /* systemctl only says where to look: say what stands there. */
