@@ -15,9 +15,9 @@
 #define BUSY_MS   10000 /* a transaction takes milliseconds; who waits this long waits for a hung disk */
 
 /* NORMAL: SQLite syncs what keeps the file whole, and sync.c each commit. The cache is for what a transaction touches,
- * 256 KiB of it: everything is read once, and the system has the file in memory anyway. */
+ * 128 KiB of it: everything is read once, and the system has the file in memory anyway. */
 static const char pragmas[] = "PRAGMA synchronous = NORMAL;"
-                              "PRAGMA cache_size = -256;"
+                              "PRAGMA cache_size = -128;"
                               "PRAGMA foreign_keys = ON;"
                               "PRAGMA trusted_schema = OFF;"
                               "PRAGMA temp_store = MEMORY;";
