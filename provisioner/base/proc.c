@@ -46,7 +46,7 @@ static bool kept_when_clean(const char *variable)
 }
 
 /* Said to libraries that are loaded into this process. GnuTLS comes along with libcurl and makes itself ready as it is
- * loaded; libldap, which uses it, has it do so anyway. SASL's plugins, with a database and Kerberos behind them, are
+ * loaded; libldap, where it uses it, has it do so itself. SASL's plugins, with a database and Kerberos behind them, are
  * for ways to sign in that nobody here uses. */
 static const char *const ours_alone[] = {"GNUTLS_NO_IMPLICIT_INIT=1", "SASL_PATH=/nonexistent"};
 
