@@ -170,7 +170,7 @@ demo-stop: ## removes the demo; homes are kept
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARIES)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(LINK) -Wl,--end-group $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(LINK) -Wl,--end-group $(LIBS) -lmicrohttpd
 bench-programs: $(BENCHES)
 bench: all bench-programs ## speed and size against the peers; prints ratios
 	@BUILD=$(BUILD) bash tests/bench/run.sh

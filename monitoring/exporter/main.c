@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "exporter/registry.h"
 #include "exporter/server.h"
@@ -94,6 +95,7 @@ int main(int argc, char **argv)
          * that they grow without being copied and go back to the system when a refresh has replaced them. */
         mallopt(M_ARENA_MAX, 1);
         mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
+        proc_own_environment();
         harden();
         block_signals(&set);
         CLEANUP_CONFIG struct config *config = NULL;

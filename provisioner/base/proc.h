@@ -47,4 +47,8 @@ int proc_must(const struct proc_spec *spec, struct proc_result *ret, struct err 
 int proc_daemon(const char *const *argv, const char *const *env, const char *directory, const char *log_path,
         pid_t *ret_pid, struct err **err);
 
+/* Puts into our own environment what makes libraries take less memory; what somebody has set stays. No process that is
+ * started by the functions above inherits it. Before there are threads. */
+void proc_own_environment(void);
+
 #endif

@@ -9,10 +9,13 @@
 
 #include "access/reach.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/help.h"
 #include "cli/signals.h"
+
+#define MAPPED_FROM 65536
 
 /* Secrets are in memory: nothing of it goes to a core file, and nobody else's debugger looks at it. (The leak checker
  * of the sanitizers is such a debugger.) */
@@ -64,7 +67,11 @@ int main(int argc, char **argv)
         keep_standard_streams();
         harden();
         signals_pipe();
-        mallopt(M_ARENA_MAX, 1); /* threads wait for others, not for memory: heaps of their own are a megabyte more */
+        proc_own_environment();
+        /* Threads wait for others, not for memory: heaps of their own are a megabyte more. Large blocks are mapped,
+         * always: answers and what is sent come and go, and leave holes in the heap that nothing else fits into. */
+        mallopt(M_ARENA_MAX, 1);
+        mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
         struct cli cli = {.out = stdout, .notes = stderr};
         CLEANUP_ERR struct err *err = NULL;
         int status = run(&cli, argc, argv, &err);

@@ -48,12 +48,12 @@ static int look_up_known(void *data, const char *name, json_t **ret, struct err 
 
 int plan_fill_known(const json_t *spec, const json_t *outputs, json_t **ret_spec, struct err **err)
 {
-        return subst_tree(spec, look_up_known, (void *)outputs, true, ret_spec, err);
+        return subst_tree_shared(spec, look_up_known, (void *)outputs, true, ret_spec, err);
 }
 
 int plan_fill(const json_t *spec, const json_t *outputs, json_t **ret_spec, struct err **err)
 {
-        return subst_tree(spec, look_up, (void *)outputs, false, ret_spec, err);
+        return subst_tree_shared(spec, look_up, (void *)outputs, false, ret_spec, err);
 }
 
 struct collector {
@@ -102,7 +102,7 @@ int plan_fill_needs(const json_t *spec, void (*found)(void *data, const char *id
                 return 0;
         struct collector collector = {found, data};
         json_t *same = NULL;
-        int r = subst_tree(spec, collect, &collector, true, &same, err);
+        int r = subst_tree_shared(spec, collect, &collector, true, &same, err);
         json_decref(same);
         return r;
 }

@@ -249,6 +249,17 @@ static int load_target_file(const struct loader *loader, struct role_text *role,
         return 0;
 }
 
+/* Nothing looks at them again, and they are half of what roles say. */
+static void forget_other_targets(const struct loader *loader, json_t *targets)
+{
+        const char *target;
+        json_t *entries;
+        void *next;
+        json_object_foreach_safe (targets, next, target, entries)
+                if (!str_is(target, loader->target))
+                        json_object_del(targets, target);
+}
+
 /* Sections of other targets are checked when those targets are loaded: they may be newer than this caas. */
 static int check_role(const struct loader *loader, struct role_text *role, struct err **err)
 {
@@ -268,6 +279,7 @@ static int check_role(const struct loader *loader, struct role_text *role, struc
                 err_set(err, ERR_INVALID, "the role is named %s but lives in the folder %s", name, role->name);
                 return text_at(role, "name", err);
         }
+        forget_other_targets(loader, json_object_get(root, "targets"));
         role->entries = json_object_get(json_object_get(root, "targets"), loader->target);
         CLEANUP_FREE char *path = str_format("targets.%s", loader->target);
         if (json_is_object(role->entries))

@@ -149,6 +149,6 @@ int reader_scalar(struct parse *p, const yaml_event_t *event, size_t depth, stru
         *ret = (struct node){
                 .value = value, .place = place_new(reader_line(&event->start_mark), reader_column(&event->start_mark))};
         ret->place->suspect = suspect;
-        ret->place->bytes = length;
+        ret->place->bytes = (unsigned)length;
         return reader_count(p, event, depth, ret->place);
 }

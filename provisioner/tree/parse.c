@@ -31,6 +31,7 @@ static int read_list(struct parse *p, size_t depth, struct node *node)
                         return -1;
                 if (event.type == YAML_SEQUENCE_END_EVENT) {
                         yaml_event_delete(&event);
+                        place_end(node->place);
                         return 0;
                 }
                 CLEANUP_NODE struct node item = {0};
@@ -227,7 +228,7 @@ static int read_mapping(struct parse *p, size_t depth, struct node *node)
         }
         if (merged.value)
                 merge(p, node, &merged, &merge_key);
-        place_sort(node->place);
+        place_end(node->place);
         return 0;
 }
 

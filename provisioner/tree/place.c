@@ -38,9 +38,9 @@ void place_add(struct place *place, const char *key, int line, int column, struc
         place->entry[place->count++] =
                 (struct place_entry){.key = key ? str_copy(key) : NULL, .line = line, .column = column, .value = value};
         place->nodes += value->nodes;
-        place->bytes += value->bytes + (key ? strlen(key) : 0);
-        if (place->height < value->height + 1)
-                place->height = value->height + 1;
+        place->bytes += value->bytes + (key ? (unsigned)strlen(key) : 0);
+        if (place->height <= value->height)
+                place->height = (unsigned short)(value->height + 1);
 }
 
 static int by_key(const void *a, const void *b)
@@ -48,9 +48,13 @@ static int by_key(const void *a, const void *b)
         return strcmp(((const struct place_entry *)a)->key, ((const struct place_entry *)b)->key);
 }
 
-void place_sort(struct place *place)
+void place_end(struct place *place)
 {
-        if (place->count > 1)
+        if (place->count < place->capacity) {
+                place->entry = mem_resize(place->entry, place->count, sizeof *place->entry);
+                place->capacity = place->count;
+        }
+        if (place->count > 1 && place->entry[0].key)
                 qsort(place->entry, place->count, sizeof *place->entry, by_key);
 }
 

@@ -14,14 +14,16 @@ struct place_entry {
         struct place *value;
 };
 
-/* Unchanging once it is made, and then shared by all aliases of its node. */
+/* Unchanging once it is made, and then shared by all aliases of its node. There is one for every value of every file:
+ * narrow, as nodes, bytes and depth are bounded far below (tree.h). */
 struct place {
+        struct place_entry *entry; /* of objects: sorted by key; of lists: in order */
+        unsigned count, capacity;
         unsigned references;
         int line, column;
-        bool suspect;                /* a finding was made about this value: it is not to be trusted */
-        size_t nodes, bytes, height; /* of it and all below it, aliases expanded */
-        struct place_entry *entry;   /* of objects: sorted by key; of lists: in order */
-        size_t count, capacity;
+        unsigned nodes, bytes; /* of it and all below it, aliases expanded */
+        unsigned short height;
+        bool suspect; /* a finding was made about this value: it is not to be trusted */
 };
 
 struct tree {
@@ -36,10 +38,10 @@ struct place *place_free(struct place *place);
 /* Takes `value`; copies `key`. */
 void place_add(struct place *place, const char *key, int line, int column, struct place *value);
 
-/* Call once after the last place_add of an object. */
-void place_sort(struct place *place);
+/* Call once after the last place_add: gives back what is too much, and sorts the entries of an object. */
+void place_end(struct place *place);
 
-/* NULL if there is none. Only after place_sort. */
+/* NULL if there is none. Only after place_end. */
 const struct place_entry *place_find(const struct place *place, const char *key);
 
 #endif

@@ -18,7 +18,7 @@
 struct subst {
         subst_lookup lookup;
         void *data;
-        bool more_passes;
+        bool more_passes, share;
 };
 
 bool subst_is_marker(const json_t *value)
@@ -301,39 +301,55 @@ static int join_value(const struct subst *s, const json_t *parts, json_t **ret, 
 static int any_value(
         const struct subst *s, const json_t *value, const struct path_frame *at, json_t **ret, struct err **err);
 
+/* What came of a container: `changed` is NULL when all of it stays. */
+static json_t *container(const struct subst *s, const json_t *old, json_t *changed)
+{
+        if (changed)
+                return changed;
+        return s->share ? json_incref((json_t *)old) : json_copy((json_t *)old);
+}
+
 static int object_value(
         const struct subst *s, const json_t *object, const struct path_frame *at, json_t **ret, struct err **err)
 {
-        json_auto_t *result = json_object();
+        json_auto_t *changed = NULL;
         const char *key;
         json_t *item;
         json_object_foreach ((json_t *)object, key, item) {
                 struct path_frame below = {.above = at, .key = key};
-                json_t *copy = NULL;
-                int rc = any_value(s, item, &below, &copy, err);
+                json_auto_t *value = NULL;
+                int rc = any_value(s, item, &below, &value, err);
                 if (rc < 0)
                         return rc;
-                json_object_set_new_nocheck(result, key, copy);
+                if (value == item)
+                        continue;
+                if (!changed)
+                        changed = json_copy((json_t *)object);
+                json_object_set_new_nocheck(changed, key, STEAL(value));
         }
-        *ret = STEAL(result);
+        *ret = container(s, object, STEAL(changed));
         return 0;
 }
 
 static int array_value(
         const struct subst *s, const json_t *array, const struct path_frame *at, json_t **ret, struct err **err)
 {
-        json_auto_t *result = json_array();
+        json_auto_t *changed = NULL;
         size_t i;
         json_t *item;
         json_array_foreach ((json_t *)array, i, item) {
                 struct path_frame below = {.above = at, .index = i};
-                json_t *copy = NULL;
-                int rc = any_value(s, item, &below, &copy, err);
+                json_auto_t *value = NULL;
+                int rc = any_value(s, item, &below, &value, err);
                 if (rc < 0)
                         return rc;
-                json_array_append_new(result, copy);
+                if (value == item)
+                        continue;
+                if (!changed)
+                        changed = json_copy((json_t *)array);
+                json_array_set_new(changed, i, STEAL(value));
         }
-        *ret = STEAL(result);
+        *ret = container(s, array, STEAL(changed));
         return 0;
 }
 
@@ -362,6 +378,14 @@ static int any_value(
 int subst_tree(const json_t *tree, subst_lookup lookup, void *data, bool more_passes, json_t **ret, struct err **err)
 {
         struct subst s = {.lookup = lookup, .data = data, .more_passes = more_passes};
+        struct path_frame root = {0};
+        return any_value(&s, tree, &root, ret, err);
+}
+
+int subst_tree_shared(
+        const json_t *tree, subst_lookup lookup, void *data, bool more_passes, json_t **ret, struct err **err)
+{
+        struct subst s = {.lookup = lookup, .data = data, .more_passes = more_passes, .share = true};
         struct path_frame root = {0};
         return any_value(&s, tree, &root, ret, err);
 }

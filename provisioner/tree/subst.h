@@ -26,6 +26,11 @@ typedef int (*subst_lookup)(void *data, const char *name, json_t **ret, struct e
  */
 int subst_tree(const json_t *tree, subst_lookup lookup, void *data, bool more_passes, json_t **ret, struct err **err);
 
+/* The same, but what no placeholder stands in is the very node of `tree`, one reference more: the result is not to be
+ * changed. */
+int subst_tree_shared(
+        const json_t *tree, subst_lookup lookup, void *data, bool more_passes, json_t **ret, struct err **err);
+
 /* The same for one piece of text; the answer is a string or a {"$join"} marker. */
 int subst_text(const char *text, subst_lookup lookup, void *data, bool more_passes, json_t **ret, struct err **err);
 

@@ -3,6 +3,7 @@ Both must say the same before anything is measured."""
 
 import http.client
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -83,8 +84,16 @@ def measure(name: str, port: int, pid: int) -> tuple[float, float, float]:
     return took, peak, own_mib(pid)
 
 
+def floors(port: int, replay: int) -> list[float]:
+    """Peaks in MiB of a program that only has the libraries: those used here, and those of a whole cluster's exporter."""
+    program = Path(CAAS).parent / "bench" / "bench_exporter_floor"
+    command = [program, str(port), f"http://127.0.0.1:{replay}/hub/api/users?limit=1"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return [int(line.split()[1]) / 1024 for line in said.splitlines()]
+
+
 def main(folder: Path, venv: Path) -> None:
-    replay, ours, peers = free_ports(3)
+    replay, ours, peers, spare = free_ports(4)
     empty_folder(folder)
     config = {
         "listen": f"127.0.0.1:{ours}",
@@ -112,6 +121,9 @@ def main(folder: Path, venv: Path) -> None:
             f"1/{peer_peak / peak:.1f}, 1/{peer_own / own:.1f}",
             "1/5, at most 20 MB",
         )
+        used, whole = floors(spare, replay)
+        figure("  the libraries alone, and with LDAP and SQLite", f"{used:.1f}, {whole:.1f} MiB")
+        figure("  the libraries alone to prometheus-client", f"1/{peer_peak / used:.1f}")
 
 
 main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -156,6 +156,24 @@ static void test_clean_environment(void **state)
         assert_non_null(strstr(result.output, "PATH="));
 }
 
+/* What is there for our libraries stays with us; what somebody has set stays as it is, and goes on. */
+static void test_own_environment(void **state)
+{
+        (void)state;
+        unsetenv("SASL_PATH");
+        setenv("GNUTLS_NO_IMPLICIT_INIT", "0", 1);
+        proc_own_environment();
+        assert_non_null(getenv("SASL_PATH"));
+        assert_string_equal(getenv("GNUTLS_NO_IMPLICIT_INIT"), "0");
+        CLEANUP_PROC struct proc_result result = {0};
+        struct proc_spec spec = {.argv = sh("env")};
+        assert_int_equal(proc_run(&spec, &result, NULL), 0);
+        assert_null(strstr(result.output, "SASL_PATH"));
+        assert_non_null(strstr(result.output, "GNUTLS_NO_IMPLICIT_INIT=0"));
+        unsetenv("SASL_PATH");
+        unsetenv("GNUTLS_NO_IMPLICIT_INIT");
+}
+
 static void count_line(void *data, const char *line)
 {
         if (str_starts(line, "line"))
@@ -217,6 +235,7 @@ int main(void)
                 cmocka_unit_test(test_second_cancel_ends_it),
                 cmocka_unit_test(test_no_descriptor_leaks),
                 cmocka_unit_test(test_clean_environment),
+                cmocka_unit_test(test_own_environment),
                 cmocka_unit_test(test_lines_come_one_by_one),
                 cmocka_unit_test(test_it_dies_with_us),
         };

@@ -35,12 +35,15 @@ static char *run(const char *tree, bool more_passes)
 {
         json_auto_t *data = json_loads(values, 0, NULL), *root = json_loads(tree, JSON_DECODE_ANY, NULL),
                     *result = NULL;
-        CLEANUP_ERR struct err *err = NULL;
+        CLEANUP_ERR struct err *err = NULL, *again = NULL;
         assert_non_null(data);
         assert_non_null(root);
         int rc = subst_tree(root, lookup, data, more_passes, &result, &err);
-        json_auto_t *same = json_loads(tree, JSON_DECODE_ANY, NULL);
+        json_auto_t *same = json_loads(tree, JSON_DECODE_ANY, NULL), *shared = NULL;
         assert_true(json_equal(root, same));
+        assert_int_equal(subst_tree_shared(root, lookup, data, more_passes, &shared, &again), rc);
+        assert_true(json_equal(root, same));
+        assert_true(rc < 0 ? !shared : json_equal(shared, result));
         if (rc < 0) {
                 assert_null(result);
                 return str_format("error: %s", err->message);
@@ -195,9 +198,32 @@ static void test_result_is_bounded(void **state)
         free(large);
 }
 
+/* What nothing was put into is one memory, if that was asked for, and otherwise a tree of its own. */
+static void test_what_stays_is_shared(void **state)
+{
+        (void)state;
+        static const char text[] = "{\"a\": {\"b\": [1, {}]}, \"c\": [\"${n}\", {\"d\": \"x\"}, []], \"e\": \"y\"}";
+        json_auto_t *data = json_loads(values, 0, NULL), *root = json_loads(text, 0, NULL), *shared = NULL, *own = NULL;
+        assert_int_equal(subst_tree_shared(root, lookup, data, false, &shared, NULL), 0);
+        assert_int_equal(subst_tree(root, lookup, data, false, &own, NULL), 0);
+        assert_true(json_equal(shared, own));
+        const json_t *list = json_object_get(root, "c"), *new_list = json_object_get(shared, "c");
+        assert_ptr_equal(json_object_get(shared, "a"), json_object_get(root, "a"));
+        assert_ptr_not_equal(new_list, list);
+        assert_ptr_equal(json_array_get(new_list, 1), json_array_get(list, 1));
+        json_object_set_new(json_object_get(own, "a"), "b", json_null());
+        json_object_clear(json_array_get(json_object_get(own, "c"), 1));
+        json_array_append_new(json_array_get(json_object_get(own, "c"), 2), json_true());
+        json_auto_t *same = json_loads(text, 0, NULL), *nothing = NULL;
+        assert_true(json_equal(root, same));
+        assert_int_equal(subst_tree_shared(json_object_get(root, "a"), lookup, data, false, &nothing, NULL), 0);
+        assert_ptr_equal(nothing, json_object_get(root, "a"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_what_stays_is_shared),
                 cmocka_unit_test(test_whole_placeholder_keeps_its_type),
                 cmocka_unit_test(test_inside_text),
                 cmocka_unit_test(test_keys_are_not_touched),
