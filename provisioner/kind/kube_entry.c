@@ -10,6 +10,7 @@
 #include "form/net.h"
 #include "kind/kind.h"
 #include "kind/kube_server.h"
+#include "kind/kube_wait.h"
 #include "kind/nothing.h"
 #include "kind/spec.h"
 
@@ -190,16 +191,11 @@ static int wait_for(struct entry *entry, struct kube *kube, struct err **err)
                 .api_version = ref.api_version, .kind = ref.kind, .namespace = ref.namespace, .fields = field};
         double seconds = spec_number(entry->spec, "seconds", SECONDS);
         int64_t begun = clock->monotonic_ms(clock);
+        int troubles = 0;
         for (;;) {
-                CLEANUP_ERR struct err *fault = NULL;
-                int r = kube_watch(kube, &list, SLICE_MS, on_event, entry, &fault);
-                if (r == 0 && is_there(entry))
-                        return 0;
-                if (r < 0 && r != -ERR_TIMEOUT) {
-                        if (err)
-                                *err = STEAL(fault);
+                int r = kube_wait_watch(entry->ctx, kube, &ref, &list, SLICE_MS, on_event, entry, &troubles, err);
+                if (r < 0 || is_there(entry))
                         return r;
-                }
                 int64_t waited = clock->monotonic_ms(clock) - begun;
                 char duration[32];
                 if ((double)waited > seconds * 1000)

@@ -69,14 +69,17 @@ static int add_drift(struct kube *kube, const struct kind_ctx *ctx, const struct
         enum write_verdict verdict;
         json_auto_t *would = NULL;
         CLEANUP_FREE char *why = NULL;
-        int result = write_try(kube, m, force_of(ctx, r->spec), &verdict, &would, &why, err);
-        if (result == -ERR_NOT_FOUND && err) { /* its namespace has just gone */
-                err_free(*err);
-                *err = NULL;
+        CLEANUP_ERR struct err *fault = NULL;
+        int result = write_try(kube, m, force_of(ctx, r->spec), &verdict, &would, &why, &fault);
+        if (result == -ERR_NOT_FOUND) /* its namespace has just gone */
                 return 0;
-        }
-        if (result < 0)
+        if (result == -ERR_DENIED && manifest_is_shared(&m->ref)) /* who may only use it uses it as it is */
+                return 0;
+        if (result < 0) {
+                if (err)
+                        *err = STEAL(fault);
                 return result;
+        }
         if (verdict == WRITE_CONFLICT) {
                 json_object_set_new(state, "conflict", json_string(why));
         } else if (verdict != WRITE_FINE) { /* it cannot be as recorded any more: what is there is what counts */

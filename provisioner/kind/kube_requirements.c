@@ -83,30 +83,49 @@ static void check_version(struct look *look)
 struct rights {
         struct kube_permission *item;
         size_t count, capacity;
-        json_t *names; /* of resources without their subresource */
+        json_t *names;   /* of resources without their subresource */
+        json_t *without; /* for each item: what makes it unnecessary, "" */
 };
 
-static bool same_thing(const struct kube_permission *a, const struct kube_permission *b)
+static const char *without_of(const struct rights *rights, size_t i)
 {
-        return str_is(a->resource, b->resource) && str_is(a->group, b->group) && !a->namespace == !b->namespace &&
-               (a->subresource ? str_is(a->subresource, b->subresource) : !b->subresource);
+        return json_string_value(json_array_get(rights->without, i));
 }
 
-static void add_rights(struct rights *rights, const json_t *entry, const char *namespace)
+static bool same_thing(const struct rights *rights, size_t i, size_t j)
+{
+        const struct kube_permission *a = &rights->item[i], *b = &rights->item[j];
+        return str_is(a->resource, b->resource) && str_is(a->group, b->group) && !a->namespace == !b->namespace &&
+               (a->subresource ? str_is(a->subresource, b->subresource) : !b->subresource) &&
+               str_is(without_of(rights, i), without_of(rights, j));
+}
+
+/* Some are wanted only where an object is not there yet, or may not be seen. */
+static bool is_there(struct look *look, const json_t *unless)
+{
+        return unless && read_one(look, spec_text(unless, "api_version", ""), spec_text(unless, "kind", ""),
+                                 spec_text(unless, "name", ""), NULL) == 0;
+}
+
+static void add_rights(struct look *look, struct rights *rights, const json_t *entry)
 {
         size_t i, j;
         const json_t *verb, *resource;
+        const char *without = spec_text(entry, "without", spec_text(look->spec, "without", ""));
+        if (is_there(look, json_object_get(entry, "unless")))
+                return;
         json_array_foreach (json_object_get(entry, "resources"), i, resource)
                 json_array_foreach (json_object_get(entry, "verbs"), j, verb) {
                         MEM_GROW(rights->item, rights->count, rights->capacity);
                         const char *name = json_string_value(resource), *slash = strchr(name, '/');
                         json_t *plain = json_stringn(name, slash ? (size_t)(slash - name) : strlen(name));
                         json_array_append_new(rights->names, plain);
+                        json_array_append_new(rights->without, json_string(without));
                         rights->item[rights->count++] = (struct kube_permission){.verb = json_string_value(verb),
                                 .group = spec_text(entry, "group", ""),
                                 .resource = json_string_value(plain),
                                 .subresource = slash ? slash + 1 : NULL,
-                                .namespace = spec_bool(entry, "cluster", false) ? NULL : namespace};
+                                .namespace = spec_bool(entry, "cluster", false) ? NULL : look->namespace};
                 }
 }
 
@@ -114,14 +133,14 @@ static void add_rights(struct rights *rights, const json_t *entry, const char *n
  */
 static void say_missing(struct look *look, const struct rights *rights, const bool *allowed)
 {
-        const char *without = spec_text(look->spec, "without", "");
         for (size_t i = 0; i < rights->count; i++) {
                 const struct kube_permission *p = &rights->item[i];
-                bool same_before = i > 0 && same_thing(&rights->item[i - 1], p);
+                const char *without = without_of(rights, i);
+                bool same_before = i > 0 && same_thing(rights, i - 1, i);
                 CLEANUP_BUF struct buf verbs = BUF_INIT(500);
                 if (same_before)
                         continue;
-                for (size_t j = i; j < rights->count && same_thing(&rights->item[j], p); j++)
+                for (size_t j = i; j < rights->count && same_thing(rights, i, j); j++)
                         if (!allowed[j])
                                 buf_format(&verbs, "%s%s", verbs.length ? ", " : "", rights->item[j].verb);
                 if (verbs.length)
@@ -135,11 +154,11 @@ static void say_missing(struct look *look, const struct rights *rights, const bo
 
 static int check_rights(struct look *look, struct err **err)
 {
-        struct rights rights = {.names = json_array()};
+        struct rights rights = {.names = json_array(), .without = json_array()};
         size_t i;
         const json_t *entry;
         json_array_foreach (json_object_get(look->spec, "rights"), i, entry)
-                add_rights(&rights, entry, look->namespace);
+                add_rights(look, &rights, entry);
         int r = 0;
         if (rights.count) {
                 CLEANUP_FREE bool *allowed = mem_zero_array(rights.count, sizeof *allowed);
@@ -149,6 +168,7 @@ static int check_rights(struct look *look, struct err **err)
         }
         free(rights.item);
         json_decref(rights.names);
+        json_decref(rights.without);
         return r;
 }
 

@@ -13,6 +13,8 @@
 #define LOOK_MS     2000 /* between two looks at the pods */
 #define SOON_MS     20000
 #define PATIENCE_MS 90000 /* an autoscaler needs about a minute for a new node */
+#define PAUSE_MS    1000
+#define TROUBLES    25 /* in a row; with the pauses, about as long as the client bears with a server */
 
 struct wait {
         struct kind_ctx *ctx;
@@ -92,6 +94,31 @@ static int give_up(struct wait *w, int code, const char *why, const struct kube_
         return err_set(err, (enum err_code)code, "%s: %s%s", w->name, why, more);
 }
 
+int kube_wait_watch(struct kind_ctx *ctx, struct kube *kube, const struct kube_ref *ref, const struct kube_list *list,
+        int ms, int (*event)(void *data, const char *type, const json_t *object), void *data, int *troubles,
+        struct err **err)
+{
+        CLEANUP_ERR struct err *fault = NULL;
+        int r = kube_watch(kube, list, ms, event, data, &fault);
+        if (r == 0 || r == -ERR_TIMEOUT) {
+                *troubles = 0;
+                return 0;
+        }
+        if ((r == -ERR_UNREACHABLE || r == -ERR_FAILED) && (*troubles)++ < TROUBLES) {
+                kind_progress(ctx, "%s", fault->message);
+                if (ctx->clock->sleep_ms(ctx->clock, PAUSE_MS, ctx->cancel) < 0)
+                        return err_set(err, ERR_CANCELLED, "cancelled");
+                /* This one has the time that the watch has not: it comes back when the server does. */
+                err_free(STEAL(fault));
+                r = kube_get(kube, ref, NULL, &fault);
+                if (r == 0 || r == -ERR_NOT_FOUND)
+                        return 0;
+        }
+        if (err)
+                *err = STEAL(fault);
+        return r;
+}
+
 /* Is it plain by now that the pods will not start? 0 = not yet. */
 static int look_at_pods(struct wait *w, bool last, struct err **err)
 {
@@ -127,21 +154,18 @@ int kube_wait_ready(struct kind_ctx *ctx, struct kube *kube, const struct kube_r
         json_t **ret_live, struct err **err)
 {
         CLEANUP_WAIT struct wait w = wait_new(ctx, kube, ref, seconds);
+        int troubles = 0;
         for (;;) {
                 int64_t left = w.deadline - now_of(&w);
-                CLEANUP_ERR struct err *fault = NULL;
-                int r = kube_watch(
-                        kube, &w.list, (long)(left < LOOK_MS ? left < 1 ? 1 : left : LOOK_MS), on_event, &w, &fault);
+                int look = left < LOOK_MS ? left < 1 ? 1 : (int)left : LOOK_MS;
+                int r = kube_wait_watch(ctx, kube, ref, &w.list, look, on_event, &w, &troubles, err);
                 if (w.ready || (w.live && !w.failed && waits_for_pod(&w))) {
                         if (ret_live)
                                 *ret_live = STEAL(w.live);
                         return 0;
                 }
-                if (r < 0 && r != -ERR_TIMEOUT) {
-                        if (err)
-                                *err = STEAL(fault);
-                        return r < 0 && err ? err_prefix(err, "waiting for %s", w.name) : r;
-                }
+                if (r < 0)
+                        return err ? err_prefix(err, "waiting for %s", w.name) : r;
                 r = cancel_check(ctx->cancel, 2, err);
                 if (r == 0)
                         r = look_at_pods(&w, now_of(&w) >= w.deadline, err);
@@ -183,14 +207,15 @@ int kube_wait_gone(struct kind_ctx *ctx, struct kube *kube, const struct kube_re
 {
         CLEANUP_WAIT struct wait w = wait_new(ctx, kube, ref, seconds);
         struct gone gone = {&w, uid, false};
+        int troubles = 0;
         for (;;) {
                 CLEANUP_ERR struct err *fault = NULL;
                 json_decref(w.live); /* each watch begins with what is there: it may have ended between two of them */
                 w.live = NULL;
-                int r = kube_watch(kube, &w.list, LOOK_MS, on_end, &gone, &fault);
+                int r = kube_wait_watch(ctx, kube, ref, &w.list, LOOK_MS, on_end, &gone, &troubles, &fault);
                 if (gone.gone || r == -ERR_NOT_FOUND) /* of a kind that went together with its definition */
                         return 0;
-                if (r < 0 && r != -ERR_TIMEOUT) {
+                if (r < 0) {
                         if (err)
                                 *err = STEAL(fault);
                         return r;

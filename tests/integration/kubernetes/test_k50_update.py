@@ -55,6 +55,8 @@ def test_more_cpus_leave_running_servers_alone(lab: Lab, alice_pod: HubClient) -
     assert now["status"]["containerStatuses"][0]["restartCount"] == 0
     reply = eventually(lambda: alice_pod.request("GET", "/user/alice/api/status").status == 200, 60)
     assert reply
+    assert kernel.run("print(remembered)").text.strip() == "42"  # over the connection that it had
+    kernel.close()
     again = alice_pod.kernel()
     assert again.run("print(6 * 7)").text.strip() == "42"
     again.close()

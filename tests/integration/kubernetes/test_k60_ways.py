@@ -1,12 +1,13 @@
-"""A second cluster beside the first, with all that the first does without: a namespace that is there and has another name, images of a
-mirror with a pull secret, nodes that are kept for it, an environment of its own, and a directory that is somebody else's: the first
-cluster's, which has FreeIPA's shape, asked as a FreeIPA would be, by a verified name. Users come in by an Ingress, then by a balancer under
-a given name, with certificates as files and of an ACME server, then by a node port. In the end its Kubernetes is gone for good, as far as
-it can tell."""
+"""A second cluster beside the first, with all that the first does without: an account with no rights but those that it needs, a
+namespace that is there and has another name, images of a mirror with a pull secret, nodes that are kept for it, an environment of its
+own, and a directory that is somebody else's: the first cluster's, which has FreeIPA's shape, asked as a FreeIPA would be, by a verified
+name. Users come in by an Ingress, then by a balancer under a given name, with certificates as files and of an ACME server, then by a
+node port. In the end its Kubernetes is gone for good, as far as it can tell."""
 
 import base64
 import json
 import os
+import re
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -18,8 +19,10 @@ import pytest
 from authority import Authority
 from bed import PASSWORD, ROOT, SERVERS, Bed, Lab, eventually
 from conftest import PROGRAM, Caas
+from cutting import Cutting
 from hubclient import HubClient, HubError
 
+RBAC, TENANT = "rbac.authorization.k8s.io/v1", "ways-tenant"
 NAME, NAMESPACE, DOMAIN = "ways", "pangeo-ways", "hub.ways.example.org"
 MIRROR, OCEAN = "mirror.example.org:5000/cache", "registry.example.org/ocean:1"
 POOL = {"example.org/pool": "pangeo"}
@@ -43,6 +46,7 @@ identity:
   bind_dn: cn=Directory Manager
   bind_password_file: {password}
 """
+MISSING = re.compile(r"may not ([a-z, ]+) ([a-z]+(?:/[a-z]+)?)\.?([a-z0-9.]*) in (the cluster|namespace)")
 CLUSTER = dask_cluster.START + 'print("sum", client.submit(sum, [1, 2, 3]).result())'
 
 
@@ -55,7 +59,8 @@ class Ways(Lab):
         names.program = [*self.with_names(), PROGRAM]
         self.directory = directory
         self.kubeconfig = caas.folder / "ways.kubeconfig"
-        self.kubeconfig.write_bytes(bed.kubeconfig.read_bytes())
+        self.config = bed.kubeconfig.read_text()  # of the admin, or whom a test chooses
+        self.kubeconfig.write_text(self.config)
         self.kubeconfig.chmod(0o600)
         password = directory.get_secret("directory", "root_password")
         self.password = caas.folder / "directory-password"
@@ -82,6 +87,33 @@ class Ways(Lab):
         identity = IDENTITY.format(name=self.directory_name, suffix=suffix, ca=ca, password=self.password)
         self.write_form(extra=entry + BLOCK, top=TOP + identity + f"tls: {tls}\n")
         self.form.write_text(self.form.read_text().replace(str(self.bed.kubeconfig), str(self.kubeconfig)))
+
+    def as_a_tenant(self) -> None:
+        """From now on caas has an account with those rights that it says it needs, and no others."""
+        self.kubectl("create", "serviceaccount", "tenant")
+        config = json.loads(self.bed.kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
+        config["users"][0]["user"] = {"token": self.kubectl("create", "token", "tenant", "--duration=2h").strip()}
+        self.config = json.dumps(config)
+        self.kubeconfig.write_text(self.config)
+        said = self.apply(status=1).stderr
+        rules: dict[str, list[dict[str, list[str]]]] = {"the cluster": [], "namespace": []}
+        for line in said.splitlines():
+            missing = MISSING.search(line)
+            if missing and "(not needed with" not in line:
+                verbs, resource, group, where = missing.groups()
+                rules[where].append({"apiGroups": [group], "resources": [resource], "verbs": verbs.split(", ")})
+        assert len(rules["namespace"]) > 15, said
+        for where, kind in (("namespace", "Role"), ("the cluster", "ClusterRole")):
+            role = {"apiVersion": RBAC, "kind": kind, "metadata": {"name": TENANT}, "rules": rules[where]}
+            binding = {
+                "apiVersion": RBAC,
+                "kind": f"{kind}Binding",
+                "metadata": {"name": TENANT},
+                "roleRef": {"apiGroup": RBAC.split("/")[0], "kind": kind, "name": TENANT},
+                "subjects": [{"kind": "ServiceAccount", "name": "tenant", "namespace": NAMESPACE}],
+            }
+            for made in (role, binding):
+                self.kubectl("create", "-f", "-", given=json.dumps(made))
 
     def client_at(self, address: str, ca: Path) -> HubClient:
         return HubClient(f"https://{DOMAIN}", str(ca), address=address)
@@ -159,6 +191,7 @@ def ways(caas: Caas, bed: Bed, controller: str, directory: Lab) -> Iterator[Ways
         bed.kubectl("taint", "node", node, "example.org/pool=pangeo:NoSchedule", "--overwrite")
         made.leads_to(controller)
         made.write(INGRESS, "{mode: self-signed}")
+        made.as_a_tenant()
         made.apply()
         made.caas.run("grant", NAME, "alice")
         yield made
@@ -166,6 +199,7 @@ def ways(caas: Caas, bed: Bed, controller: str, directory: Lab) -> Iterator[Ways
             made.kubeconfig.write_bytes(bed.kubeconfig.read_bytes())
             made.caas.run("destroy", NAME, "--yes", "--delete-data")
     finally:
+        bed.kubectl("delete", "clusterrole,clusterrolebinding", TENANT, status=None)
         bed.kubectl("taint", "node", node, "example.org/pool-", status=None)
         bed.kubectl("label", "node", node, "example.org/pool-")
         bed.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s", seconds=150)
@@ -324,6 +358,7 @@ def test_another_state_folder_takes_nothing(ways: Ways, tmp_path: Path) -> None:
     """Neither what is there under this name nor what another namespace would share with it."""
     other = Caas(tmp_path)
     other.program = ways.caas.program
+    ways.kubeconfig.write_bytes(ways.bed.kubeconfig.read_bytes())  # it may look into other namespaces
     hub = ways.kubectl("get", "secret", "hub", "-o", "jsonpath={.metadata.resourceVersion}")
     said = other.run("apply", str(ways.form), "--yes", status=1).stderr
     assert "caas adopt" in said and NAMESPACE in said, said
@@ -333,12 +368,13 @@ def test_another_state_folder_takes_nothing(ways: Ways, tmp_path: Path) -> None:
     assert f"in namespace {NAMESPACE}" in said and "another name" in said, said
     assert not ways.bed.kubectl("get", "namespace", "elsewhere", "--ignore-not-found").strip()
     assert ways.kubectl("get", "secret", "hub", "-o", "jsonpath={.metadata.resourceVersion}") == hub
+    ways.kubeconfig.write_text(ways.config)
 
 
 def test_a_kubernetes_that_is_gone_for_good(ways: Ways) -> None:
     said = ways.caas.run("destroy", NAME, "--forget", "--yes", status=1).stderr
     assert "answers" in said and "without --forget" in said, said
-    config = ways.kubeconfig.read_text()
+    config = ways.config
     server = ways.bed.kubectl("config", "view", "-o", "jsonpath={.clusters[0].cluster.server}")
     ways.kubeconfig.write_text(config.replace(server, "https://127.0.0.1:9"))
     said = ways.caas.run("destroy", NAME, "--yes", status=1).stderr
@@ -352,6 +388,14 @@ def test_a_kubernetes_that_is_gone_for_good(ways: Ways) -> None:
     assert "caas adopt" in ways.apply(status=1).stderr
     ways.caas.run("adopt", str(ways.form))
     ways.plan(status=0)
-    ways.caas.run("destroy", NAME, "--yes", "--delete-data")
+    # And gone, on a network that keeps no connection for longer than a second.
+    cutting = Cutting(ways.caas.folder / "cut", json.loads(config), 1)
+    ways.kubeconfig.write_bytes(cutting.kubeconfig.read_bytes())
+    try:
+        ways.caas.run("destroy", NAME, "--yes", "--delete-data", seconds=240)
+    finally:
+        cutting.stop()
+        ways.kubeconfig.write_text(config)
+    assert cutting.cuts >= 3, cutting.cuts
     left = {item["metadata"]["name"] for item in ways.get("secret")}
     assert left == {"mirror", "given-tls"} and not ways.get("pvc") and not ways.get("deployment"), os.linesep.join(left)

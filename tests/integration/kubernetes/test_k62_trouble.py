@@ -1,13 +1,20 @@
-"""A cluster that has troubles: an API server that fails and breaks off in the middle of an apply, a node without room, rules that
-refuse pods, images that cannot be had. All of it comes to the first cluster, and goes again."""
+"""A cluster that has troubles: an API server that fails and breaks off in the middle of an apply, or lets us in no more, a network that
+keeps no connection, a node without room, rules that refuse pods, images that cannot be had. All of it comes to the first cluster, and
+goes again."""
 
+import contextlib
 import json
+import re
+import socket
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from bed import SERVERS, Bed, Lab, eventually
+from cutting import Cutting
 from faulty import Faulty
 from hubclient import HubClient, HubError
 
@@ -47,6 +54,52 @@ def applied(lab: Lab, bed: Bed, faulty: Faulty) -> Iterator[str]:
     lab.settled()
 
 
+def config_of(bed: Bed) -> dict[str, Any]:
+    return json.loads(bed.kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
+
+
+def hub_of(lab: Lab) -> dict[str, Any]:
+    (hub,) = [item["metadata"] for item in lab.get("deployment") if item["metadata"]["name"] == "hub"]
+    return hub
+
+
+@contextlib.contextmanager
+def through(lab: Lab, bed: Bed, kubeconfig: Path) -> Iterator[None]:
+    """caas goes by this kubeconfig for the time, with the same form."""
+    used = Path(re.search(r"kubeconfig: (.+)", lab.form.read_text())[1])  # type: ignore[index]
+    used.write_bytes(kubeconfig.read_bytes())
+    try:
+        yield
+    finally:
+        used.write_bytes(bed.kubeconfig.read_bytes())
+
+
+def hub_made_anew(lab: Lab, ram: float, waits: Callable[[], None] = lambda: None) -> float:
+    """An apply that changes the hub's pod, once and without a failure; the seconds for which that was waited for. waits: is called when
+    it begins to."""
+    generation = hub_of(lab)["generation"]
+    lab.form.write_text(
+        re.sub(r"hub: {cpus: 0.1, ram: [0-9.]+}", f"hub: {{cpus: 0.1, ram: {ram}}}", lab.form.read_text())
+    )
+    process, events, said, waiting = lab.caas.start("apply", str(lab.form), "--yes", "--json"), [], [], False
+    for line in process.stdout or []:
+        said.append(line)
+        event = json.loads(line) if line.startswith("{") else {}
+        events.append(event)
+        if not waiting and event.get("event") == "progress" and event["id"] == "hub/service":
+            waiting = True
+            waits()
+    assert process.wait(60) == 0, "".join(said)
+    begun = Counter(event["id"] for event in events if event.get("event") == "step_begin")
+    assert begun["hub/service"] == 1 and set(begun.values()) == {1}, begun
+    # The directory's own steps have none of the API server's patience: when its connection is cut they are tried again.
+    retried = {event["id"] for event in events if event.get("event") == "retry"}
+    assert not [id for id in retried if not id.startswith("identity/")], "".join(said)
+    assert hub_of(lab)["generation"] == generation + 1
+    (done,) = [event for event in events if event.get("event") == "step_done" and event["id"] == "hub/service"]
+    return done["duration_ms"] / 1000
+
+
 @pytest.fixture(scope="module")
 def lost(lab: Lab, applied: str) -> Iterator[list[str]]:
     """What finn is told in the end, whose server is of an image that is nowhere: its start goes on beside the tests before."""
@@ -79,6 +132,107 @@ def test_an_apply_past_a_server_with_troubles(lab: Lab, faulty: Faulty, applied:
     )  # where a list takes longer than it is looked, none is begun
     assert "nothing to do" in lab.plan(status=0).stdout.lower()
     assert lab.caas.json("history", lab.name)[0]["outcome"] == "done"
+
+
+def test_an_apply_whose_connections_are_cut(lab: Lab, bed: Bed, applied: str) -> None:
+    """The same on a network that keeps none of them: watches end in their middle, again and again."""
+    cutting = Cutting(lab.caas.folder / "cutting", config_of(bed), 1)
+    try:
+        with through(lab, bed, cutting.kubeconfig):
+            waited = hub_made_anew(lab, 0.55)
+    finally:
+        cutting.stop()
+    lab.plan(status=0)
+    assert waited > 3 and cutting.cuts >= 3, (waited, cutting.cuts)
+
+
+# The admin of a test bed is of system:masters, who are never made to wait. SLOW takes as long as nobody answers a webhook.
+SLOW = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "slow", "labels": {"slow": "very"}}}
+SLOW_SECONDS = 10
+FEW = """\
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: few, namespace: default}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: few}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}
+subjects: [{{kind: ServiceAccount, name: few, namespace: default}}]
+---
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: PriorityLevelConfiguration
+metadata: {{name: few}}
+spec:
+  type: Limited
+  limited: {{nominalConcurrencyShares: 30, lendablePercent: 0, borrowingLimitPercent: 0, limitResponse: {{type: Reject}}}}
+---
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: FlowSchema
+metadata: {{name: few}}
+spec:
+  priorityLevelConfiguration: {{name: few}}
+  matchingPrecedence: 10
+  rules:
+    - subjects: [{{kind: ServiceAccount, serviceAccount: {{name: few, namespace: default}}}}]
+      resourceRules: [{{verbs: ["*"], apiGroups: ["*"], resources: ["*"], clusterScope: true, namespaces: ["*"]}}]
+      nonResourceRules: [{{verbs: ["*"], nonResourceURLs: ["*"]}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {{name: few}}
+webhooks:
+  - name: nobody.example.org
+    clientConfig: {{url: "https://{host}:{port}/"}}
+    rules: [{{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}}]
+    objectSelector: {{matchLabels: {{slow: very}}}}
+    failurePolicy: Ignore
+    sideEffects: None
+    admissionReviewVersions: [v1]
+    timeoutSeconds: {seconds}
+"""
+
+
+@pytest.fixture
+def few(lab: Lab, bed: Bed) -> Iterator[Bed]:
+    """The kubeconfig of an account for which there is a priority level of its own."""
+    with socket.create_server((bed.host, 0)) as nobody:
+        made = FEW.format(host=bed.host, port=nobody.getsockname()[1], seconds=SLOW_SECONDS)
+        bed.kubectl("apply", "--server-side", "-f", "-", given=made)
+        try:
+            config = config_of(bed)
+            config["users"][0]["user"] = {"token": bed.kubectl("create", "token", "few", "-n", "default").strip()}
+            path = lab.caas.folder / "few.kubeconfig"
+            path.write_text(json.dumps(config))
+            path.chmod(0o600)
+            yield Bed(path, bed.name, own=False)
+        finally:
+            bed.kubectl("delete", "-f", "-", given=made)
+
+
+def refused_by(bed: Bed, level: str) -> int:
+    """How many requests of this priority level got a 429 so far."""
+    lines = bed.kubectl("get", "--raw", "/metrics").splitlines()
+    wanted = [line for line in lines if line.startswith("apiserver_flowcontrol_rejected_requests_total{")]
+    return sum(int(float(line.split()[-1])) for line in wanted if f'priority_level="{level}"' in line)
+
+
+def test_an_apply_that_is_told_to_come_later(lab: Lab, bed: Bed, applied: str, few: Bed) -> None:
+    """429 of the real server's Priority and Fairness, to all that we ask while one slow request has the only place."""
+
+    def one_place() -> None:
+        patch = json.dumps({"spec": {"limited": {"nominalConcurrencyShares": 0}}})
+        bed.kubectl("patch", "prioritylevelconfiguration", "few", "--type=merge", "-p", patch)
+        few.kubectl("create", "--dry-run=server", "-f", "-", "-n", "default", given=json.dumps(SLOW))
+        patch = json.dumps({"spec": {"limited": {"nominalConcurrencyShares": 30}}})
+        bed.kubectl("patch", "prioritylevelconfiguration", "few", "--type=merge", "-p", patch)
+
+    slow = threading.Thread(target=one_place)
+    with through(lab, bed, few.kubeconfig):
+        waited = hub_made_anew(lab, 0.5, slow.start)
+    slow.join()
+    lab.plan(status=0)
+    assert waited > SLOW_SECONDS and refused_by(bed, "few") >= 4, (waited, refused_by(bed, "few"))
 
 
 def test_images_are_fetched_beforehand(lab: Lab, lost: list[str]) -> None:

@@ -78,6 +78,8 @@ def test_missing_rights_are_named_all_at_once(bad: Lab) -> None:
         said = refused(bad, "deployments", "secrets", "persistentvolumeclaims", "get nodes/metrics")
         (line,) = [line for line in said.splitlines() if "clusterroles" in line]
         assert "(not needed with monitoring.nodes: false)" in line
+        (line,) = [line for line in said.splitlines() if "create, patch, delete namespaces" in line]
+        assert f"in the cluster (not needed with the namespace {NAMESPACE} made before)" in line
         assert weak not in said
         untouched(bad)
     finally:

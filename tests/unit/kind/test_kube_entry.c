@@ -16,6 +16,7 @@ extern const struct kind kind_kube_entry;
 static const char *service_status = "{}", *service_ports = "[]"; /* what the server has */
 static bool service_there = true;
 static int still_pending; /* so often the balancer has no address yet */
+static int busy;          /* so many lists are refused for longer than a look lasts */
 
 static bool services(struct peer *peer, const char *request, int n)
 {
@@ -32,6 +33,10 @@ static bool services(struct peer *peer, const char *request, int n)
         if (strstr(request, "watch=")) {
                 usleep(200 * 1000);
                 return ok(peer, "");
+        }
+        if (busy > 0) {
+                busy--;
+                return refuse_with(peer, "429 Too Many Requests", "Retry-After: 5\r\n", "TooManyRequests", "slowly");
         }
         CLEANUP_FREE char *list = str_format("{\"kind\": \"ServiceList\", \"apiVersion\": \"v1\", \"metadata\": "
                                              "{\"resourceVersion\": \"7\"}, \"items\": [%s]}",
@@ -54,7 +59,7 @@ static json_t *entry(const char *text, struct err **err)
         CLEANUP_FREE char *path = put(pki.folder, "config", config, 0600);
         json_auto_t *target = json_pack("{s:s, s:s}", "kubeconfig", path, "namespace", "lab");
         struct kube_link *link = kube_link_new(target, NULL);
-        struct kind_ctx ctx = {.cluster = "lab", .kube = link, .clock = clock_system(), .progress = quiet};
+        struct kind_ctx ctx = {.cluster = "lab", .kube = link, .clock = &fake_clock, .progress = quiet};
         struct resource resource = {
                 .id = (char *)"proxy/entry", .kind = (char *)"kube.entry", .spec = json_loads(json, 0, NULL)};
         json_t *outputs = NULL;
@@ -140,6 +145,16 @@ static void test_an_address_is_waited_for(void **state)
         assert_true(still_pending < 0);
 }
 
+static void test_a_server_with_too_much_to_do(void **state)
+{
+        (void)state;
+        service_status = "{\"ingress\": [{\"ip\": \"127.0.0.1\"}]}";
+        busy = 3;
+        expect("{'entry': 'loadbalancer', 'service': 'proxy-public', 'domain': 'localhost', 'seconds': 60}", "address",
+                "127.0.0.1");
+        assert_int_equal(busy, 0);
+}
+
 static void test_an_address_other_than_the_one_asked_for(void **state)
 {
         (void)state;
@@ -183,6 +198,7 @@ int main(void)
                 cmocka_unit_test(test_a_given_name_has_to_lead_there),
                 cmocka_unit_test(test_an_address_that_does_not_come),
                 cmocka_unit_test(test_an_address_is_waited_for),
+                cmocka_unit_test(test_a_server_with_too_much_to_do),
                 cmocka_unit_test(test_an_address_other_than_the_one_asked_for),
                 cmocka_unit_test(test_a_node_port),
                 cmocka_unit_test(test_specs_that_cannot_be),

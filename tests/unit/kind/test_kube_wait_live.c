@@ -1,6 +1,6 @@
 /* Against a real API server: pods that will not start, namespaces, definitions of others, claims of homes, what has to
- * be there before. What a kubelet would report is written into the pods' status by the test, so no node is needed; time
- * runs up to twenty times as fast for the code under test. */
+ * be there before; where there is a node, what its pods answer and say. Otherwise what a kubelet would report is
+ * written into the pods' status by the test; time runs up to twenty times as fast for the code under test. */
 #include "kube_live.h"
 #include "tree/digest.h"
 
@@ -326,33 +326,83 @@ static int first_name(void *data, const json_t *object)
         return 1;
 }
 
-/* Against the cluster's own names: its server takes connections over TCP, and none on another port. */
-static void a_port_is_asked_for(void **state)
+/* The pod of the cluster's own names, or NULL: without a node, no pod runs. The caller frees. */
+static char *pod_of_names(void)
 {
-        (void)state;
-        CLEANUP_FREE char *pod = NULL;
+        char *pod = NULL;
         struct kube_list list = {.api_version = "v1",
                 .kind = "Pod",
                 .namespace = "kube-system",
                 .labels = "k8s-app=kube-dns",
                 .fields = "status.phase=Running"};
         kube_list(live_kube, &list, first_name, &pod, NULL, NULL);
-        if (!pod) { /* no node, no pods */
+        if (!pod)
                 printf("skip: no pod runs here that could be asked\n");
-                return;
-        }
-        json_auto_t *spec = parse("{service: kube-dns, namespace: kube-system, port: 53, tcp: true, seconds: 200}");
-        json_auto_t *outputs = NULL;
+        return pod;
+}
+
+static void answers(const char *yaml)
+{
+        json_auto_t *spec = parse(yaml), *outputs = NULL;
         const struct resource r = {(char *)"t/probe", (char *)"kube.probe", spec, NULL};
         struct kind_ctx ctx = context();
         CLEANUP_ERR struct err *err = NULL;
         assert_int_equal(kind_kube_probe.check(spec, &err), 0);
         if (kind_kube_probe.apply(&ctx, &r, NULL, NULL, &outputs, &err) < 0)
                 fail_msg("%s", err->message);
+}
+
+/* Its server takes connections over TCP, and none on another port. */
+static void a_port_is_asked_for(void **state)
+{
+        (void)state;
+        CLEANUP_FREE char *pod = pod_of_names();
+        if (!pod)
+                return;
+        answers("{service: kube-dns, namespace: kube-system, port: 53, tcp: true, seconds: 200}");
         CLEANUP_FREE char *nobody =
                 str_format("{service: pod/%s, namespace: kube-system, port: 9, tcp: true, seconds: 20}", pod);
         CLEANUP_FREE char *text = fails(&kind_kube_probe, nobody);
         assert_non_null(strstr(text, "does not answer as it should"));
+}
+
+/* It answers, and all its pods are ready; but what it says is what counts. */
+static void an_answer_is_read(void **state)
+{
+        (void)state;
+        CLEANUP_FREE char *pod = pod_of_names();
+        if (!pod)
+                return;
+#define HEALTH "{service: pod/%s, namespace: kube-system, port: 8080, path: %s, seconds: 100, %s}"
+        CLEANUP_FREE char *fine = str_format(HEALTH, pod, "/health", "expect: 200, contains: OK"),
+                          *elsewhere = str_format(HEALTH, pod, "/nowhere", "expect: 200"),
+                          *other = str_format(HEALTH, pod, "/health", "contains: all is well");
+        answers(fine);
+        CLEANUP_FREE char *status = fails(&kind_kube_probe, elsewhere), *words = fails(&kind_kube_probe, other);
+        assert_non_null(strstr(status, "status 404 instead of 200"));
+        assert_non_null(strstr(words, "does not hold \"all is well\": OK"));
+}
+
+/* What a person would look for: how the container ended, and what it said before. */
+static void a_pod_that_ends_again_and_again(void **state)
+{
+        (void)state;
+        CLEANUP_FREE char *pod = pod_of_names();
+        if (!pod)
+                return;
+        struct kube_ref ref = {"v1", "Pod", "kube-system", pod};
+        json_auto_t *names = NULL;
+        assert_int_equal(kube_get(live_kube, &ref, &names, NULL), 0);
+        CLEANUP_FREE char *spec = str_format(
+                "{object: {apiVersion: apps/v1, kind: Deployment, metadata: {name: ends}, spec: {selector: "
+                "{matchLabels: {app: ends}}, template: {metadata: {labels: {app: ends}}, spec: {containers: [{name: "
+                "main, image: '%s', args: ['-no-such-option'], readinessProbe: {tcpSocket: {port: 9}}}]}}}}, seconds: "
+                "120}",
+                json_string_value(tree_get(names, "spec.containers[0].image")));
+        CLEANUP_FREE char *text = fails(&kind_kube_object, spec);
+        assert_non_null(strstr(text, "container main ended with status 2"));
+        assert_non_null(strstr(text, "the last lines of main:"));
+        assert_non_null(strstr(text, "Show version"));
 }
 
 int main(void)
@@ -361,12 +411,14 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(an_image_that_cannot_be_pulled),
                 cmocka_unit_test(a_pod_that_no_node_takes),
+                cmocka_unit_test(a_pod_that_ends_again_and_again),
                 cmocka_unit_test(homes_grow),
                 cmocka_unit_test(pods_that_are_refused),
                 cmocka_unit_test(what_has_to_be_there),
                 cmocka_unit_test(a_namespace_of_others_is_left_as_it_is),
                 cmocka_unit_test(a_definition_is_shared_if_it_fits),
                 cmocka_unit_test(a_port_is_asked_for),
+                cmocka_unit_test(an_answer_is_read),
         };
         return cmocka_run_group_tests(tests, setup, teardown);
 }
