@@ -165,25 +165,38 @@ static enum MHD_Result handle(void *data, struct MHD_Connection *connection, con
         return metrics(server, connection);
 }
 
-/* A listening socket. The first address that the name stands for. */
-static int listen_at(const char *address, int *ret_fd, struct err **err)
+/* host NULL: all addresses of the family. */
+static int listen_on(int family, const char *host, const char *port, const char *address, int *ret_fd, struct err **err)
 {
-        CLEANUP_FREE char *host = NULL, *port = NULL;
-        int r = address_split(address, &host, &port, err), on = 1;
-        if (r < 0)
-                return r;
-        struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_PASSIVE}, *info = NULL;
-        int problem = getaddrinfo(host, port, &hints, &info);
+        struct addrinfo hints = {
+                .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_PASSIVE};
+        struct addrinfo *info = NULL;
+        int problem = getaddrinfo(host, port, &hints, &info), r = 0, on = 1, off = 0;
         if (problem)
                 return err_set(err, ERR_INVALID, "cannot listen at %s: %s", address, gai_strerror(problem));
         CLEANUP_CLOSE int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+                (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) < 0) ||
                 bind(fd, info->ai_addr, info->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0)
                 r = err_set_errno(err, errno, "cannot listen at %s", address);
         freeaddrinfo(info);
         if (r == 0)
                 *ret_fd = file_take(&fd);
         return r;
+}
+
+/* A listening socket: at the first address that the name stands for, or at all that the machine has ("*"): of IPv6, and
+ * with them of IPv4, or of IPv4 alone where the kernel knows no others. */
+static int listen_at(const char *address, int *ret_fd, struct err **err)
+{
+        CLEANUP_FREE char *host = NULL, *port = NULL;
+        int r = address_split(address, &host, &port, err);
+        if (r < 0)
+                return r;
+        if (!str_is(host, "*"))
+                return listen_on(AF_UNSPEC, host, port, address, ret_fd, err);
+        r = listen_on(AF_INET6, NULL, port, address, ret_fd, NULL);
+        return r < 0 ? listen_on(AF_INET, NULL, port, address, ret_fd, err) : r;
 }
 
 int server_start(const struct config *config, struct registry *registry, struct server **ret, struct err **err)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -432,6 +433,26 @@ static void test_others(void **state)
         assert_true(end(&e, WAIT_MS));
 }
 
+/* In a pod: whichever addresses it has. */
+static void test_all_addresses(void **state)
+{
+        (void)state;
+        struct exporter e = {.port = free_port()};
+        struct sockaddr_in6 six = {
+                .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT, .sin6_port = htons((uint16_t)e.port)};
+        CLEANUP_FREE char *text = str_format("{\"listen\": \"*:%d\"}", e.port);
+        MUST(config_parse(text, strlen(text), &e.config, err));
+        MUST(registry_start(BOTH, e.config, clock_system(), &e.registry, err));
+        MUST(server_start(e.config, e.registry, &e.server, err));
+        CLEANUP_FREE char *by_four = get(&e, "/healthz", "");
+        has(by_four, "\r\n\r\nok\n");
+        int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool none = fd < 0 && errno == EAFNOSUPPORT; /* this kernel has no IPv6 */
+        assert_true(none || connect(fd, (struct sockaddr *)&six, sizeof six) == 0 || errno == EADDRNOTAVAIL);
+        close(fd);
+        assert_true(end(&e, WAIT_MS));
+}
+
 static atomic_bool stop_scraping;
 
 static void *scrape_on(void *data)
@@ -479,6 +500,7 @@ int main(void)
                 cmocka_unit_test(test_requests),
                 cmocka_unit_test(test_formats),
                 cmocka_unit_test(test_others),
+                cmocka_unit_test(test_all_addresses),
                 cmocka_unit_test(test_many),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
