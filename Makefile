@@ -126,11 +126,17 @@ FUZZ_ANSWERS := $(addprefix monitoring/exporter/,api.c dask.c sink.c source_hub.
 $(BUILD)/fuzz/fuzz_answers: $(call fuzz_objects,$(FUZZ_ANSWERS))
 FUZZ_EXPORTER := $(addprefix monitoring/exporter/,accounts.c address.c config.c groups.c note.c registry.c request.c sink.c version.c write.c) $(wildcard provisioner/client/cgroup/*.c)
 $(BUILD)/fuzz/fuzz_exporter: $(call fuzz_objects,$(FUZZ_EXPORTER))
+# What its other sources read, of directory, API server, certificates, journal, control groups; what reads it is compiled for
+# the fuzzer, the rest of it is as it is anyway.
+FUZZ_SOURCES := $(addprefix monitoring/exporter/,api.c families.c groups.c kube_read.c kube_view.c sink.c source_backup.c source_directory.c)
+FUZZ_SOURCES += $(addprefix provisioner/client/,cgroup/limit.c cgroup/usage.c kube/amount.c ldap/escape.c tls/read.c) provisioner/journal/look.c
+$(BUILD)/fuzz/fuzz_sources: $(call fuzz_objects,$(FUZZ_SOURCES)) $(EXPORTER)
+$(BUILD)/fuzz/fuzz_sources: FUZZ_LIBS := -Wl,--as-needed -lcurl -lldap -llber -lsqlite3 -lssl -lm
 $(BUILD)/fuzz/objects/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c $< -o $@
 $(FUZZ): $(BUILD)/fuzz/%: $(BUILD)/fuzz/objects/tests/fuzz/%.o $(call fuzz_objects,$(FUZZ_SRC))
-	$(Q)clang $(FUZZ_CFLAGS) -o $@ $^ -ljansson -lyaml -lcrypto -lpthread
+	$(Q)clang $(FUZZ_CFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -ljansson -lyaml -lcrypto -lpthread $(FUZZ_LIBS)
 
 fuzz: $(FUZZ) ## fuzz smoke: FUZZ_SECONDS (20) for each target
 	@BUILD=$(BUILD) bash tests/lib/fuzz.sh $(FUZZ)

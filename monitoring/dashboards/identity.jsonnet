@@ -8,8 +8,8 @@ c.dashboard('identity', 'CaaS / Identity and sign-ins', 'Who is let in, who is n
     c.stat('Directory', 'Whether it answered the exporter last time.', [c.now('caas_directory_up{cluster="$cluster"}')], steps=[['red'], ['green', 1]], mappings=c.up_or_down),
     c.stat('Search takes', "The exporter's search for the two groups.", [c.over('caas_directory_search_duration_seconds{cluster="$cluster"}')], unit='s', steps=[['green'], ['orange', 0.5], ['red', 2]], graph=true),
     c.stat('Not answered', 'Requests of the hub that the directory did not answer, in the time shown.', [c.now('sum(increase(caas_directory_requests_failed_total{cluster="$cluster"}[$__range]))')], decimals=0, steps=[['green'], ['red', 0.5]]),
-    c.stat('Users', 'Direct members of the group of users.', [c.now('sum(caas_group_members{cluster="$cluster", group="users"})')]),
-    c.stat('Admins', 'Direct members of the group of admins.', [c.now('sum(caas_group_members{cluster="$cluster", group="admins"})')]),
+    c.stat('Users', 'Who is in the group of users, directly or through other groups.', [c.now('sum(caas_group_members{cluster="$cluster", group="users"})')]),
+    c.stat('Admins', 'Who is in the group of admins, directly or through other groups.', [c.now('sum(caas_group_members{cluster="$cluster", group="admins"})')]),
     c.stat('Certificate expires in', 'The certificate that expires first (dashboard Provisioner).', [c.now('min(caas_certificate_expiry_timestamp_seconds{cluster="$cluster"}) - time()')], unit='s', steps=[['red'], ['orange', 3 * 86400], ['green', 14 * 86400]]),
     c.lines('Half of the requests take at most', 'Of the hub to the directory, by what was asked: search (looking somebody up), groups (whether they are in), password (signing in).', [c.over(quantile('0.5'), '{{operation}}')], unit='s', width=8),
     c.lines('95 of 100 take at most', '', [c.over(quantile('0.95'), '{{operation}}')], unit='s', width=8),
@@ -23,7 +23,7 @@ c.dashboard('identity', 'CaaS / Identity and sign-ins', 'Who is let in, who is n
       c.column('Attempts', 'sum by (outcome) (increase(caas_sign_ins_total{cluster="$cluster"}[$__range])) > 0', 'short', 0),
     ], sort='Attempts', width=8, height=8),
     c.lines('Members of the groups', '', [c.over('max by (group) (caas_group_members{cluster="$cluster"})', '{{group}}')], decimals=0),
-    c.table('Who is in', 'Direct members of the two groups; members by way of other groups are in as well and not listed.', [['user', 'User'], ['group', 'Group']], [
+    c.table('Who is in', 'Of the two groups, directly or through other groups.', [['user', 'User'], ['group', 'Group']], [
       c.column('Member', 'max by (user, group) (caas_user_group_info{cluster="$cluster"})'),
     ], width=12, height=8, hide=['Value']),
   ]),

@@ -46,7 +46,7 @@ struct config_certificate {
 
 struct config {
         json_t *root;                            /* what the texts below belong to */
-        const char *listen;                      /* "127.0.0.1:PORT"; never NULL */
+        const char *listen;                      /* "127.0.0.1:PORT", or "*:PORT"; never NULL */
         const char *cluster, *namespace_, *node; /* never NULL: the cluster's name is the default, node the host's */
         const char *token;                       /* that a scrape shows; NULL: none is asked for */
         int refresh_ms;                          /* from the end of a refresh to the next */

@@ -133,6 +133,17 @@ static int by_name(const void *a, const void *b)
         return strcmp(((const struct group *)a)->name, ((const struct group *)b)->name);
 }
 
+bool group_process_start(const char *stat, long long *ret)
+{
+        const char *at = strrchr(stat, ')'); /* the name before it may hold anything */
+        for (int i = 0; at && i <= START_AT; i++)
+                at = strchr(at + 1, ' ');
+        if (!at || at[1] < '0' || at[1] > '9')
+                return false;
+        *ret = strtoll(at + 1, NULL, 10);
+        return true;
+}
+
 /* When a process began, in seconds since 1970; 0 = it is not there any more. */
 static int64_t began(long pid)
 {
@@ -144,14 +155,12 @@ static int64_t began(long pid)
         if (file)
                 fclose(file);
         text[n] = '\0';
-        char *at = strrchr(text, ')'); /* the name before it may hold anything */
-        for (int i = 0; at && i <= START_AT; i++)
-                at = strchr(at + 1, ' ');
+        long long start;
         long ticks = sysconf(_SC_CLK_TCK);
         struct timespec up, now;
-        if (!at || ticks <= 0 || clock_gettime(CLOCK_BOOTTIME, &up) < 0 || clock_gettime(CLOCK_REALTIME, &now) < 0)
+        if (!group_process_start(text, &start) || ticks <= 0 || clock_gettime(CLOCK_BOOTTIME, &up) < 0 ||
+                clock_gettime(CLOCK_REALTIME, &now) < 0)
                 return 0;
-        long long start = strtoll(at + 1, NULL, 10);
         return (int64_t)now.tv_sec - ((int64_t)up.tv_sec - start / ticks);
 }
 

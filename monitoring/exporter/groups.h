@@ -33,6 +33,9 @@ void groups_clear(struct groups *groups);
  * cluster is the cluster's name, for the names of systemd's services. Pure. */
 bool group_parse(const char *name, const char *cluster, struct group *ret);
 
+/* From /proc/PID/stat: when a process began, in clock ticks since the machine did. False: that is not in it. Pure. */
+bool group_process_start(const char *stat, long long *ret);
+
 /* Looks at all groups. old: what the last look gave, whose users and times are taken over; it may be empty. paths NULL
  * = the machine's own. Groups that end while they are looked at are left out. */
 int groups_read(const struct config *config, const struct cgroup_paths *paths, const struct groups *old,

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "exporter/api.h"
 #include "exporter/kube_read.h"
+#include "exporter/source_backup.h"
 #include "exporter/source_list.h"
 
 #define CLOCKS_DIFFER 3600 /* seconds that the clock of who made the backup may be ahead of ours */
@@ -40,12 +41,21 @@ static int of_file(const char *path, double *ret, struct err **err)
         return 0;
 }
 
+int backup_of_job(const json_t *job, double *ret, struct err **err)
+{
+        const json_t *when = json_object_get(json_object_get(job, "status"), "lastSuccessfulTime");
+        double ended = 0;
+        if (when && !json_is_null(when) && !api_time(when, &ended))
+                return err_set(err, ERR_INVALID, "its lastSuccessfulTime is no time");
+        *ret = ended;
+        return 0;
+}
+
 static int of_cronjob(const struct config *config, void **memory, double *ret, struct err **err)
 {
         struct kube *kube = *memory;
         CLEANUP_ERR struct err *why = NULL;
         json_auto_t *job = NULL;
-        double ended = 0;
         const struct kube_ref ref = {.api_version = "batch/v1",
                 .kind = "CronJob",
                 .namespace = config->kubernetes.namespace_,
@@ -65,11 +75,8 @@ static int of_cronjob(const struct config *config, void **memory, double *ret, s
                         *err = STEAL(why);
                 return r;
         }
-        const json_t *when = json_object_get(json_object_get(job, "status"), "lastSuccessfulTime");
-        if (when && !json_is_null(when) && !api_time(when, &ended))
-                return err_set(err, ERR_INVALID, "CronJob %s: its lastSuccessfulTime is no time", ref.name);
-        *ret = ended;
-        return 0;
+        r = backup_of_job(job, ret, err);
+        return r < 0 ? err_prefix(err, "CronJob %s", ref.name) : 0;
 }
 
 static int refresh(const struct config *config, void **memory, struct sample_sink *sink, struct err **err)

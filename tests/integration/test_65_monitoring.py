@@ -333,7 +333,7 @@ def test_a_backup_leaves_its_time(cluster: Cluster, watcher: Watcher) -> None:
     watcher.wait("time() - caas_backup_last_success_timestamp_seconds < 300")
 
 
-def test_a_mail_comes_of_what_fires(cluster: Cluster, mails: MailServer) -> None:
+def test_a_mail_comes_of_what_fires(cluster: Cluster, mails: MailServer, admin: HubClient) -> None:
     """The gateway hangs. Nobody waits for two minutes here: the rule that is loaded says so at once."""
     rules = cluster.folder / "monitoring" / "alerts" / "parts.yaml"
     written = rules.read_text()
@@ -345,6 +345,7 @@ def test_a_mail_comes_of_what_fires(cluster: Cluster, mails: MailServer) -> None
         rules.write_text(written.replace("for: 2m", "for: 0s"))
         os.kill(prometheus, signal.SIGHUP)
         mail = mails.wait(f"[{cluster.name}] critical: PartDown", SECONDS)
+        shown = admin.request("GET", PAGE).text
     finally:
         os.kill(gateway, signal.SIGCONT)
         rules.write_text(written)
@@ -354,6 +355,7 @@ def test_a_mail_comes_of_what_fires(cluster: Cluster, mails: MailServer) -> None
     assert text.startswith(f"Cluster {cluster.name}\n") and f"* gateway of {cluster.name} is down\n" in text
     assert "has not answered for two minutes" in text and "What to do: docs/RUNBOOK.md#partdown\n" in text
     assert f"{cluster.url}{PAGE}mail" in text
+    assert f"gateway of {cluster.name} is down" in shown and "What to do: docs/RUNBOOK.md#partdown" in shown
 
 
 def test_alertmanager_keeps_to_itself(cluster: Cluster, watcher: Watcher) -> None:

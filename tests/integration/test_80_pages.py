@@ -91,3 +91,21 @@ def test_admin(browser: webdriver.Chrome, cluster: Cluster) -> None:
     browser.get(f"{cluster.url}/hub/admin")
     wait(browser, 60).until(lambda b: "alice" in b.find_element(By.TAG_NAME, "body").text)
     keep(browser, "admin")
+
+
+def test_monitoring(browser: webdriver.Chrome, cluster: Cluster) -> None:
+    """The page, and a question asked in Prometheus' own, which has to pass what keeps other pages from asking."""
+    sign_in(browser, cluster, "admin", cluster.caas.run("password", cluster.name).stdout.strip())
+    wait(browser, 60).until(lambda b: "/hub/home" in b.current_url or "/user/admin" in b.current_url)
+    page = f"{cluster.url}/services/monitoring/"
+    browser.get(page)
+    wait(browser, 60).until(lambda b: "What is watched" in b.find_element(By.TAG_NAME, "body").text)
+    assert no_scrolling_sideways(browser)
+    keep(browser, "monitoring")
+    browser.set_window_size(390, 800)
+    assert no_scrolling_sideways(browser)
+    keep(browser, "monitoring-phone")
+    browser.set_window_size(1280, 860)
+    browser.get(f"{page}prometheus/graph?g0.expr=caas_part_up&g0.tab=1")
+    wait(browser, 60).until(lambda b: 'part="hub"' in b.find_element(By.TAG_NAME, "body").text)
+    keep(browser, "prometheus")

@@ -21,6 +21,12 @@ static void read_memory(const char *folder, const char *droppable, const char *a
         usage->anonymous = cgroup_find(text, anonymous, 0);
 }
 
+/* Thousandths of a processor; -1 = no limit. */
+static int64_t share_of(int64_t quota, int64_t period)
+{
+        return quota > 0 && quota <= INT64_MAX / 1000 && period > 0 ? quota * 1000 / period : -1;
+}
+
 static void read_unified(const char *path, struct cgroup_usage *usage)
 {
         char text[64] = "";
@@ -34,9 +40,8 @@ static void read_unified(const char *path, struct cgroup_usage *usage)
         usage->tasks_limit = cgroup_number(path, "pids.max", NULL, -1);
         long quota, period;
         usage->cpu_limit = -1;
-        if (cgroup_get(path, "cpu.max", text, sizeof text) == 0 && sscanf(text, "%ld %ld", &quota, &period) == 2 &&
-                period > 0)
-                usage->cpu_limit = quota * 1000 / period;
+        if (cgroup_get(path, "cpu.max", text, sizeof text) == 0 && sscanf(text, "%ld %ld", &quota, &period) == 2)
+                usage->cpu_limit = share_of(quota, period);
 }
 
 static void read_hierarchies(const struct cgroup_tree *tree, const char *name, struct cgroup_usage *usage)
@@ -55,7 +60,7 @@ static void read_hierarchies(const struct cgroup_tree *tree, const char *name, s
         usage->tasks_limit = cgroup_number(pids, "pids.max", NULL, -1);
         int64_t quota = cgroup_number(cpu, "cpu.cfs_quota_us", NULL, -1);
         int64_t period = cgroup_number(cpu, "cpu.cfs_period_us", NULL, 0);
-        usage->cpu_limit = quota > 0 && period > 0 ? quota * 1000 / period : -1;
+        usage->cpu_limit = share_of(quota, period);
 }
 
 int cgroup_usage(const struct cgroup_tree *tree, const char *name, struct cgroup_usage *ret, struct err **err)

@@ -1,5 +1,6 @@
 """The cluster on Kubernetes watched by a real Prometheus: what is collected, who may see it, and that it goes without a trace."""
 
+import base64
 import json
 import os
 import subprocess
@@ -209,6 +210,31 @@ def test_the_exporter_wants_its_token(watched: Lab, bed: Bed) -> None:
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10)
         assert refused.value.code == 401
+
+
+def test_the_exporters_page_follows_the_conventions(watched: Lab, bed: Bed, dask: None) -> None:
+    """Those of Prometheus, by its own tool, of all that it says here."""
+    (secret,) = watched.get("secret", EXPORTER)
+    token = json.loads(base64.b64decode(secret["data"]["exporter.json"]))["token"]
+    with bed.forwarded(watched.namespace, "deploy/exporter", 9099) as port:
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            page = answer.read()
+    assert b"kube_pod_info{" in page and b"dask_scheduler_workers{" in page
+    linted = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, timeout=60)
+    assert linted.returncode == 0, linted.stderr.decode()
+
+
+def test_none_of_it_has_an_address_outside(watched: Lab) -> None:
+    services = watched.get("service", EXPORTER) + watched.get("service", WATCHER)
+    assert {service["metadata"]["name"] for service in services} == {"exporter", "monitoring"}
+    for service in services:
+        assert service["spec"]["type"] == "ClusterIP" and "externalIPs" not in service["spec"], service
+        assert not [port for port in service["spec"]["ports"] if "nodePort" in port], service
+    for pods in (EXPORTER, WATCHER):
+        for pod in watched.get("pod", pods):
+            ports = [port for container in pod["spec"]["containers"] for port in container.get("ports", [])]
+            assert not pod["spec"].get("hostNetwork") and not [port for port in ports if "hostPort" in port], pods
 
 
 def test_rights_are_few(watched: Lab, bed: Bed) -> None:

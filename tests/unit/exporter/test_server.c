@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -400,20 +401,55 @@ static void test_formats(void **state)
         assert_true(end(&e, WAIT_MS));
 }
 
-/* Somebody who opens connections and says nothing does not keep others out, and a taken address is said. */
+/* Somebody who opens more connections than there may be, and says nothing, or not all, keeps nobody out: whoever of
+ * them came first is sent away. Who is known is not. A taken address is said. */
 static void test_others(void **state)
 {
         (void)state;
-        struct exporter e = begin("");
-        int idle[16];
-        for (size_t i = 0; i < 16; i++)
+        struct exporter e = begin(", \"token\": \"secret\"");
+        static const char scrape[] = "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n\r\n";
+        int idle[300], known = open_connection(e.port);
+        char piece[65536];
+        assert_int_equal(send(known, scrape, strlen(scrape), MSG_NOSIGNAL), (ssize_t)strlen(scrape));
+        assert_true(recv(known, piece, sizeof piece, 0) > 0);
+        for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
                 idle[i] = open_connection(e.port);
-        CLEANUP_FREE char *text = get(&e, "/healthz", "");
-        has(text, "\r\n\r\nok\n");
+                if (i % 2)
+                        assert_int_equal(send(idle[i], scrape, 40, MSG_NOSIGNAL), 40);
+        }
+        CLEANUP_FREE char *text = get(&e, "/metrics", "Authorization: Bearer secret\r\n");
+        has(text, "HTTP/1.1 200 ");
+        assert_int_equal(recv(idle[0], piece, sizeof piece, 0), 0);
+        assert_int_equal(recv(idle[299], piece, sizeof piece, MSG_DONTWAIT), -1);
+        while (recv(known, piece, sizeof piece, MSG_DONTWAIT) > 0)
+                ; /* the rest of the first answer */
+        assert_int_equal(send(known, scrape, strlen(scrape), MSG_NOSIGNAL), (ssize_t)strlen(scrape));
+        assert_true(recv(known, piece, sizeof piece, 0) > 0);
         struct server *second = NULL;
         REFUSED(server_start(e.config, e.registry, &second, err), ERR_BUSY, "cannot listen at 127.0.0.1:");
-        for (size_t i = 0; i < 16; i++)
+        for (size_t i = 0; i < sizeof idle / sizeof *idle; i++)
                 close(idle[i]);
+        close(known);
+        assert_true(end(&e, WAIT_MS));
+}
+
+/* In a pod: whichever addresses it has. */
+static void test_all_addresses(void **state)
+{
+        (void)state;
+        struct exporter e = {.port = free_port()};
+        struct sockaddr_in6 six = {
+                .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT, .sin6_port = htons((uint16_t)e.port)};
+        CLEANUP_FREE char *text = str_format("{\"listen\": \"*:%d\"}", e.port);
+        MUST(config_parse(text, strlen(text), &e.config, err));
+        MUST(registry_start(BOTH, e.config, clock_system(), &e.registry, err));
+        MUST(server_start(e.config, e.registry, &e.server, err));
+        CLEANUP_FREE char *by_four = get(&e, "/healthz", "");
+        has(by_four, "\r\n\r\nok\n");
+        int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool none = fd < 0 && errno == EAFNOSUPPORT; /* this kernel has no IPv6 */
+        assert_true(none || connect(fd, (struct sockaddr *)&six, sizeof six) == 0 || errno == EADDRNOTAVAIL);
+        close(fd);
         assert_true(end(&e, WAIT_MS));
 }
 
@@ -464,6 +500,7 @@ int main(void)
                 cmocka_unit_test(test_requests),
                 cmocka_unit_test(test_formats),
                 cmocka_unit_test(test_others),
+                cmocka_unit_test(test_all_addresses),
                 cmocka_unit_test(test_many),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
