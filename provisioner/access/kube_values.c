@@ -14,10 +14,12 @@
 /* API, controller and Traefik; and with hub, proxy, Caddy, the directory, an image puller and one server. */
 #define GATEWAY_PODS 3
 #define PODS         9
-/* Of monitoring: the exporter, and Prometheus with the page beside it. */
-#define WATCHING_PODS 2
+/* Of monitoring: the exporter, Prometheus with the page beside it, and a node exporter for each node (NODE_…). */
+#define WATCHING_PODS 3
 #define PAGE_CPUS     0.02
 #define PAGE_RAM      0.25
+#define NODE_CPUS     0.005
+#define NODE_RAM      0.04
 /* GB beside what is kept: what came in last and is not packed yet, and what is being packed. */
 #define UNPACKED_GB 2
 /* Of a notebook's CPUs, as roles/hub/files/pangeo_hub/kube.py has it. */
@@ -135,6 +137,7 @@ static json_t *sizes_of(const json_t *form)
         json_object_set_new(
                 ret, "notebook", size(CPU_SHARE * notebook_number(form, "cpus"), notebook_number(form, "ram")));
         json_object_set_new(ret, "page", size(PAGE_CPUS, PAGE_RAM));
+        json_object_set_new(ret, "node", size(NODE_CPUS, NODE_RAM));
         json_object_set_new(ret, "small",
                 json_pack("{s:{s:s, s:s}, s:{s:s, s:s}}", "requests", "cpu", "1m", "memory", "10M", "limits", "cpu",
                         "100m", "memory", "50M"));
@@ -177,9 +180,9 @@ static json_t *quota_of(const json_t *form)
                 ram += pods * json_number_value(json_object_get(part, "ram"));
         }
         double storage = notebook_number(form, "storage") * 1e9 + 2 * 1073741824.0;
-        return json_pack("{s:f, s:f, s:i, s:f, s:i}", "cpu", cpu + (watched ? PAGE_CPUS : 0), "memory",
-                (ram + (watched ? PAGE_RAM : 0)) * 1e9, "pods", PODS + (watched ? WATCHING_PODS : 0), "storage",
-                storage + (watched ? (double)watching_gb(form) * 1e9 : 0), "claims", watched ? 4 : 3);
+        return json_pack("{s:f, s:f, s:i, s:f, s:i}", "cpu", cpu + (watched ? PAGE_CPUS + NODE_CPUS : 0), "memory",
+                (ram + (watched ? PAGE_RAM + NODE_RAM : 0)) * 1e9, "pods", PODS + (watched ? WATCHING_PODS : 0),
+                "storage", storage + (watched ? (double)watching_gb(form) * 1e9 : 0), "claims", watched ? 4 : 3);
 }
 
 /* ---- the way in ---- */
