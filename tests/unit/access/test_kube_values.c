@@ -107,6 +107,10 @@ static void room_for_monitoring(void **state)
         assert_at(with, "resources.prometheus.limits.memory", "2000M");
         assert_at(with, "resources.page.limits.memory", "250M");
         assert_at(with, "resources.node.requests.cpu", "5m");
+        assert_at(with, "resources.small.requests.memory", "10M");
+        assert_true(json_number_value(tree_get(without, "quota.each_node.pods")) == 1);
+        assert_true(json_number_value(tree_get(with, "quota.each_node.pods")) == 2);
+        assert_true(json_number_value(tree_get(with, "quota.each_node.memory")) == 50e6);
 }
 
 static void ways_in(void **state)
