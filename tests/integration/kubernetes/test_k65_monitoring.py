@@ -201,8 +201,9 @@ def test_it_answers_only_who_has_the_certificate(watched: Lab) -> None:
         "    print(error.reason)\n"
     )
     ca = (watched.folder / "ca" / "ca.crt").read_text()
-    words = ["exec", "deploy/prometheus", "-c", "page", "--", "python3", "-c", code, ip(pod_of(watched, NODE)), ca]
-    assert watched.kubectl(*words).strip() == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+    page = ["-n", watched.namespace, "exec", "deploy/prometheus", "-c", "page"]
+    said = watched.bed.kubectl(*page, "--", "python3", "-c", code, ip(pod_of(watched, NODE)), ca)
+    assert said.strip() == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
 
 
 def test_another_one_is_found(watched: Lab, prometheus: Prometheus) -> None:
