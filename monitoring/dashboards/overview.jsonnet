@@ -62,7 +62,7 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
   c.row('What is full?', [
     c.bars(
       'How full', "Memory and disks of the host are everybody's; a home is one user's (dashboard Storage).", [
-        c.now('1 - node_memory_MemAvailable_bytes{cluster="$cluster"} / node_memory_MemTotal_bytes{cluster="$cluster"}', 'Memory of the host'),
+        c.now('max(1 - node_memory_MemAvailable_bytes{cluster="$cluster"} / node_memory_MemTotal_bytes{cluster="$cluster"})', 'Memory of the host, or of the fullest node'),
         c.now('max(1 - node_filesystem_avail_bytes' + c.disks + ' / node_filesystem_size_bytes' + c.disks + ')', 'Fullest disk of the host'),
         c.now('max(caas_home_used_bytes{cluster="$cluster"} / caas_home_size_bytes{cluster="$cluster"})', 'Fullest home'),
         c.now('max(caas_user_memory_bytes{cluster="$cluster"} / (caas_user_memory_limit_bytes{cluster="$cluster"} > 0))', 'User nearest to their memory limit'),

@@ -36,10 +36,10 @@ c.dashboard('storage', 'CaaS / Storage', 'When is the disk full, and who fills i
     c.lines('Growth', 'How fast each home grows.', [c.over('topk(15, max by (user) (deriv(caas_home_used_bytes%s[30m])))' % is, '{{user}}')], unit='Bps', min=null),
   ]),
   c.row('Is the disk slow?', [
-    c.lines('How busy', 'The part of the time in which a disk had something to do.', [c.over('sum by (device) (rate(node_disk_io_time_seconds_total{cluster="$cluster", device!~"loop.*|ram.*"}[$__rate_interval]))', '{{device}}')], unit='percentunit', max=1),
+    c.lines('How busy', 'The part of the time in which a disk had something to do.', [c.over('sum by (node, device) (rate(node_disk_io_time_seconds_total{cluster="$cluster", device!~"loop.*|ram.*"}[$__rate_interval]))', '{{node}} {{device}}')], unit='percentunit', max=1),
     c.lines('Read and written', '', [
-      c.over('sum by (device) (rate(node_disk_read_bytes_total{cluster="$cluster", device!~"loop.*|ram.*"}[$__rate_interval]))', '{{device}} read'),
-      c.over('sum by (device) (rate(node_disk_written_bytes_total{cluster="$cluster", device!~"loop.*|ram.*"}[$__rate_interval]))', '{{device}} written'),
+      c.over('sum by (node, device) (rate(node_disk_read_bytes_total{cluster="$cluster", device!~"loop.*|ram.*"}[$__rate_interval]))', '{{node}} {{device}} read'),
+      c.over('sum by (node, device) (rate(node_disk_written_bytes_total{cluster="$cluster", device!~"loop.*|ram.*"}[$__rate_interval]))', '{{node}} {{device}} written'),
     ], unit='Bps'),
   ]),
 ])

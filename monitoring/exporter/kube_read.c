@@ -13,6 +13,7 @@
 #define USERNAME  "hub.jupyter.org/username" /* label (escaped) and annotation (as it is) of KubeSpawner */
 #define COMPONENT "app.kubernetes.io/component"
 #define PORT      10250 /* a kubelet's, where its node does not say */
+#define WATCHED   9100  /* a node exporter's (roles/monitoring/kubernetes.yaml) */
 
 static const struct family RESTARTS = {.name = "kube_pod_container_status_restarts_total",
         .help = "How often a container was started again.",
@@ -183,6 +184,22 @@ static void add_state(struct kube_reading *reading, const struct view_pod *pod, 
                 (const char *const[]){"namespace", space, "pod", pod->name, "node", pod->node, NULL});
 }
 
+/* A pod of the node exporter's DaemonSet. One that is on its way out is left out: its node gets another, and two would
+ * say the same twice. One whose node is away stays: it is to be missed. */
+static void look_target(struct kube_view *view, const struct view_pod *pod, const json_t *object)
+{
+        const char *component = text_of(below(object, "metadata", "labels"), "component"),
+                   *where = text_of(json_object_get(object, "status"), "podIP");
+        if (!str_is(component, "node-exporter") || !pod->node || !where || where[strspn(where, "0123456789abcdef.:")] ||
+                below(object, "metadata", "deletionTimestamp") ||
+                !str_is(text_of(json_object_get(object, "status"), "phase"), "Running"))
+                return;
+        bool six = strchr(where, ':');
+        MEM_GROW(view->target, view->targets, view->target_room);
+        view->target[view->targets++] = (struct view_target){.node = str_copy(pod->node),
+                .address = str_format("%s%s%s:%d", six ? "[" : "", where, six ? "]" : "", WATCHED)};
+}
+
 void kube_read_pod(struct kube_reading *reading, const json_t *object)
 {
         struct kube_view *view = reading->view;
@@ -193,6 +210,7 @@ void kube_read_pod(struct kube_reading *reading, const json_t *object)
         struct view_pod pod = {
                 .name = str_copy(name), .node = copy_or_null(text_of(json_object_get(object, "spec"), "nodeName"))};
         look_whose(object, &pod);
+        look_target(view, &pod, object);
         api_time(below(object, "metadata", "creationTimestamp"), &pod.created);
         MEM_GROW(view->pod, view->pods, view->pod_room);
         view->pod[view->pods++] = pod;

@@ -47,10 +47,15 @@ struct kube_view *kube_view_unref(struct kube_view *view)
                 free(view->kill[i].name);
                 free(view->kill[i].user);
         }
+        for (size_t i = 0; i < view->targets; i++) {
+                free(view->target[i].node);
+                free(view->target[i].address);
+        }
         free(view->pod);
         free(view->claim);
         free(view->node);
         free(view->kill);
+        free(view->target);
         free(counted);
         return NULL;
 }

@@ -1,4 +1,5 @@
-/* What the API server said last, as far as the source that asks the nodes' kubelets (source_kubelet.c) wants it. */
+/* What the API server said last, as far as the source that asks the nodes' kubelets (source_kubelet.c) wants it, and
+ * Prometheus, which finds the node exporters by it (targets.c). */
 #ifndef CAAS_EXPORTER_KUBE_VIEW_H
 #define CAAS_EXPORTER_KUBE_VIEW_H
 
@@ -34,13 +35,20 @@ struct view_node {
         char *url; /* of its kubelet, "https://10.0.0.7:10250" */
 };
 
+/* A node exporter that runs, and stays. */
+struct view_target {
+        char *node;
+        char *address; /* "10.0.0.7:9100" */
+};
+
 /* Not to be changed once it is published. */
 struct kube_view {
-        struct view_pod *pod; /* each list by name, after kube_view_sort() */
+        struct view_pod *pod; /* each list but the last two by name, after kube_view_sort() */
         struct view_claim *claim;
         struct view_node *node;
         struct view_kill *kill;
-        size_t pods, claims, nodes, kills, pod_room, claim_room, node_room, kill_room;
+        struct view_target *target;
+        size_t pods, claims, nodes, kills, targets, pod_room, claim_room, node_room, kill_room, target_room;
 };
 struct kube_view *kube_view_new(void);
 void kube_view_sort(struct kube_view *view);

@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "exporter/address.h"
 #include "exporter/request.h"
+#include "exporter/targets.h"
 #include "exporter/write.h"
 
 #define STRANGERS_MAX      64 /* connections of who has not shown the token */
@@ -23,6 +24,7 @@
 #define CHUNK              32768
 
 #define TYPE_PLAIN       "text/plain; charset=utf-8"
+#define TYPE_JSON        "application/json"
 #define TYPE_TEXT        "text/plain; version=0.0.4; charset=utf-8"
 #define TYPE_OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -136,6 +138,17 @@ static enum MHD_Result metrics(const struct server *server, struct MHD_Connectio
         return answer(connection, MHD_HTTP_OK, openmetrics ? TYPE_OPENMETRICS : TYPE_TEXT, response);
 }
 
+/* While nothing is known Prometheus keeps the targets that it has. */
+static enum MHD_Result targets(const struct server *server, struct MHD_Connection *connection)
+{
+        CLEANUP_KUBE_VIEW struct kube_view *view = kube_view_last(server->config);
+        char *text = view ? targets_json(view) : NULL;
+        if (!text)
+                return say(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "the API server has not said yet\n");
+        return answer(connection, MHD_HTTP_OK, TYPE_JSON,
+                MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE));
+}
+
 static enum MHD_Result handle(void *data, struct MHD_Connection *connection, const char *url, const char *method,
         const char *version, const char *body, size_t *body_length, void **seen)
 {
@@ -150,7 +163,8 @@ static enum MHD_Result handle(void *data, struct MHD_Connection *connection, con
                 *body_length = 0;
                 return MHD_YES;
         }
-        bool health = str_is(url, "/healthz"), known = health || str_is(url, "/metrics");
+        bool health = str_is(url, "/healthz"), nodes = server->config->kubernetes.api && str_is(url, "/targets"),
+             known = health || nodes || str_is(url, "/metrics");
         const char *authorization =
                 MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
         if (!known)
@@ -162,7 +176,7 @@ static enum MHD_Result handle(void *data, struct MHD_Connection *connection, con
         if (server->config->token && !request_allowed(authorization, server->config->token))
                 return say(connection, MHD_HTTP_UNAUTHORIZED, "a bearer token is needed\n");
         trust(server, connection);
-        return metrics(server, connection);
+        return nodes ? targets(server, connection) : metrics(server, connection);
 }
 
 /* host NULL: all addresses of the family. */

@@ -14,10 +14,15 @@
 /* API, controller and Traefik; and with hub, proxy, Caddy, the directory, an image puller and one server. */
 #define GATEWAY_PODS 3
 #define PODS         9
-/* Of monitoring: the exporter, and Prometheus with the page beside it. */
-#define WATCHING_PODS 2
+/* Of monitoring: the exporter, Prometheus with the page beside it, and a node exporter for each node (NODE_…). */
+#define WATCHING_PODS 3
 #define PAGE_CPUS     0.02
 #define PAGE_RAM      0.25
+#define NODE_CPUS     0.005
+#define NODE_RAM      0.04
+/* What only waits, such as who fetches images. */
+#define SMALL_CPUS 0.001
+#define SMALL_RAM  0.01
 /* GB beside what is kept: what came in last and is not packed yet, and what is being packed. */
 #define UNPACKED_GB 2
 /* Of a notebook's CPUs, as roles/hub/files/pangeo_hub/kube.py has it. */
@@ -135,9 +140,10 @@ static json_t *sizes_of(const json_t *form)
         json_object_set_new(
                 ret, "notebook", size(CPU_SHARE * notebook_number(form, "cpus"), notebook_number(form, "ram")));
         json_object_set_new(ret, "page", size(PAGE_CPUS, PAGE_RAM));
+        json_object_set_new(ret, "node", size(NODE_CPUS, NODE_RAM));
         json_object_set_new(ret, "small",
-                json_pack("{s:{s:s, s:s}, s:{s:s, s:s}}", "requests", "cpu", "1m", "memory", "10M", "limits", "cpu",
-                        "100m", "memory", "50M"));
+                json_pack("{s:{s:o, s:o}, s:{s:s, s:s}}", "requests", "cpu", cpus(SMALL_CPUS), "memory",
+                        memory(SMALL_RAM), "limits", "cpu", "100m", "memory", "50M"));
         return ret;
 }
 
@@ -164,7 +170,18 @@ static int pods_of(const json_t *form, const char *part)
         return str_is(part, "gateway") ? GATEWAY_PODS : 1;
 }
 
-/* What a quota of the namespace has to leave: the cluster itself, its claims and the server of one user. */
+/* What runs on every node: who fetches images, of each environment, and the node exporter. */
+static json_t *each_node_of(const json_t *form)
+{
+        bool watched = is_watched(form);
+        double fetching = 1 + (double)json_array_size(json_object_get(form, "environments"));
+        const json_t *own = json_object_get(form, "kubernetes");
+        return json_pack("{s:f, s:f, s:f, s:o}", "cpu", fetching * SMALL_CPUS + (watched ? NODE_CPUS : 0), "memory",
+                (fetching * SMALL_RAM + (watched ? NODE_RAM : 0)) * 1e9, "pods", fetching + watched, "selector",
+                or_empty(own, "node_selector", json_object()));
+}
+
+/* What a quota of the namespace has to leave: the cluster itself on one node, its claims and the server of one user. */
 static json_t *quota_of(const json_t *form)
 {
         double cpu = CPU_SHARE * notebook_number(form, "cpus"), ram = notebook_number(form, "ram");
@@ -177,9 +194,10 @@ static json_t *quota_of(const json_t *form)
                 ram += pods * json_number_value(json_object_get(part, "ram"));
         }
         double storage = notebook_number(form, "storage") * 1e9 + 2 * 1073741824.0;
-        return json_pack("{s:f, s:f, s:i, s:f, s:i}", "cpu", cpu + (watched ? PAGE_CPUS : 0), "memory",
-                (ram + (watched ? PAGE_RAM : 0)) * 1e9, "pods", PODS + (watched ? WATCHING_PODS : 0), "storage",
-                storage + (watched ? (double)watching_gb(form) * 1e9 : 0), "claims", watched ? 4 : 3);
+        return json_pack("{s:f, s:f, s:i, s:f, s:i, s:o}", "cpu", cpu + (watched ? PAGE_CPUS + NODE_CPUS : 0), "memory",
+                (ram + (watched ? PAGE_RAM + NODE_RAM : 0)) * 1e9, "pods", PODS + (watched ? WATCHING_PODS : 0),
+                "storage", storage + (watched ? (double)watching_gb(form) * 1e9 : 0), "claims", watched ? 4 : 3,
+                "each_node", each_node_of(form));
 }
 
 /* ---- the way in ---- */

@@ -8,7 +8,8 @@
  *   early (true or null): users are led to Caddy before it is ready, as an authority asks it then
  *   images.<name>      the form's own, or ours with the mirror's name before it; "exporter" has no name of ours
  *   resources.<name>   {requests: {cpu, memory}, limits: {cpu, memory}} of each part of the form's
- *                      kubernetes.resources, of "notebook", of monitoring's "page", and of "small" for what only waits
+ *                      kubernetes.resources, of "notebook", of monitoring's "page" and "node", and of "small" for what
+ *                      only waits
  *   prometheus_storage  of the claim that holds what monitoring.retention_gb says, and what is on its way there */
 #ifndef CAAS_ACCESS_KUBE_VALUES_H
 #define CAAS_ACCESS_KUBE_VALUES_H

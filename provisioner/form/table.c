@@ -270,6 +270,7 @@ const struct form_field form_table[] = {
         IMAGE("directory", "389 Directory Server, of the embedded directory."),
         IMAGE("pause", "What placeholders run."),
         IMAGE("prometheus", "Prometheus, of monitoring."),
+        IMAGE("node_exporter", "Prometheus' node exporter, of monitoring."),
         {"kubernetes.images.exporter", FORM_IMAGE, .example = "\"registry.example.org/pangeo/caas-exporter:1\"",
          .description = "caas-exporter, of monitoring: the archive that `make exporter-image` makes, in a registry of yours."},
 

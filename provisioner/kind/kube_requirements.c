@@ -43,6 +43,7 @@ struct look {
         const json_t *spec;
         const struct recorded *recorded;
         const char *namespace;
+        double nodes; /* that take one pod each of what runs everywhere; 0 = not counted yet */
         struct buf findings;
 };
 
@@ -242,6 +243,38 @@ static void check_namespace(struct look *look)
                         look->namespace, level, needed);
 }
 
+/* Counts a node, but for one that is kept for others by a taint: ours may bear it, but it is better to ask for too
+ * little here than to refuse what would fit. (Kubernetes' own taints say how a node is.) */
+static int count_node(void *data, const json_t *node)
+{
+        static const char own[] = "node.kubernetes.io/";
+        const json_t *taint;
+        size_t i;
+        json_array_foreach (tree_get(node, "spec.taints"), i, taint)
+                if (!str_starts(spec_text(taint, "key", ""), own) &&
+                        !str_is(spec_text(taint, "effect", ""), "PreferNoSchedule"))
+                        return 0;
+        ++*(double *)data;
+        return 0;
+}
+
+/* Beyond the first, which what a quota has to leave counts already. Who may not list nodes is asked for one. */
+static double further_nodes(struct look *look, const json_t *each)
+{
+        CLEANUP_BUF struct buf selector = BUF_INIT(FINDINGS_MAX);
+        const char *key;
+        json_t *value;
+        if (look->nodes == 0) {
+                json_object_foreach (json_object_get(each, "selector"), key, value)
+                        buf_format(&selector, "%s%s=%s", selector.length ? "," : "", key, json_string_value(value));
+                struct kube_list list = {
+                        .api_version = "v1", .kind = "Node", .labels = selector.length ? selector.data : NULL};
+                if (kube_list(look->kube, &list, count_node, &look->nodes, NULL, NULL) < 0 || look->nodes < 1)
+                        look->nodes = 1;
+        }
+        return look->nodes - 1;
+}
+
 static int each_quota(void *data, const json_t *quota)
 {
         static const struct {
@@ -254,17 +287,20 @@ static int each_quota(void *data, const json_t *quota)
                 {"claims", {"persistentvolumeclaims", "count/persistentvolumeclaims", NULL, NULL}, "claims"},
         };
         struct look *look = data;
-        const json_t *needs = json_object_get(look->spec, "quota"), *hard = tree_get(quota, "status.hard"),
-                     *used = tree_get(quota, "status.used");
+        const json_t *needs = json_object_get(look->spec, "quota"), *each = json_object_get(needs, "each_node"),
+                     *hard = tree_get(quota, "status.hard"), *used = tree_get(quota, "status.used");
         if (!hard) /* just made: its controller has not counted yet, and the limit holds all the same */
                 hard = tree_get(quota, "spec.hard");
         for (size_t i = 0; i < sizeof known / sizeof *known; i++)
                 for (const char *const *name = known[i].names; *name; name++) {
                         double need = kube_amount(json_object_get(needs, known[i].key));
+                        double more = kube_amount(json_object_get(each, known[i].key));
                         double room = kube_amount(json_object_get(hard, *name));
                         double taken = kube_amount(json_object_get(used, *name));
                         if (!look->recorded && !isnan(taken)) /* afterwards what is used is used by us, too */
                                 room -= taken;
+                        if (!isnan(more) && !isnan(room))
+                                need += more * further_nodes(look, each);
                         if (!isnan(need) && !isnan(room) && room < need)
                                 add(look, "the quota %s of namespace %s leaves %g %s (%s), and the form needs %g",
                                         json_string_value(tree_get(quota, "metadata.name")), look->namespace, room,

@@ -62,7 +62,7 @@ fetch() {
         local part
         for part in $missing; do
                 case $part in
-                tools | caddy | traefik | prometheus) (cd "$TESTBED/$part" && go list -deps tool >/dev/null 2>&1) || true ;;
+                tools | caddy | traefik | prometheus | node_exporter) (cd "$TESTBED/$part" && go list -deps tool >/dev/null 2>&1) || true ;;
                 esac
         done
 }

@@ -16,13 +16,13 @@ import pytest
 from bed import PASSWORD, ROOT, SERVERS, Bed, Lab, eventually
 from hubclient import HubClient
 from prometheus import Prometheus
-from test_k25_network import ip, look, name, pod_of
+from test_k25_network import LOOK, ip, look, name, pod_of
 
 PAGE = "/services/monitoring/"
-JOBS = {"prometheus", "hub", "proxy", "exporter"}
-WORKLOADS = {"prometheus", "exporter"}
+JOBS = {"prometheus", "hub", "proxy", "exporter", "node"}
+WORKLOADS = {"prometheus", "exporter", "node-exporter"}
 IMAGE = "registry.example.org/pangeo/caas-exporter:test"
-EXPORTER, WATCHER = "component=exporter", "component=monitoring"
+EXPORTER, WATCHER, NODE = "component=exporter", "component=monitoring", "component=node-exporter"
 TOKEN = "of-another-server"
 
 
@@ -113,6 +113,114 @@ def test_nothing_of_other_namespaces_is_told(watched: Lab, prometheus: Prometheu
     assert prometheus.value(f'{{namespace!="{watched.namespace}", namespace!=""}}') is None
 
 
+# ---- the nodes
+
+
+def machine(bed: Bed, file: str) -> dict[str, list[float]]:
+    """/proc/FILE of the machine, not of a pod: the first word of a line (of disks the third) → its numbers."""
+    at = 2 if file == "diskstats" else 0
+    lines = [line.replace(":", " ").split() for line in bed.inside("cat", f"/proc/{file}").splitlines()]
+    return {words[at]: [float(word) for word in words[at + 1 :] if word.replace(".", "").isdigit()] for words in lines}
+
+
+def test_nodes_are_known_by_their_names(bed: Bed, prometheus: Prometheus) -> None:
+    """By the API server's word, so that they join with what it says of nodes."""
+    node = bed.kubectl("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}")
+    labels = prometheus.get("query", query='up{job="node"}')["result"][0]["metric"]
+    assert labels["instance"] == labels["node"] == node
+    prometheus.wait('node_memory_MemTotal_bytes == on (node) kube_node_status_capacity{resource="memory"}')
+    cpus = 'count by (node) (node_cpu_seconds_total{mode="idle"})'
+    prometheus.wait(f'{cpus} == on (node) kube_node_status_capacity{{resource="cpu"}}')
+
+
+def test_figures_are_the_machines_own(bed: Bed, prometheus: Prometheus) -> None:
+    """A pod has its own network, mounts and processes; these it shares."""
+    assert prometheus.wait("node_memory_MemTotal_bytes") == machine(bed, "meminfo")["MemTotal"][0] * 1024
+    idle = machine(bed, "stat")["cpu"][3] / os.sysconf("SC_CLK_TCK")
+    assert prometheus.wait('sum(node_cpu_seconds_total{mode="idle"})') == pytest.approx(idle, rel=0.02)
+    (loads,) = machine(bed, "loadavg").values()  # of 5 and 15 minutes
+    assert prometheus.wait("node_load15") == pytest.approx(loads[1], rel=0.5, abs=2)
+    disks = {disk: numbers[6] * 512 for disk, numbers in machine(bed, "diskstats").items()}
+    found = prometheus.get("query", query="node_disk_written_bytes_total")["result"]
+    written = {one["metric"]["device"]: float(one["value"][1]) for one in found}
+    assert written and set(written) <= set(disks)
+    for disk, value in written.items():
+        assert disks[disk] * 0.8 <= value <= disks[disk], disk
+
+
+def test_what_would_be_a_pods_own_is_not_told(prometheus: Prometheus) -> None:
+    names = prometheus.get("label/__name__/values", **{"match[]": '{job="node"}'})
+    assert {name.split("_")[1] for name in names if name.startswith("node_")} == {
+        "cpu",
+        "disk",
+        "exporter",
+        "load1",
+        "load5",
+        "load15",
+        "memory",
+        "scrape",
+    }
+    assert prometheus.value("count(node_scrape_collector_success == 0)") is None
+
+
+def test_it_is_a_pod_like_any_other(watched: Lab) -> None:
+    """The level "restricted" takes it: nothing of the machine is mounted, and it may do nothing."""
+    space = json.loads(watched.bed.kubectl("get", "namespace", watched.namespace, "-o", "json"))
+    assert space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    spec = pod_of(watched, NODE)["spec"]
+    assert [set(volume) - {"name"} for volume in spec["volumes"]] == [{"secret"}]
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+    assert spec["automountServiceAccountToken"] is False
+    (container,) = spec["containers"]
+    security = spec["securityContext"] | container["securityContext"]
+    assert security["runAsNonRoot"] and security["readOnlyRootFilesystem"]
+    assert not security["allowPrivilegeEscalation"] and security["capabilities"] == {"drop": ["ALL"]}
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_it_asks_nobody(watched: Lab, bed: Bed) -> None:
+    """From its own network: neither parts of the cluster nor the API server, not even names."""
+    pid = bed.inside("pgrep", "-x", "node_exporter").split()[0]
+    api_server = bed.get("endpoints", "default")[0]["subsets"][0]["addresses"][0]["ip"]
+    names = next(s for s in bed.get("service", "kube-system") if s["metadata"]["name"] == "kube-dns")
+    hub = ip(pod_of(watched, f"release={watched.name},component=hub"))
+    targets = [f"{hub}:8081", f"{ip(pod_of(watched, EXPORTER))}:9099", f"{api_server}:6443"]
+    targets += [f"{names['spec']['clusterIP']}:53", "169.254.169.254:80"]
+    said = bed.inside("nsenter", f"--net=/proc/{pid}/ns/net", "python3", "-c", LOOK, *targets)
+    assert said.split() == ["closed"] * len(targets)
+
+
+def test_it_answers_only_who_has_the_certificate(watched: Lab) -> None:
+    """Also who is let through by the network: here the page, beside Prometheus."""
+    code = (
+        "import socket, ssl, sys\n"
+        "c = ssl.create_default_context(cadata=sys.argv[2])\n"
+        "s = c.wrap_socket(socket.create_connection((sys.argv[1], 9100), 5), server_hostname='node-exporter')\n"
+        "try:\n"
+        "    s.sendall(b'GET /metrics HTTP/1.0\\r\\n\\r\\n'); print('answered', s.recv(100))\n"
+        "except ssl.SSLError as error:\n"
+        "    print(error.reason)\n"
+    )
+    ca = (watched.folder / "ca" / "ca.crt").read_text()
+    page = ["-n", watched.namespace, "exec", "deploy/prometheus", "-c", "page"]
+    said = watched.bed.kubectl(*page, "--", "python3", "-c", code, ip(pod_of(watched, NODE)), ca)
+    assert said.strip() == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+
+
+def test_another_one_is_found(watched: Lab, prometheus: Prometheus) -> None:
+    """They come and go with their nodes, and at updates."""
+    before = pod_of(watched, NODE)
+    watched.kubectl("delete", "pod", name(before), "--wait")
+
+    def found() -> bool:
+        targets = prometheus.get("targets", scrapePool="node")["activeTargets"]
+        now = [(one["scrapeUrl"], one["health"]) for one in targets if one["labels"]["job"] == "node"]
+        return now == [(f"https://{ip(pod_of(watched, NODE))}:9100/metrics", "up")]
+
+    eventually(found, 120)
+    assert prometheus.value('count(count by (instance) (last_over_time(up{job="node"}[10m])))') == 1
+
+
 def test_a_backup_leaves_its_time(watched: Lab, bed: Bed, prometheus: Prometheus) -> None:
     """By the word of Kubernetes: of the CronJob that the form names, which is not there at first."""
     prometheus.wait("caas_backup_last_success_timestamp_seconds == 0")
@@ -182,7 +290,7 @@ def test_status_and_logs_know_it(watched: Lab) -> None:
 
 def test_other_pods_reach_nothing(watched: Lab, emma: HubClient, dask: None) -> None:
     exporter, prometheus = ip(pod_of(watched, EXPORTER)), ip(pod_of(watched, WATCHER))
-    targets = [f"{exporter}:9099", f"{prometheus}:8080", f"{prometheus}:9090"]
+    targets = [f"{exporter}:9099", f"{prometheus}:8080", f"{prometheus}:9090", f"{ip(pod_of(watched, NODE))}:9100"]
     targets += ["exporter:9099", "monitoring:8080", "proxy-metrics:8002"]
     mine = f"{SERVERS},hub.jupyter.org/username=emma"
     worker = f"release={watched.name},app.kubernetes.io/component=dask-worker"
@@ -190,7 +298,7 @@ def test_other_pods_reach_nothing(watched: Lab, emma: HubClient, dask: None) -> 
         assert look(watched, name(pod_of(watched, labels)), *targets) == ["closed"] * len(targets), labels
     hub = name(pod_of(watched, f"release={watched.name},component=hub"))
     # Also who is let through to the pod does not come to Prometheus: it listens on the loopback.
-    assert look(watched, hub, *targets[:3]) == ["closed", "open", "closed"]
+    assert look(watched, hub, *targets[:4]) == ["closed", "open", "closed", "closed"]
 
 
 def test_prometheus_listens_on_its_loopback_only(watched: Lab, bed: Bed) -> None:
@@ -317,9 +425,10 @@ def test_it_can_be_left_out(watched: Lab) -> None:
     watched.write_form(cpus=0.6, storage=2)
     said = watched.apply().stdout
     assert "monitoring/data" in said, said
-    for kind in ("deployment", "pvc", "secret", "configmap", "service", "networkpolicy", "role", "serviceaccount"):
-        assert not watched.names(kind, EXPORTER) | watched.names(kind, WATCHER), kind
-    assert not {"exporter", "monitoring"} & watched.names("networkpolicy")
+    kinds = "deployment daemonset pvc secret configmap service networkpolicy role serviceaccount"
+    for kind in kinds.split():
+        assert not watched.names(kind, EXPORTER) | watched.names(kind, WATCHER) | watched.names(kind, NODE), kind
+    assert not {"exporter", "monitoring", "node-exporter"} & watched.names("networkpolicy")
     assert watched.client().request("GET", PAGE).status == 404
     assert "monitoring.enabled" in watched.caas.run("top", watched.name, "--once", status=1).stderr
 

@@ -160,6 +160,20 @@ def test_a_quota_that_is_too_small(bad: Lab) -> None:
     assert not bad.names("deployment")
 
 
+def test_a_quota_that_more_nodes_need_more_of(bad: Lab) -> None:
+    """Of what runs on each node there is one pod a node: room for one is not enough for three."""
+    bad.bed.kubectl("create", "namespace", NAMESPACE)
+    bad.kubectl("create", "quota", "few", "--hard=pods=10")
+    labels = {"pool": "far"}
+    nodes = [{"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"far{n}", "labels": labels}} for n in range(3)]
+    try:
+        bad.bed.kubectl("create", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": nodes}))
+        bad.write_form(extra="  node_selector: {pool: far}\n")
+        refused(bad, f"the quota few of namespace {NAMESPACE} leaves 10 pods (pods), and the form needs 11")
+    finally:
+        bad.bed.kubectl("delete", "node", "-l", "pool=far")
+
+
 def test_pod_security_that_allows_too_little_or_is_not_ours(bad: Lab) -> None:
     bad.bed.kubectl("create", "namespace", NAMESPACE)
     bad.bed.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")

@@ -81,7 +81,7 @@ static void sizes_are_sure_and_bounded(void **state)
         assert_true(json_number_value(tree_get(v, "quota.memory")) == (1.5 + 3 * 0.5 + 4) * 1e9);
 }
 
-/* The exporter, Prometheus with the page beside it, and its claim: only where they are wanted. */
+/* The exporter, Prometheus with the page beside it and its claim, a node exporter: only where they are wanted. */
 static void room_for_monitoring(void **state)
 {
         (void)state;
@@ -100,12 +100,17 @@ static void room_for_monitoring(void **state)
         assert_int_equal(json_integer_value(tree_get(with, "quota.claims")), 4);
         assert_int_equal(
                 json_integer_value(tree_get(with, "quota.pods")) - json_integer_value(tree_get(without, "quota.pods")),
-                2);
+                3);
         assert_at(with, "prometheus_storage", "12G");
         assert_at(with, "images.exporter", "example.org/exporter:1");
         assert_at(with, "images.prometheus", json_string_value(tree_get(without, "images.prometheus")));
         assert_at(with, "resources.prometheus.limits.memory", "2000M");
         assert_at(with, "resources.page.limits.memory", "250M");
+        assert_at(with, "resources.node.requests.cpu", "5m");
+        assert_at(with, "resources.small.requests.memory", "10M");
+        assert_true(json_number_value(tree_get(without, "quota.each_node.pods")) == 1);
+        assert_true(json_number_value(tree_get(with, "quota.each_node.pods")) == 2);
+        assert_true(json_number_value(tree_get(with, "quota.each_node.memory")) == 50e6);
 }
 
 static void ways_in(void **state)

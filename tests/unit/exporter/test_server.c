@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "exporter/kube_view.h"
 #include "exporter/registry.h"
 #include "exporter/server.h"
 
@@ -390,6 +391,44 @@ static void test_requests(void **state)
         assert_true(end(&e, WAIT_MS));
 }
 
+static void published(const char *const targets[][2], size_t count)
+{
+        struct kube_view *view = kube_view_new();
+        for (size_t i = 0; i < count; i++) {
+                MEM_GROW(view->target, view->targets, view->target_room);
+                view->target[view->targets++] =
+                        (struct view_target){.node = str_copy(targets[i][0]), .address = str_copy(targets[i][1])};
+        }
+        kube_view_publish(view);
+}
+
+/* Where Prometheus finds node exporters: on Kubernetes only, with the token only, and only what the API server said. */
+static void test_targets(void **state)
+{
+        (void)state;
+        static const char right[] = "Authorization: Bearer secret\r\n";
+        atomic_store(&slow_hangs, false);
+        struct exporter e = begin(", \"token\": \"secret\", \"kubernetes\": {\"api\": \"https://127.0.0.1:9\", \"ca\": "
+                                  "\"/ca\", \"token_file\": \"/token\", \"namespace\": \"ocean\"}");
+        CLEANUP_FREE char *early = get(&e, "/targets", right);
+        has(early, "HTTP/1.1 503 ");
+        static const char *const two[][2] = {
+                {"n1", "10.0.0.7:9100"}, {"n\"2", "[fd00::7]:9100"}, {"n1", "10.0.0.8:9100"}};
+        published(two, 3);
+        CLEANUP_FREE char *refused = get(&e, "/targets", "Authorization: Bearer wrong\r\n"),
+                          *told = get(&e, "/targets", right);
+        has(refused, "HTTP/1.1 401 ");
+        lacks(refused, "n1");
+        has(told, "HTTP/1.1 200 ");
+        has(told, "Content-Type: application/json\r\n");
+        has(told, "\r\n\r\n[{\"targets\":[\"10.0.0.8:9100\"],\"labels\":{\"instance\":\"n1\",\"node\":\"n1\"}},"
+                  "{\"targets\":[\"[fd00::7]:9100\"],\"labels\":{\"instance\":\"n\\\"2\",\"node\":\"n\\\"2\"}}]");
+        published(NULL, 0); /* the last node went */
+        CLEANUP_FREE char *none = get(&e, "/targets", right);
+        has(none, "\r\n\r\n[]");
+        assert_true(end(&e, WAIT_MS));
+}
+
 static void test_formats(void **state)
 {
         (void)state;
@@ -498,6 +537,7 @@ int main(void)
                 cmocka_unit_test(test_overdue),
                 cmocka_unit_test(test_hanging_end),
                 cmocka_unit_test(test_requests),
+                cmocka_unit_test(test_targets),
                 cmocka_unit_test(test_formats),
                 cmocka_unit_test(test_others),
                 cmocka_unit_test(test_all_addresses),

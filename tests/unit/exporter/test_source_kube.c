@@ -14,8 +14,13 @@
 #include "kube_objects.h"
 #include "samples.h"
 
+/* A pod of the node exporter. */
+#define WATCHER(name, more, node, phase, ip)                                                                           \
+        "{\"metadata\": {\"name\": \"node-exporter-" name "\", \"labels\": {\"component\": \"node-exporter\"}" more    \
+        "}, \"spec\": {\"nodeName\": \"" node "\"}, \"status\": {\"phase\": \"" phase "\", \"podIP\": \"" ip "\"}}"
+
 static struct server *server;
-static atomic_bool denied, slow, strange, busy;
+static atomic_bool denied, slow, strange, busy, watched;
 static atomic_int nodes_asked, pages;
 static const char *_Atomic cronjob; /* its status; NULL: there is none */
 
@@ -43,6 +48,14 @@ static bool pods(struct peer *peer, const char *request)
                         "\"resources\": "
                         "{\"limits\": {\"cpu\": \"inf\", \"memory\": \"many\"}, \"requests\": {\"memory\": "
                         "\"-1\"}}}]}}",
+                        NULL);
+        if (watched)
+                return list(peer,
+                        WATCHER("a", "", "n1", "Running", "10.0.0.7") ", " WATCHER("b", "", "n2", "Running",
+                                "fd00::7") ", " WATCHER("ends", ", \"deletionTimestamp\": \"" SPAWNED "\"", "n3",
+                                "Running", "10.0.0.8") ", " WATCHER("failed", "", "n4", "Failed",
+                                "10.0.0.9") ", " WATCHER("lies", "", "n5", "Running",
+                                "evil.example.org/") ", " WATCHER("early", "", "n6", "Running", "") ", " POD_HUB,
                         NULL);
         if (strstr(request, "continue=further"))
                 return list(peer, POD_HUB ", " POD_WAITING ", " POD_ALICE, NULL); /* the last went and came back */
@@ -231,6 +244,24 @@ static void test_the_others(void **state)
         assert_string_equal(view->kill[0].user, "alice@x");
 }
 
+/* Node exporters that run and stay, by the name of their node. */
+static void test_targets(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_CONFIG struct config *config = kube_config(server->port, ca_path, false);
+        watched = true;
+        sink_free(refreshed(config, &memory));
+        watched = false;
+        source_kube.done(memory);
+        CLEANUP_KUBE_VIEW struct kube_view *view = kube_view_last(config);
+        assert_int_equal(view->targets, 2);
+        assert_string_equal(view->target[0].node, "n1");
+        assert_string_equal(view->target[0].address, "10.0.0.7:9100");
+        assert_string_equal(view->target[1].node, "n2");
+        assert_string_equal(view->target[1].address, "[fd00::7]:9100");
+}
+
 static void test_without_nodes(void **state)
 {
         (void)state;
@@ -366,6 +397,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_pods),
                 cmocka_unit_test(test_the_others),
+                cmocka_unit_test(test_targets),
                 cmocka_unit_test(test_without_nodes),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_slow),

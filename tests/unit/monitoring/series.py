@@ -88,7 +88,7 @@ class World:
         for name, labels, value in self._of_hub(age):
             yield name, {**labels, "job": "hub", "app": "jupyterhub", "instance": JOBS["hub"]}, value
         for name, labels, value in self._of_host(age):
-            yield name, {**labels, "job": "node", "instance": JOBS["node"]}, value
+            yield name, {**labels, "job": "node", "instance": JOBS["node"], "node": NODE}, value
         for name, labels, value in self._of_others(age):
             yield name, labels, value
 

@@ -1,7 +1,10 @@
 """Every expression of every dashboard and alert, asked of a real Prometheus that has some made-up hours of a cluster."""
 
+import json
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import made_up
 import promql
@@ -83,6 +86,36 @@ def test_the_answers_are_right(prometheus: tuple[str, float]) -> None:
     assert found["Host capacity / By disk, if homes fill up"] == [6]
     users = sum(series.World(6, 60, int(end)).is_on(n, 6 * 3600) for n in range(len(series.USERS)))
     assert len(found["Users / Memory, notebooks"]) == users == found["Overview / Servers"][0]
+
+
+def test_what_fits_is_by_machine(tmp_path: Path) -> None:
+    """A notebook of 4 GB fits on a machine with 5 GB, and not on one with 3 GB: one, though 8 GB are free together."""
+    free, of = {"n1": 5e9, "n2": 3e9}, 'cluster="lab", node='
+    given = {f'node_memory_MemAvailable_bytes{{{of}"{node}"}}': value for node, value in free.items()}
+    given |= {f'node_memory_MemTotal_bytes{{{of}"{node}"}}': 10e9 for node in free}
+    given |= {'caas_user_memory_limit_bytes{cluster="lab", kind="notebook", user="alice"}': 4e9}
+    wanted = {
+        "Host capacity / If each fills their memory": {"": 1},
+        "Host capacity / Memory": {"": 20e9},
+        "Host capacity / Memory used": {node: 1 - value / 10e9 for node, value in free.items()},
+        "Overview / How full": {"": 0.7},
+    }
+    asked = []
+    for query in promql.queries():
+        if query.where in wanted and "node_memory" in query.expr:
+            samples = [
+                {"labels": f'{{node="{node}"}}' if node else "{}", "value": value}
+                for node, value in wanted.pop(query.where).items()
+            ]
+            asked.append(
+                {"expr": promql.fill(query.expr, {"cluster": "lab"}), "eval_time": "5m", "exp_samples": samples}
+            )
+    assert not wanted
+    series_of = [{"series": name, "values": f"{value}x10"} for name, value in given.items()]
+    file = tmp_path / "fits.yaml"
+    file.write_text(json.dumps({"tests": [{"interval": "1m", "input_series": series_of, "promql_expr_test": asked}]}))
+    said = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, timeout=60)
+    assert said.returncode == 0, said.stdout + said.stderr
 
 
 @pytest.mark.parametrize(
