@@ -126,38 +126,8 @@ def test_schedulers_say_how_they_are(watcher: Watcher, alice: HubClient, dask: N
     """Their pages are on a socket in their owner's home: only the exporter comes there."""
     watcher.wait('caas_dask_scheduler_up{user="alice"} == 1')
     watcher.wait('sum(dask_scheduler_workers{user="alice"}) >= 1')
-
-
-# More results than two workers keep in memory: some go to disk, which is alice's home.
-HOLD = """
-import os
-client.wait_for_workers(2, timeout=120)
-held = client.map(lambda n: os.urandom(60_000_000), range(20), pure=False)
-"""
-
-
-def test_schedulers_say_how_their_workers_are(watcher: Watcher, alice: HubClient, dask: None) -> None:
-    """By their heartbeats: a second one comes, results go to disk, it leaves again, and the sums follow."""
-    one = watcher.wait('dask_worker_threads{user="alice"} > 0')
-    limit = watcher.wait('caas_dask_worker_memory_limit_bytes{user="alice"}')
-    assert limit == pytest.approx(0.91e9, rel=0.01)
-    kernel = alice.kernel()
-    dask_cluster.scale(kernel, 2, HOLD)
-    watcher.wait(f'dask_worker_threads{{user="alice"}} == {2 * one}')
-    assert watcher.wait('caas_dask_worker_memory_limit_bytes{user="alice"}') == 2 * limit
-    watcher.wait('dask_worker_memory_bytes{user="alice", type="spilled"} > 5e7')
-    watcher.wait('dask_worker_tasks{user="alice", state="disk"} > 0')
-    watcher.wait('dask_worker_spill_bytes_total{user="alice", activity="disk-write"} > 5e7')
-    watcher.wait('sum(dask_worker_memory_bytes{user="alice", type=~"managed|unmanaged"}) > 5e8')
-    assert 0.3 < watcher.wait('caas_dask_worker_memory_fullest_ratio{user="alice"}') < 1.2
-    assert watcher.wait('dask_worker_tick_duration_maximum_seconds{user="alice"} > 0') < 30
-    kernel.run("del held")
-    watcher.wait('dask_worker_memory_bytes{user="alice", type="spilled"} == 0')
-    dask_cluster.scale(kernel, 1)
-    watcher.wait(f'dask_worker_threads{{user="alice"}} == {one}')
-    assert watcher.wait('caas_dask_worker_memory_limit_bytes{user="alice"}') == limit
-    assert watcher.wait('dask_worker_spill_bytes_total{user="alice", activity="disk-write"}') > 5e7
-    kernel.close()
+    assert watcher.wait('dask_worker_threads{user="alice"}') == 1  # of its worker, whom nobody asks
+    assert watcher.wait('caas_dask_worker_memory_limit_bytes{user="alice"}') == pytest.approx(0.91e9, rel=0.01)
 
 
 def test_the_exporters_page_follows_the_conventions(cluster: Cluster, dask: None) -> None:

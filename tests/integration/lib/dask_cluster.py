@@ -30,9 +30,9 @@ client = gateway.connect(one.name).get_client()
 """
 
 
-def scale(kernel: Kernel, count: int, more: str = "") -> None:
-    """Asks for so many workers, and waits for none of them; `more` has a client."""
-    reply = kernel.run(SCALE.replace("COUNT", str(count)) + more, seconds=120)
+def scale(kernel: Kernel, count: int) -> None:
+    """Asks for so many workers, and waits for none of them."""
+    reply = kernel.run(SCALE.replace("COUNT", str(count)), seconds=120)
     assert reply.status == "ok", reply
 
 
