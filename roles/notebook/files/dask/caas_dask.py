@@ -6,7 +6,7 @@ server opens to the owner alone (pangeo_notebook.dashboard), and a worker serves
 
 A pod has no such home. There a scheduler serves on its port, but only to requests that name a secret made of the
 cluster's key: dask-gateway gives that key to the owner and nobody else. Another secret of that key, which the gateway tells
-the cluster's monitoring, opens the page of metrics alone.
+the cluster's monitoring, opens the page of metrics alone. That page has the workers' figures, too (caas_dask_workers).
 """
 
 import contextlib
