@@ -19,6 +19,8 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
       c.column('Cores held', 'max by (user, dask_cluster) (caas_dask_cluster_cores%s)' % is, 'short', 1),
       c.column('Memory held', 'max by (user, dask_cluster) (caas_dask_cluster_memory_bytes%s)' % is, 'bytes'),
       c.column('Up for', 'max by (user, dask_cluster) (time() - caas_dask_cluster_started_timestamp_seconds%s)' % is, 's', 0),
+      c.column('Fullest worker', 'max by (user, dask_cluster) (caas_dask_worker_memory_fullest_ratio%s)' % is, 'percentunit', 0, [['green'], ['orange', 0.7], ['red', 0.95]]),
+      c.column('Spilled', 'max by (user, dask_cluster) (dask_worker_memory_bytes{cluster="$cluster", user=~"$user", type="spilled"})', 'bytes'),
       c.column('Scheduler answers', 'max by (user, dask_cluster) (caas_dask_scheduler_up%s)' % is, 'short', null, [['red'], ['green', 1]], c.yes_or_no),
     ], sort='Idle for'),
   ]),
@@ -51,5 +53,33 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
       c.over('sum(rate(dask_scheduler_tasks_compute_seconds_total%s[$__rate_interval]))' % is, 'computing'),
       c.over('sum(rate(dask_scheduler_tasks_transfer_seconds_total%s[$__rate_interval]))' % is, 'moving data'),
     ]),
+  ]),
+  c.row('How are their workers?', [
+    c.lines('Memory of workers', 'Managed: results. Unmanaged: all else, also what leaks. Spilled: results that went to disk.', [
+      c.over('sum by (type) (dask_worker_memory_bytes%s)' % is, '{{type}}'),
+      c.over('sum(caas_dask_worker_memory_limit_bytes%s)' % is, 'limit'),
+    ], unit='bytes'),
+    c.lines(
+      'Fullest worker, of its limit', 'At 70 % it spills results to disk, at 80 % it starts no more tasks, at 95 % it is ended.', [
+        c.over('max by (user, dask_cluster) (caas_dask_worker_memory_fullest_ratio%s)' % is, '{{user}} {{dask_cluster}}'),
+      ], unit='percentunit', steps=[['transparent'], ['red', 0.95]]
+    ),
+    c.lines('Spilled to disk', 'Written for want of memory, and read again.', [
+      c.over('sum by (user, activity) (rate(dask_worker_spill_bytes_total%s[$__rate_interval]))' % is, '{{user}} {{activity}}'),
+    ], unit='Bps'),
+    c.lines('Moved between workers', '', [
+      c.over('sum by (user) (rate(dask_worker_transfer_outgoing_bytes_total%s[$__rate_interval]))' % is, '{{user}}'),
+    ], unit='Bps', stacked=true),
+    c.lines('Busy threads', 'Tasks that are executed, and the threads that there are for them.', [
+      c.over('sum(dask_worker_tasks{cluster="$cluster", user=~"$user", state="executing"})', 'busy'),
+      c.over('sum(dask_worker_threads%s)' % is, 'there'),
+    ], decimals=0),
+    c.lines('Tasks at workers by state', 'Of memory, disk: results that they hold.', [c.over('sum by (state) (dask_worker_tasks%s)' % is, '{{state}}')], stacked=true),
+    c.lines('Event loop stands still', 'The longest time of the last half minute, of the worst worker. Seconds: a task does not let others run (it holds the GIL), or the machine is too busy.', [
+      c.over('max by (user, dask_cluster) (dask_worker_tick_duration_maximum_seconds%s)' % is, '{{user}} {{dask_cluster}}'),
+    ], unit='s'),
+    c.lines('Heartbeats take', 'There and back, of the worst worker. All of them long: the scheduler is busy.', [
+      c.over('max by (user, dask_cluster) (dask_worker_latency_seconds%s)' % is, '{{user}} {{dask_cluster}}'),
+    ], unit='s'),
   ]),
 ], variables=[c.user], annotations=[c.killed])

@@ -49,50 +49,108 @@ static const struct family OUTPUT = {.name = "dask_scheduler_tasks_output_bytes"
         .help = "Results that a Dask cluster holds in memory.",
         .unit = "bytes",
         .labels = CLUSTER};
+
+/* Of its workers, which it has put together (caas_dask_workers.py). */
+static const struct family THREADS = {
+        .name = "dask_worker_threads", .help = "Threads of the workers of a Dask cluster.", .labels = CLUSTER};
+static const struct family MEMORY = {.name = "dask_worker_memory_bytes",
+        .help = "Memory of the workers of a Dask cluster: of results, of all else, and what of results is on disk.",
+        .unit = "bytes",
+        .labels = CLUSTER ",type"};
+static const struct family LIMIT = {.name = "caas_dask_worker_memory_limit_bytes",
+        .help = "Memory that the workers of a Dask cluster keep to, by their own word.",
+        .unit = "bytes",
+        .labels = CLUSTER};
+static const struct family FULLEST = {.name = "caas_dask_worker_memory_fullest_ratio",
+        .help = "Memory of the worker of a Dask cluster that is nearest to its limit, as part of that.",
+        .labels = CLUSTER};
+static const struct family WORK = {.name = "dask_worker_tasks",
+        .help = "Tasks that the workers of a Dask cluster have, by state.",
+        .labels = CLUSTER ",state"};
+static const struct family SENT = {.name = "dask_worker_transfer_outgoing_bytes_total",
+        .help = "What the workers of a Dask cluster sent each other.",
+        .type = FAMILY_COUNTER,
+        .unit = "bytes",
+        .labels = CLUSTER};
+static const struct family SPILLED = {.name = "dask_worker_spill_bytes_total",
+        .help = "What the workers of a Dask cluster wrote to disk for want of memory, and read again.",
+        .type = FAMILY_COUNTER,
+        .unit = "bytes",
+        .labels = CLUSTER ",activity"};
+static const struct family LATENCY = {.name = "dask_worker_latency_seconds",
+        .help = "How long a heartbeat takes, of the worker of a Dask cluster where it takes longest.",
+        .unit = "seconds",
+        .labels = CLUSTER};
+static const struct family TICK = {.name = "dask_worker_tick_duration_maximum_seconds",
+        .help = "For how long an event loop of a worker of a Dask cluster stood still, at most, in the last half "
+                "minute.",
+        .unit = "seconds",
+        .labels = CLUSTER};
 const struct family *const DASK_FAMILIES[] = {&DASK_UP, &CLIENTS, &DESIRED, &WORKERS, &TASKS, &ADDED, &REMOVED,
-        &FORGOTTEN, &COMPUTE, &TRANSFER, &OUTPUT, NULL};
+        &FORGOTTEN, &COMPUTE, &TRANSFER, &OUTPUT, &THREADS, &MEMORY, &LIMIT, &FULLEST, &WORK, &SENT, &SPILLED, &LATENCY,
+        &TICK, NULL};
 
 /* One figure a line of the scheduler's page, or, with `sum`, the sum of its lines: those have a label with the names of
  * users' functions, of which there can be any number. */
 static const struct known {
         const struct family *family;
-        const char *state; /* the value of the label "state"; NULL: without one */
+        const char *label, *value; /* the one that it has; NULL: without one */
         bool sum;
 } KNOWN[DASK_FIGURES] = {
-        {&CLIENTS, NULL, false},
-        {&DESIRED, NULL, false},
-        {&WORKERS, "idle", false},
-        {&WORKERS, "partially_saturated", false},
-        {&WORKERS, "saturated", false},
-        {&WORKERS, "paused", false},
-        {&WORKERS, "retiring", false},
-        {&TASKS, "released", false},
-        {&TASKS, "waiting", false},
-        {&TASKS, "no-worker", false},
-        {&TASKS, "queued", false},
-        {&TASKS, "processing", false},
-        {&TASKS, "memory", false},
-        {&TASKS, "erred", false},
-        {&ADDED, NULL, false},
-        {&REMOVED, NULL, false},
-        {&FORGOTTEN, NULL, false},
-        {&COMPUTE, NULL, true},
-        {&TRANSFER, NULL, true},
-        {&OUTPUT, NULL, true},
+        {&CLIENTS, NULL, NULL, false},
+        {&DESIRED, NULL, NULL, false},
+        {&WORKERS, "state", "idle", false},
+        {&WORKERS, "state", "partially_saturated", false},
+        {&WORKERS, "state", "saturated", false},
+        {&WORKERS, "state", "paused", false},
+        {&WORKERS, "state", "retiring", false},
+        {&TASKS, "state", "released", false},
+        {&TASKS, "state", "waiting", false},
+        {&TASKS, "state", "no-worker", false},
+        {&TASKS, "state", "queued", false},
+        {&TASKS, "state", "processing", false},
+        {&TASKS, "state", "memory", false},
+        {&TASKS, "state", "erred", false},
+        {&ADDED, NULL, NULL, false},
+        {&REMOVED, NULL, NULL, false},
+        {&FORGOTTEN, NULL, NULL, false},
+        {&COMPUTE, NULL, NULL, true},
+        {&TRANSFER, NULL, NULL, true},
+        {&OUTPUT, NULL, NULL, true},
+        {&THREADS, NULL, NULL, false},
+        {&MEMORY, "type", "managed", false},
+        {&MEMORY, "type", "unmanaged", false},
+        {&MEMORY, "type", "spilled", false},
+        {&LIMIT, NULL, NULL, false},
+        {&FULLEST, NULL, NULL, false},
+        {&WORK, "state", "executing", false},
+        {&WORK, "state", "long-running", false},
+        {&WORK, "state", "ready", false},
+        {&WORK, "state", "waiting", false},
+        {&WORK, "state", "fetch", false},
+        {&WORK, "state", "flight", false},
+        {&WORK, "state", "memory", false},
+        {&WORK, "state", "disk", false},
+        {&WORK, "state", "error", false},
+        {&SENT, NULL, NULL, false},
+        {&SPILLED, "activity", "disk-write", false},
+        {&SPILLED, "activity", "disk-read", false},
+        {&LATENCY, NULL, NULL, false},
+        {&TICK, NULL, NULL, false},
 };
 
-/* `{state="idle"}` and no more; NULL when there are no braces or they hold something else. *ret_end is behind them. */
-static const char *read_state(const char *from, size_t *ret_length, const char **ret_end)
+/* Are there this one label, `{state="idle"}`, and the value behind it? With NULL: no label? */
+static bool has_label(const char *at, const char *label, const char *value)
 {
-        static const char open[] = "{state=\"";
-        if (!str_starts(from, open))
-                return NULL;
-        from += strlen(open);
-        *ret_length = strcspn(from, "\"\\");
-        if (strncmp(from + *ret_length, "\"}", 2) != 0)
-                return NULL;
-        *ret_end = from + *ret_length + 2;
-        return from;
+        if (!label)
+                return *at == ' ';
+        const char *const pieces[] = {"{", label, "=\"", value, "\"} "};
+        for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+                if (!str_starts(at, pieces[i]))
+                        return false;
+                at += strlen(pieces[i]);
+        }
+        return true;
 }
 
 /* The number of a sample: the last thing on its line, as Dask adds no times. */
@@ -111,8 +169,7 @@ static bool read_number(const char *line, double *ret)
 
 static void read_line(const char *line, struct dask_figures *figures)
 {
-        size_t name = strcspn(line, "{ "), length = 0;
-        const char *after = line + name, *state = read_state(after, &length, &after);
+        size_t name = strcspn(line, "{ ");
         double value;
         if (!read_number(line, &value))
                 return;
@@ -123,9 +180,7 @@ static void read_line(const char *line, struct dask_figures *figures)
                         continue;
                 if (known->sum)
                         *figure = (isnan(*figure) ? 0 : *figure) + value;
-                else if (*after == ' ' && (known->state ? state && strlen(known->state) == length &&
-                                                                  strncmp(known->state, state, length) == 0
-                                                        : !state))
+                else if (has_label(line + name, known->label, known->value))
                         *figure = value;
         }
 }
@@ -153,6 +208,6 @@ void dask_add(const struct dask_figures *figures, const char *user, const char *
         for (size_t i = 0; i < DASK_FIGURES && KNOWN[i].family; i++)
                 if (isfinite(figures->value[i]))
                         sink_add(sink, KNOWN[i].family, figures->value[i],
-                                (const char *const[]){"user", user, "dask_cluster", cluster,
-                                        KNOWN[i].state ? "state" : NULL, KNOWN[i].state, NULL});
+                                (const char *const[]){
+                                        "user", user, "dask_cluster", cluster, KNOWN[i].label, KNOWN[i].value, NULL});
 }

@@ -1,5 +1,5 @@
-/* What a Dask scheduler says of itself in Prometheus' text format. It is its user's own process: nothing of what it
- * says is taken over but some known numbers. Pure. */
+/* What a Dask scheduler says of itself and of its workers in Prometheus' text format. It is its user's own process:
+ * nothing of what it says is taken over but some known numbers. Pure. */
 #ifndef CAAS_EXPORTER_DASK_H
 #define CAAS_EXPORTER_DASK_H
 
@@ -7,7 +7,7 @@
 
 #include "exporter/sink.h"
 
-#define DASK_FIGURES 24
+#define DASK_FIGURES 40
 
 struct dask_figures {
         double value[DASK_FIGURES]; /* by place in the table of dask.c; NAN: it does not say */

@@ -126,6 +126,8 @@ def test_schedulers_say_how_they_are(watcher: Watcher, alice: HubClient, dask: N
     """Their pages are on a socket in their owner's home: only the exporter comes there."""
     watcher.wait('caas_dask_scheduler_up{user="alice"} == 1')
     watcher.wait('sum(dask_scheduler_workers{user="alice"}) >= 1')
+    assert watcher.wait('dask_worker_threads{user="alice"}') == 1  # of its worker, whom nobody asks
+    assert watcher.wait('caas_dask_worker_memory_limit_bytes{user="alice"}') == pytest.approx(0.91e9, rel=0.01)
 
 
 def test_the_exporters_page_follows_the_conventions(cluster: Cluster, dask: None) -> None:
@@ -135,7 +137,7 @@ def test_the_exporters_page_follows_the_conventions(cluster: Cluster, dask: None
     asked = urllib.request.Request(f"http://{config['listen']}/metrics", headers=headers)
     with urllib.request.urlopen(asked, timeout=30) as answer:
         page = answer.read()
-    assert b"dask_scheduler_workers{" in page
+    assert b"dask_scheduler_workers{" in page and b"dask_worker_memory_bytes{" in page
     linted = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, timeout=60)
     assert linted.returncode == 0, linted.stderr.decode()
 

@@ -66,6 +66,8 @@ for _ in range(4):
     print(client.submit(lambda *all: sum(map(len, all)), *many, pure=False).result(timeout=120))
     time.sleep(1)
 """
+# More than two workers keep in memory: some goes to disk, which is emma's home.
+HOLD = "import os; held = client.map(lambda n: os.urandom(60_000_000), range(20), pure=False)"
 LEAK = "blocks = []\nfor _ in range(60): blocks.append(bytearray(b'x' * 50_000_000))"
 # The last tenth slowly, so that somebody sees it.
 LEAK_SLOWLY = """
@@ -91,6 +93,7 @@ except OSError as error:
 class Scene:
     watcher: Watcher
     began: float
+    emma: HubClient
 
     def asked(self) -> promql.Asked:
         now = time.time()
@@ -151,7 +154,7 @@ def scene(cluster: Cluster) -> Iterator[Scene]:
         cluster.add_user(user)
     watcher.wait("count(count_over_time(up[5s]) >= 2) == count(up) and count(up == 1) == count(up)")
     watcher.wait("count(caas_source_up == 1) == count(caas_source_up)")
-    played = Scene(watcher, time.time())
+    began = time.time()
     assert cluster.client().login("emma", "wrong")[0] == 403
     assert cluster.client().login("bob", PASSWORD)[0] == 403
     emma, finn = cluster.signed_in("emma"), cluster.signed_in("finn")
@@ -163,7 +166,7 @@ def scene(cluster: Cluster) -> Iterator[Scene]:
             done.result(timeout=300)
     lose_the_directory(cluster, watcher)
     finn.stop()
-    yield played
+    yield Scene(watcher, began, emma)
     last = emma.kernel()
     assert last.run(dask_cluster.STOP_ALL, seconds=60).status == "ok"
     emma.stop()
@@ -219,6 +222,9 @@ SHOWN = {
     "Overview / Alerts that are firing": [{"alertname": "KernelsKilled", "user": "finn"}],
     "Dask / Workers": [{"user": "emma"}],
     "Dask / Tasks by state": [{"state": "memory"}],
+    "Dask / Memory of workers": [{"type": "managed"}, {"type": "unmanaged"}],
+    "Dask / Busy threads": [{}],
+    "Dask / Moved between workers": [{"user": "emma"}],
     "alert DirectoryAway": [{}],
     "alert SignInsFailing": [{}],
     "alert BackupOld": [{}],
@@ -244,3 +250,30 @@ def test_what_happened_is_shown(cluster: Cluster, scene: Scene, where: str) -> N
 def test_the_directory_was_away_and_is_back(scene: Scene) -> None:
     away = scene.watcher.value("min_over_time(caas_directory_up[5m]) == 0 and caas_directory_up == 1")
     assert away is not None
+
+
+def test_sums_of_workers_follow_what_they_do(scene: Scene) -> None:
+    """By their heartbeats to the scheduler: results go to disk and away again, and then one of the two workers."""
+    watcher, kernel = scene.watcher, scene.emma.kernel()
+    threads = watcher.wait('dask_worker_threads{user="emma"}')
+    limit = watcher.wait('caas_dask_worker_memory_limit_bytes{user="emma"}')
+    sent = watcher.wait('dask_worker_transfer_outgoing_bytes_total{user="emma"} > 0')
+    assert threads == 2 and limit == pytest.approx(2 * 0.91e9, rel=0.01)
+    dask_cluster.scale(kernel, 2)
+    kernel.run(HOLD)
+    for query in (
+        'dask_worker_memory_bytes{user="emma", type="spilled"} > 5e7',
+        'dask_worker_tasks{user="emma", state="disk"} > 0',
+        'dask_worker_spill_bytes_total{user="emma", activity="disk-write"} > 5e7',
+        'sum(dask_worker_memory_bytes{user="emma", type!="spilled"}) > 5e8',
+        'caas_dask_worker_memory_fullest_ratio{user="emma"} > 0.3',
+    ):
+        watcher.wait(query)
+    kernel.run("del held")
+    watcher.wait('dask_worker_memory_bytes{user="emma", type="spilled"} < 5e7')  # the 40 MB of the scene may stay there
+    dask_cluster.scale(kernel, 1)
+    watcher.wait('dask_worker_threads{user="emma"} == 1')
+    assert watcher.wait('caas_dask_worker_memory_limit_bytes{user="emma"}') == limit / 2
+    assert watcher.wait('dask_worker_transfer_outgoing_bytes_total{user="emma"}') >= sent
+    assert watcher.wait('dask_worker_spill_bytes_total{user="emma", activity="disk-write"}') > 5e7
+    kernel.close()

@@ -252,6 +252,21 @@ def test_schedulers_say_how_they_are(prometheus: Prometheus, dask: None) -> None
     prometheus.wait('sum(dask_scheduler_workers{user="emma"}) >= 1')
 
 
+def test_schedulers_say_how_their_workers_are(prometheus: Prometheus, emma: HubClient, dask: None) -> None:
+    """By their heartbeats: a second one comes and leaves again, and the sums follow."""
+    one = prometheus.wait('dask_worker_threads{user="emma"} > 0')
+    limit = prometheus.wait('caas_dask_worker_memory_limit_bytes{user="emma"} > 0')
+    prometheus.wait('sum(dask_worker_memory_bytes{user="emma", type=~"managed|unmanaged"}) > 3e7')
+    kernel = emma.kernel()
+    dask_cluster.scale(kernel, 2)
+    prometheus.wait(f'dask_worker_threads{{user="emma"}} == {2 * one}')
+    assert prometheus.wait('caas_dask_worker_memory_limit_bytes{user="emma"}') == 2 * limit
+    assert 0 < prometheus.wait('caas_dask_worker_memory_fullest_ratio{user="emma"}') < 1.2
+    dask_cluster.scale(kernel, 1)
+    prometheus.wait(f'dask_worker_threads{{user="emma"}} == {one}')
+    kernel.close()
+
+
 def test_what_dashboards_and_alerts_ask_is_there(watched: Lab, prometheus: Prometheus, dask: None) -> None:
     end = time.monotonic() + 180  # rates want several scrapes
     absent = promql.NOT_ON_KUBERNETES + r'|code=~"5'  # the hub has no failures to count,

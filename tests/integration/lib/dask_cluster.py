@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from hubclient import HubClient
+from hubclient import HubClient, Kernel
 
 # Leaves `cluster` and `client` behind, and prints nothing.
 START = """
@@ -20,6 +20,20 @@ gateway = Gateway()
 for one in gateway.list_clusters():
     gateway.stop_cluster(one.name)
 """
+# Of the only one there is; `client` stays.
+SCALE = """
+from dask_gateway import Gateway
+gateway = Gateway()
+(one,) = gateway.list_clusters()
+gateway.scale_cluster(one.name, COUNT)
+client = gateway.connect(one.name).get_client()
+"""
+
+
+def scale(kernel: Kernel, count: int) -> None:
+    """Asks for so many workers, and waits for none of them."""
+    reply = kernel.run(SCALE.replace("COUNT", str(count)), seconds=120)
+    assert reply.status == "ok", reply
 
 
 @contextlib.contextmanager

@@ -44,7 +44,7 @@ UNNAMED = "server"  # the label of which the usual value, that of somebody's onl
 # For a cluster on Kubernetes (docs/KUBERNETES.md): file systems and networks of the machines, the homes' disk, runs of caas.
 NOT_ON_KUBERNETES = r"^node_(filesystem|network)_|^caas_homes_|^caas_run_|^caas_drift_|^caas_user_processes"
 # For a caller whose cluster has no Dask cluster at the time.
-NO_DASK = r"^dask_|^caas_dask_(cluster|user)_|kind=\"dask\""
+NO_DASK = r"^dask_|^caas_dask_(cluster|user|worker)_|kind=\"dask\""
 
 AGGREGATIONS = [
     "sum",

@@ -38,7 +38,22 @@ static const char PAGE[] = "# HELP python_gc_objects_collected_total Objects col
                            "dask_scheduler_tasks{state=\"no-worker\"} 2.0\n"
                            "dask_scheduler_tasks_compute_seconds_total{task_prefix_name=\"sum\"} 1.5\n"
                            "dask_scheduler_tasks_compute_seconds_total{task_prefix_name=\"a b{c=\\\"d\\\"}\"} 2.25\n"
-                           "dask_scheduler_tasks_output_bytes{task_prefix_name=\"sum\"} 1.048576e+06\n";
+                           "dask_scheduler_tasks_output_bytes{task_prefix_name=\"sum\"} 1.048576e+06\n"
+                           "# TYPE dask_worker_memory_bytes gauge\n"
+                           "dask_worker_threads 4.0\n"
+                           "dask_worker_memory_bytes{type=\"managed\"} 8e+07\n"
+                           "dask_worker_memory_bytes{type=\"unmanaged\"} 1.46770944e+08\n"
+                           "dask_worker_memory_bytes{type=\"spilled\"} 1.76002508e+08\n"
+                           "caas_dask_worker_memory_limit_bytes 8e+08\n"
+                           "caas_dask_worker_memory_fullest_ratio 0.56692736\n"
+                           "dask_worker_tasks{state=\"executing\"} 2.0\n"
+                           "dask_worker_tasks{state=\"long-running\"} 0.0\n"
+                           "dask_worker_tasks{state=\"disk\"} 11.0\n"
+                           "dask_worker_transfer_outgoing_bytes_total 4.8000028e+07\n"
+                           "dask_worker_spill_bytes_total{activity=\"disk-write\"} 2.88004104e+08\n"
+                           "dask_worker_spill_bytes_total{activity=\"disk-read\"} 6.4000912e+07\n"
+                           "dask_worker_latency_seconds 0.02\n"
+                           "dask_worker_tick_duration_maximum_seconds 1.0625\n";
 
 static struct sample_sink *read_page(const char *text, size_t length)
 {
@@ -66,6 +81,49 @@ static void known_numbers_are_taken(void **state)
         sink_free(sink);
 }
 
+static void the_workers_sums_are_too(void **state)
+{
+        (void)state;
+        static const char *const said[] = {"dask_worker_threads{" LABELS "} 4",
+                "dask_worker_memory_bytes{" LABELS ",type=\"managed\"} 80000000",
+                "dask_worker_memory_bytes{" LABELS ",type=\"unmanaged\"} 146770944",
+                "dask_worker_memory_bytes{" LABELS ",type=\"spilled\"} 176002508",
+                "caas_dask_worker_memory_limit_bytes{" LABELS "} 800000000",
+                "caas_dask_worker_memory_fullest_ratio{" LABELS "} 0.56692736",
+                "dask_worker_tasks{" LABELS ",state=\"executing\"} 2",
+                "dask_worker_tasks{" LABELS ",state=\"long-running\"} 0",
+                "dask_worker_tasks{" LABELS ",state=\"disk\"} 11",
+                "dask_worker_transfer_outgoing_bytes_total{" LABELS "} 48000028",
+                "dask_worker_spill_bytes_total{" LABELS ",activity=\"disk-write\"} 288004104",
+                "dask_worker_spill_bytes_total{" LABELS ",activity=\"disk-read\"} 64000912",
+                "dask_worker_latency_seconds{" LABELS "} 0.02",
+                "dask_worker_tick_duration_maximum_seconds{" LABELS "} 1.0625"};
+        struct sample_sink *sink = read_page(PAGE, strlen(PAGE));
+        for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+                assert_true(samples_have(sink, said[i]));
+        assert_int_equal(samples_count(sink, "dask_worker_tasks"), 3);
+        sink_free(sink);
+}
+
+/* However many workers a user makes up, and whatever a page holds: as many series as there are known figures. */
+static void there_is_no_end_of_labels_to_make_up(void **state)
+{
+        (void)state;
+        static const char *const names[] = {"dask_worker_tasks", "dask_worker_memory_bytes", "dask_worker_threads",
+                "dask_worker_spill_bytes_total", "dask_scheduler_tasks"};
+        CLEANUP_FREE char *text = str_format("%s", "");
+        for (size_t i = 0; i < 500; i++) {
+                CLEANUP_FREE char *before = text;
+                text = str_format(
+                        "%s%s{state=\"s%zu\"} 1\n%s{worker=\"w%zu\",type=\"managed\"} 2\n%s{type=\"%zu\"} 3\n", before,
+                        names[i % 5], i, names[i % 5], i, names[i % 5], i);
+        }
+        struct sample_sink *sink = read_page(text, strlen(text));
+        CLEANUP_FREE char *said = samples_text(sink);
+        assert_string_equal(said, "");
+        sink_free(sink);
+}
+
 static void nothing_else_is(void **state)
 {
         (void)state;
@@ -76,7 +134,13 @@ static void nothing_else_is(void **state)
                 "dask_scheduler_tasks 5", "dask_scheduler_tasks{state=\"made up\"} 5",
                 "dask_scheduler_tasks{state=\"memory\",user=\"bob\"} 5", "dask_scheduler_tasks{state=\"memory} 5",
                 "dask_scheduler_tasks{state=\"memory\\\"} 5", "caas_part_up{part=\"hub\"} 0",
-                "dask_scheduler_clientsx 4", " dask_scheduler_clients 4"};
+                "dask_scheduler_clientsx 4", " dask_scheduler_clients 4", "dask_worker_threads{worker=\"tls://a\"} 2",
+                "dask_worker_memory_bytes 5", "dask_worker_memory_bytes{state=\"managed\"} 5",
+                "dask_worker_memory_bytes{type=\"managed\" } 5", "dask_worker_memory_bytes{type=\"managed\"}5",
+                "dask_worker_memory_bytes{type=\"managed\"", "dask_worker_memory_bytes{type=\"managed2\"} 5",
+                "dask_worker_tasks{state=\"forgotten\"} 5", "dask_worker_tasks{type=\"memory\"} 5",
+                "dask_worker_spill_bytes_total{activity=\"pickle\"} 1", "caas_dask_worker_memory_fullest_ratio NaN",
+                "dask_worker_latency_seconds -1", "dask_worker_latency_seconds{state=\"ready\"} 1"};
         for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
                 struct sample_sink *sink = read_page(wrong[i], strlen(wrong[i]));
                 CLEANUP_FREE char *text = samples_text(sink);
@@ -296,6 +360,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(known_numbers_are_taken),
+                cmocka_unit_test(the_workers_sums_are_too),
+                cmocka_unit_test(there_is_no_end_of_labels_to_make_up),
                 cmocka_unit_test(nothing_else_is),
                 cmocka_unit_test(the_same_again_does_not_come_twice),
                 cmocka_unit_test(only_sockets_in_homes_are_asked),

@@ -218,9 +218,27 @@ class World:
                 yield "dask_scheduler_workers", {**labels, "state": state}, some
             yield self.count("dask_scheduler_tasks_compute_seconds_total", labels, 0.7 * workers * self.step)
             yield self.count("dask_scheduler_tasks_transfer_seconds_total", labels, 0.1 * workers * self.step)
+            yield from self._of_workers(labels, workers, self.dask_memory(number, age), age)
             yield "caas_dask_user_cores", {"user": user}, workers
             yield "caas_dask_user_memory_bytes", {"user": user}, 2 * GB * workers
             yield "caas_dask_user_clusters", {"user": user}, 1
+
+    def _of_workers(self, labels: Labels, workers: int, memory: float, age: int) -> Iterator[Sample]:
+        spilled = max(0.0, memory - workers * GB)
+        for kind, size in {"managed": 0.6 * memory, "unmanaged": 0.4 * memory, "spilled": spilled}.items():
+            yield "dask_worker_memory_bytes", {**labels, "type": kind}, size
+        yield "caas_dask_worker_memory_limit_bytes", labels, 1.8 * GB * workers
+        yield "caas_dask_worker_memory_fullest_ratio", labels, min(0.97, 1.2 * memory / (1.8 * GB * workers))
+        yield "dask_worker_threads", labels, workers
+        for state, tasks in {"executing": 0.6 * workers, "ready": 20, "memory": 250, "disk": spilled / GB * 50}.items():
+            yield "dask_worker_tasks", {**labels, "state": state}, int(tasks * (0.5 + noise(state, age // 60)))
+        for activity, part in {"disk-write": 1, "disk-read": 0.6}.items():
+            more = part * spilled * self.step / 600
+            yield self.count("dask_worker_spill_bytes_total", {**labels, "activity": activity}, more)
+        sent = 2e6 * workers * noise("sent", age // 300) * self.step
+        yield self.count("dask_worker_transfer_outgoing_bytes_total", labels, sent)
+        yield "dask_worker_latency_seconds", labels, 0.003 + 0.01 * noise("latency", age // 60)
+        yield "dask_worker_tick_duration_maximum_seconds", labels, 0.03 + noise("tick", age // 60) ** 8
 
     def _of_kubernetes(self, now: int, age: int) -> Iterator[Sample]:
         for number, user in enumerate(USERS):

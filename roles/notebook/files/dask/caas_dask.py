@@ -6,7 +6,7 @@ server opens to the owner alone (pangeo_notebook.dashboard), and a worker serves
 
 A pod has no such home. There a scheduler serves on its port, but only to requests that name a secret made of the
 cluster's key: dask-gateway gives that key to the owner and nobody else. Another secret of that key, which the gateway tells
-the cluster's monitoring, opens the page of metrics alone.
+the cluster's monitoring, opens the page of metrics alone. That page has the workers' figures, too (caas_dask_workers).
 """
 
 import contextlib
@@ -134,8 +134,22 @@ def _tell_idle_time(scheduler) -> None:
     GatewayClient.heartbeat = heartbeat
 
 
+def _tell_of_workers(server) -> None:
+    """Without it a cluster works as well: whatever is wrong is said in its log, and no more."""
+    try:
+        import caas_dask_workers
+
+        if isinstance(server, Scheduler):
+            caas_dask_workers.serve(server)
+        else:
+            caas_dask_workers.tell(server)
+    except Exception as e:
+        print(f"no metrics of workers: {e!r}", flush=True)
+
+
 def dask_setup(server) -> None:
     cluster = os.environ.get("DASK_GATEWAY_CLUSTER_NAME", "")
+    _tell_of_workers(server)
     if isinstance(server, Scheduler) and cluster:
         _tell_idle_time(server)
     if isinstance(server, Scheduler) and cluster and os.path.isdir(FOLDER):
