@@ -18,7 +18,7 @@ from hubclient import HubClient
 from test_50_survive import service_pid
 from test_67_scene import often
 
-SLOWEST = 2  # seconds of a scrape, on a busy machine
+SLOWEST = 10  # seconds of a scrape, on a busy machine; what hangs, hangs for longer
 UNTOUCHED = {"cgroup", "pod", "part", "certificate", "backup", "directory"}
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -102,7 +102,7 @@ def test_each_costs_its_own_figures_only(cluster: Cluster, alice: HubClient) -> 
         for service in ("hub", "gateway", "directory"):
             trouble.enter_context(stopped(service_pid(cluster, service)))
         (cluster.caas.state / "journal.sqlite").touch()  # the exporter looks again when it has changed
-        end, said = time.monotonic() + 45, {}
+        end, said = time.monotonic() + 90, {}
         while not (down(said) == expected and said.get("caas_directory_up") == 0):
             assert time.monotonic() < end, (down(said), said.get("caas_directory_up"))
             assert not down(said) & UNTOUCHED, down(said)
