@@ -25,8 +25,6 @@
 #define SMALL_RAM  0.01
 /* GB beside what is kept: what came in last and is not packed yet, and what is being packed. */
 #define UNPACKED_GB 2
-/* Of a notebook's CPUs, as roles/hub/files/pangeo_hub/kube.py has it. */
-#define CPU_SHARE 0.05
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -129,6 +127,13 @@ static double notebook_number(const json_t *form, const char *key)
         return json_number_value(json_object_get(json_object_get(form, "notebook"), key));
 }
 
+/* CPUs that the server of one user is sure of. */
+static double sure_cpus_of(const json_t *form)
+{
+        json_t *own = json_object_get(form, "kubernetes");
+        return json_number_value(json_object_get(own, "cpu_guarantee")) * notebook_number(form, "cpus");
+}
+
 static json_t *sizes_of(const json_t *form)
 {
         json_t *ret = json_object(), *part;
@@ -137,8 +142,7 @@ static json_t *sizes_of(const json_t *form)
                 json_object_set_new(ret, name,
                         size(json_number_value(json_object_get(part, "cpus")),
                                 json_number_value(json_object_get(part, "ram"))));
-        json_object_set_new(
-                ret, "notebook", size(CPU_SHARE * notebook_number(form, "cpus"), notebook_number(form, "ram")));
+        json_object_set_new(ret, "notebook", size(sure_cpus_of(form), notebook_number(form, "ram")));
         json_object_set_new(ret, "page", size(PAGE_CPUS, PAGE_RAM));
         json_object_set_new(ret, "node", size(NODE_CPUS, NODE_RAM));
         json_object_set_new(ret, "small",
@@ -184,7 +188,7 @@ static json_t *each_node_of(const json_t *form)
 /* What a quota of the namespace has to leave: the cluster itself on one node, its claims and the server of one user. */
 static json_t *quota_of(const json_t *form)
 {
-        double cpu = CPU_SHARE * notebook_number(form, "cpus"), ram = notebook_number(form, "ram");
+        double cpu = sure_cpus_of(form), ram = notebook_number(form, "ram");
         bool watched = is_watched(form);
         json_t *part;
         const char *name;

@@ -252,6 +252,9 @@ const struct form_field form_table[] = {
         {"kubernetes.tolerations[].value", FORM_TEXT, .max = 63, .example = "\"pangeo\"", .description = "Its value."},
         {"kubernetes.tolerations[].effect", FORM_CHOICE, .values = effects, .standard_words = "all", .example = "\"NoSchedule\"",
          .description = "Which effect of it."},
+        {"kubernetes.cpu_guarantee", FORM_NUMBER, 0.01, 1, .standard = "0.05", .example = "1",
+         .description = "Part of a notebook's CPUs that it is guaranteed; all of them are its limit. With 1 nobody waits for another's "
+                        "computation, and a node is full when its CPUs are given out, though hardly anybody computes."},
         {"kubernetes.placeholders", FORM_WHOLE, 0, 1000, .standard = "0",
          .description = "Places for a notebook that are held free, so that nobody waits for a new node; they give way to users."},
 

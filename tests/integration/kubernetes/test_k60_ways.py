@@ -31,6 +31,7 @@ BLOCK = f"""\
   node_selector: {{example.org/pool: pangeo}}
   tolerations: [{{key: example.org/pool, value: pangeo, effect: NoSchedule}}]
   images: {{registry: "{MIRROR}", pull_secret: mirror}}
+  cpu_guarantee: 0.5
 """
 INGRESS = "  entry: ingress\n  ingress_class: traefik\n"
 TOP = f"""\
@@ -261,7 +262,9 @@ def test_sign_in_through_the_ingress(ways: Ways, controller: str) -> None:
     client.spawn({"environment": "ocean"})
     (pod,) = ways.get("pod", SERVERS)
     of_ours([pod])
-    assert next(c for c in pod["spec"]["containers"] if c["name"] == "notebook")["image"] == OCEAN
+    notebook = next(c for c in pod["spec"]["containers"] if c["name"] == "notebook")
+    assert notebook["image"] == OCEAN
+    assert notebook["resources"]["limits"]["cpu"] == "1" and notebook["resources"]["requests"]["cpu"] == "500m"
     # A websocket, and Dask with the server's own image.
     kernel = client.kernel()
     reply = kernel.run(CLUSTER, seconds=240)

@@ -34,9 +34,9 @@ static void assert_at(const json_t *tree, const char *path, const char *wanted)
 static void left_to_the_cluster(void **state)
 {
         (void)state;
-        json_auto_t *v =
-                values_of("{" NOTEBOOK ", \"external_ip\": \"\", \"tls\": {\"mode\": \"self-signed\"}, \"kubernetes\": "
-                          "{\"storage_class\": \"\", \"ingress_class\": \"\", \"node_port\": 0}}");
+        json_auto_t *v = values_of(
+                "{" NOTEBOOK ", \"external_ip\": \"\", \"tls\": {\"mode\": \"self-signed\"}, \"kubernetes\": "
+                "{\"storage_class\": \"\", \"ingress_class\": \"\", \"node_port\": 0, \"cpu_guarantee\": 0.05}}");
         assert_at(v, "namespace", "demo");
         assert_at(v, "entry", "loadbalancer");
         static const char *const open[] = {"storage_class", "ingress_class", "node_port", "balancer_ip", "early"};
@@ -69,15 +69,18 @@ static void images_come_from_a_mirror_or_the_form(void **state)
 static void sizes_are_sure_and_bounded(void **state)
 {
         (void)state;
-        json_auto_t *v =
-                values_of("{" NOTEBOOK ", \"kubernetes\": {\"resources\": {\"hub\": {\"cpus\": 0.5, \"ram\": 1.5}, "
-                          "\"gateway\": {\"cpus\": 0.1, \"ram\": 0.5}}}}");
+        json_auto_t *v = values_of(
+                "{" NOTEBOOK
+                ", \"kubernetes\": {\"cpu_guarantee\": 1, \"resources\": {\"hub\": {\"cpus\": 0.5, \"ram\": 1.5}, "
+                "\"gateway\": {\"cpus\": 0.1, \"ram\": 0.5}}}}");
         assert_at(v, "resources.hub.requests.cpu", "500m");
         assert_at(v, "resources.hub.requests.memory", "1500M");
         assert_at(v, "resources.hub.limits.cpu", "2000m");
         assert_at(v, "resources.hub.limits.memory", "1500M");
         assert_at(v, "resources.gateway.limits.cpu", "1000m");
+        assert_at(v, "resources.notebook.requests.cpu", "2000m");
         /* hub, three of the gateway, one notebook */
+        assert_true(json_number_value(tree_get(v, "quota.cpu")) == 0.5 + 3 * 0.1 + 2);
         assert_true(json_number_value(tree_get(v, "quota.memory")) == (1.5 + 3 * 0.5 + 4) * 1e9);
 }
 

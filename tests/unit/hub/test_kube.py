@@ -71,6 +71,7 @@ def cluster(settings: Settings) -> Settings:
         "namespace": "unit-test",
         "labels": {"app": "jupyterhub", "release": "unit"},
         "image": "quay.io/pangeo/pangeo-notebook:1",
+        "cpu_guarantee": 0.05,
         "storage_class": None,
         "pull_secrets": [{"name": "registry"}],
         "node_selector": {"pool": "pangeo"},
@@ -175,6 +176,9 @@ def test_size_image_and_place_are_those_of_the_choice(spawner: kube.PangeoKubeSp
     assert container["image"] == "registry.example.org/climate:1"
     assert container["resources"]["limits"] == {"cpu": 8.0, "memory": 32_000_000_000}
     assert container["resources"]["requests"] == {"cpu": 0.4, "memory": 32_000_000_000}
+    spawner.settings["kubernetes"]["cpu_guarantee"] = 1
+    spawner.choose()
+    assert manifest(spawner)["spec"]["containers"][0]["resources"]["requests"]["cpu"] == 8.0
     assert spec["nodeSelector"] == {"pool": "pangeo"}
     assert spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"] == [PREFERRED]
     assert spec["imagePullSecrets"] == [{"name": "registry"}]

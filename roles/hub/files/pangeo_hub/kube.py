@@ -29,8 +29,6 @@ ANSWER_SECONDS = 0.2
 PULL_SECONDS = 20.0
 # Room may come free, and an autoscaler needs a moment to say that it will make some.
 ROOM_SECONDS = 90.0
-# Of a notebook's CPUs, what it is sure of: people think longer than they compute. Memory cannot be shared like that.
-CPU_SHARE = 0.05
 GPU = "nvidia.com/gpu"
 UNBOUND = "unbound immediate PersistentVolumeClaims"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
@@ -62,7 +60,8 @@ class PangeoKubeSpawner(PangeoSpawner, KubeSpawner):
         choice = self.begin()
         kubernetes = self.settings["kubernetes"]
         self.mem_guarantee = self.mem_limit
-        self.cpu_guarantee = max(0.01, round(choice.size.cpus * CPU_SHARE, 3))
+        # People think longer than they compute, so CPUs can be shared. Memory cannot.
+        self.cpu_guarantee = max(0.01, round(choice.size.cpus * kubernetes["cpu_guarantee"], 3))
         self.image = choice.environment.image
         self.tolerations = list(kubernetes["tolerations"])
         self.extra_resource_limits = {}
