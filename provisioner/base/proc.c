@@ -45,26 +45,14 @@ static bool kept_when_clean(const char *variable)
         return same_variable("PATH=", variable) || same_variable("LANG=", variable) || same_variable("HOME=", variable);
 }
 
-/* Said to libraries that are loaded into this process. GnuTLS comes along with libcurl and makes itself ready as it is
- * loaded; libldap, where it uses it, has it do so itself. SASL's plugins, with a database and Kerberos behind them, are
- * for ways to sign in that nobody here uses. */
-static const char *const ours_alone[] = {"GNUTLS_NO_IMPLICIT_INIT=1", "SASL_PATH=/nonexistent"};
+/* SASL comes along with libldap. Its plugins, with a database and Kerberos behind them, are for ways to sign in that
+ * nobody here uses. */
+static char ours_alone[] = "SASL_PATH=/nonexistent";
 
 void proc_own_environment(void)
 {
-        for (size_t i = 0; i < sizeof ours_alone / sizeof *ours_alone; i++) {
-                CLEANUP_FREE char *name = str_copy_n(ours_alone[i], strcspn(ours_alone[i], "="));
-                if (!getenv(name))
-                        putenv((char *)ours_alone[i]);
-        }
-}
-
-static bool is_ours_alone(const char *variable)
-{
-        for (size_t i = 0; i < sizeof ours_alone / sizeof *ours_alone; i++)
-                if (variable == ours_alone[i])
-                        return true;
-        return false;
+        if (!getenv("SASL_PATH"))
+                putenv(ours_alone);
 }
 
 /* Borrows the strings. */
@@ -77,7 +65,7 @@ static char **make_env(const struct proc_spec *spec)
                 more++;
         char **env = mem_zero_array(ours + more + 1, sizeof *env);
         for (size_t i = 0; i < ours; i++) {
-                bool replaced = is_ours_alone(environ[i]) || (spec->clean_env && !kept_when_clean(environ[i]));
+                bool replaced = environ[i] == ours_alone || (spec->clean_env && !kept_when_clean(environ[i]));
                 for (size_t j = 0; j < more && !replaced; j++)
                         replaced = same_variable(spec->env[j], environ[i]);
                 if (!replaced)
