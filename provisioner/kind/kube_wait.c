@@ -158,14 +158,18 @@ int kube_wait_ready(struct kind_ctx *ctx, struct kube *kube, const struct kube_r
         for (;;) {
                 int64_t left = w.deadline - now_of(&w);
                 int look = left < LOOK_MS ? left < 1 ? 1 : (int)left : LOOK_MS;
-                int r = kube_wait_watch(ctx, kube, ref, &w.list, look, on_event, &w, &troubles, err);
+                CLEANUP_ERR struct err *fault = NULL;
+                int r = kube_wait_watch(ctx, kube, ref, &w.list, look, on_event, &w, &troubles, &fault);
                 if (w.ready || (w.live && !w.failed && waits_for_pod(&w))) {
                         if (ret_live)
                                 *ret_live = STEAL(w.live);
                         return 0;
                 }
-                if (r < 0)
+                if (r < 0) {
+                        if (err)
+                                *err = STEAL(fault);
                         return err ? err_prefix(err, "waiting for %s", w.name) : r;
+                }
                 r = cancel_check(ctx->cancel, 2, err);
                 if (r == 0)
                         r = look_at_pods(&w, now_of(&w) >= w.deadline, err);
