@@ -1,8 +1,9 @@
 """The pages as a person sees them, in headless Chromium; pictures are kept in build/screenshots."""
 
+import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import chromium
@@ -10,6 +11,7 @@ import pytest
 from chromium import wait
 from conftest import PASSWORD, ROOT, Cluster
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 
 PICTURES = Path(os.environ.get("CAAS_SCREENSHOTS", ROOT / "build" / "screenshots"))
@@ -32,6 +34,16 @@ def keep(browser: webdriver.Chrome, name: str) -> None:
 
 def no_scrolling_sideways(browser: webdriver.Chrome) -> bool:
     return browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def shows(browser: webdriver.Chrome, what: Callable[[webdriver.Chrome], object]) -> None:
+    """JupyterLab is of hundreds of files: a busy browser that has lost one is asked again, once, and a picture is kept."""
+    with contextlib.suppress(TimeoutException):
+        wait(browser, 60).until(what)
+        return
+    keep(browser, "lab-lost")
+    browser.refresh()
+    wait(browser, 120).until(what)
 
 
 def test_login_page(browser: webdriver.Chrome, cluster: Cluster) -> None:
@@ -61,11 +73,11 @@ def test_lab(browser: webdriver.Chrome, cluster: Cluster, alice: object) -> None
     wait(browser, 120).until(lambda b: "/user/alice" in b.current_url)
     if "/lab" not in browser.current_url:
         browser.get(f"{cluster.url}/user/alice/lab")
-    wait(browser, 120).until(lambda b: b.find_elements(By.CLASS_NAME, "jp-LauncherCard"))
+    shows(browser, lambda b: b.find_elements(By.CLASS_NAME, "jp-LauncherCard"))
     time.sleep(3)  # the panels slide in
     keep(browser, "lab")
     browser.get(f"{cluster.url}/user/alice/lab/tree/welcome.ipynb")
-    wait(browser, 120).until(lambda b: len(b.find_elements(By.CLASS_NAME, "jp-Cell")) > 3)
+    shows(browser, lambda b: len(b.find_elements(By.CLASS_NAME, "jp-Cell")) > 3)
     time.sleep(3)
     keep(browser, "welcome")
 

@@ -197,9 +197,14 @@ class HubClient:
         raise HubError(f"the start failed: {self._why_not_started()}")
 
     def _why_not_started(self) -> str:
-        """What the hub's page says of a start that failed before its progress could be asked for."""
-        found = START_FAILED.search(self.request("GET", f"/hub/spawn-pending/{self.user}").text)
-        return html.unescape(found.group(1)) if found else "the hub does not say why"
+        """What the hub's page says of a start that failed before its progress could be asked for: once it has cleared away
+        what there was of it."""
+        end = time.monotonic() + 10
+        while not (found := START_FAILED.search(self.request("GET", f"/hub/spawn-pending/{self.user}").text)):
+            if time.monotonic() > end:
+                return "the hub does not say why"
+            time.sleep(0.25)
+        return html.unescape(found.group(1))
 
     def enter(self) -> None:
         """Opens the server's page: the way through the hub that gives this session the server's own cookies."""
