@@ -12,6 +12,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from between import Between
+
 CANNED = {
     "429": ("429 Too Many Requests", "Retry-After: 1\r\n"),
     "500": ("500 Internal Server Error", ""),
@@ -20,7 +22,7 @@ CANNED = {
 CUT_SECONDS = 0.7
 
 
-class Faulty:
+class Faulty(Between):
     """Listens on 127.0.0.1 with a certificate of its own until `stop`; `kubeconfig` leads to it. `faults` counts what it did:
 
     429, 500, 503  an answer of that kind instead of the server's
@@ -30,6 +32,7 @@ class Faulty:
 
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         """config: a kubeconfig of an account with a client certificate, all of it inline."""
+        super().__init__()
         folder.mkdir()
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         for name, text in (("ca", cluster["certificate-authority-data"]), ("key", user["client-key-data"])):
@@ -58,28 +61,13 @@ class Faulty:
         subprocess.run([*new, *names], check=True, capture_output=True)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(own, own_key)
-        self.listener = socket.create_server(("127.0.0.1", 0))
         config["clusters"][0]["cluster"] = {
-            "server": f"https://127.0.0.1:{self.listener.getsockname()[1]}",
+            "server": self.url,
             "certificate-authority-data": base64.b64encode(own.read_bytes()).decode(),
         }
         config["users"][0]["user"] = {"token": "of-no-account"}  # whoever is asked gets in by the certificate here
-        self.kubeconfig = folder / "kubeconfig"
-        self.kubeconfig.write_text(json.dumps(config))
-        self.kubeconfig.chmod(0o600)
         self.lock, self.faults, self.asked = threading.Lock(), Counter[str](), Counter[str]()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def stop(self) -> None:
-        self.listener.close()
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                plain, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
+        self.begin(folder, config)
 
     def _fault(self, method: str, path: str) -> str:
         """Which one this request meets; "" = none. By counting, so that it is the same each time."""
