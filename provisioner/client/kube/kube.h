@@ -133,7 +133,8 @@ struct kube_log_options {
 };
 
 /* Calls line(data, text, length) for each line, without its newline, NUL-terminated, longer ones in pieces of 64 KiB;
- * more than 0 ends it with 0, less than 0 is returned. container NULL = the only one. options may be NULL. */
+ * more than 0 ends it with 0, less than 0 is returned. container NULL = the only one. options may be NULL.
+ * -ERR_NOT_FOUND: no such pod, or its node has removed what that run wrote. */
 int kube_logs(struct kube *kube, const char *namespace, const char *pod, const char *container,
         const struct kube_log_options *options, int (*line)(void *data, const char *text, size_t length), void *data,
         struct err **err);

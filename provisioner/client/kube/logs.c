@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "client/kube/lines.h"
+#include "base/str.h"
 #include "client/kube/private.h"
 
 #define LINE_BYTES (64UL * 1024)
@@ -13,11 +14,21 @@ struct reading {
         void *data;
         int said;
         bool begun;
+        bool some;    /* a line came */
+        bool ending;  /* what comes has no newline */
+        bool removed; /* the node has no such log */
 };
+
+/* Of a run that it has removed, a kubelet says so with 200, as the only line (kubernetes/kubernetes issue 142258). */
+#define REMOVED "unable to retrieve container logs for "
 
 static int on_line(void *data, const char *text, size_t length)
 {
         struct reading *reading = data;
+        reading->removed = reading->ending && !reading->some && str_starts(text, REMOVED);
+        if (reading->removed)
+                return 0;
+        reading->some = true;
         reading->said = reading->line(reading->data, text, length);
         return reading->said;
 }
@@ -79,8 +90,11 @@ int kube_logs(struct kube *kube, const char *namespace, const char *pod, const c
         int r = kube_send(kube, &request, &response, &why);
         if (r == 0 && response.status >= 300)
                 r = kube_status_error(kube, what, &response, &why);
+        reading.ending = true;
         if (reading.said == 0 && reading.begun)
                 lines_end(&reading.lines); /* also after a cut: what came did come */
+        if (r == 0 && reading.removed)
+                r = err_set(&why, ERR_NOT_FOUND, "%s: its node has removed it", what);
         lines_clear(&reading.lines);
         if (reading.said)
                 r = reading.said < 0 ? reading.said : 0;

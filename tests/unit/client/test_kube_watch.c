@@ -360,14 +360,20 @@ static bool lines(struct peer *peer, const char *request, int n)
 {
         static const char *const wanted[] = {
                 "/pods/a/log?container=c&tailLines=5&sinceSeconds=9&previous=true&timestamps=true ",
-                "/pods/a/log?follow=true ", "/pods/a/log ", "/pods/a/log "};
-        if (n >= 4 || !has(request, wanted[n]))
+                "/pods/a/log?follow=true ", "/pods/a/log ", "/pods/a/log ", "/pods/a/log?previous=true ",
+                "/pods/a/log?previous=true "};
+        if (n >= 6 || !has(request, wanted[n]))
                 return refuse_with(peer, "400 Bad Request", "", "BadRequest", "not what the test wants");
         if (n == 0)
                 return answer(peer, "200 OK", "", "one\n\ntwo\nthree");
         if (n == 3)
                 return refuse_with(
                         peer, "400 Bad Request", "", "BadRequest", "container c is waiting to start: ImagePullBackOff");
+        if (n == 4)
+                return answer(peer, "200 OK", "", "unable to retrieve container logs for containerd://5d41402abc");
+        if (n == 5)
+                return answer(
+                        peer, "200 OK", "", "unable to retrieve container logs for containerd://5d41402abc\nof it");
         return stream(peer, "one\ntwo\nth");
 }
 
@@ -393,6 +399,13 @@ static void test_logs(void **state)
         assert_string_equal(told.data, "one|two|th|"); /* nothing twice */
         refuse(kube_logs(kube, "hub", "a", NULL, NULL, on_line, &left, &err), ERR_INVALID, &err, "ImagePullBackOff",
                 "");
+        buf_clear(&told);
+        struct kube_log_options before = {.previous = true};
+        refuse(kube_logs(kube, "hub", "a", NULL, &before, on_line, &left, &err), ERR_NOT_FOUND, &err,
+                "log of pod hub/a", "removed");
+        assert_null(told.data); /* a kubelet's words are no line of the container's */
+        assert_int_equal(kube_logs(kube, "hub", "a", NULL, &before, on_line, &left, NULL), 0);
+        assert_string_equal(told.data, "unable to retrieve container logs for containerd://5d41402abc|of it|");
 }
 
 static int end(void **state)
