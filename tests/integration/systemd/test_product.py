@@ -46,6 +46,7 @@ PACKAGED = (
     "prometheus-node-exporter.service",
 )
 UNITS_SECONDS = 10
+LOGS = ("logs", "lab", "hub", "--lines", "10000")
 START_DASK = dask_cluster.START + "kept = client.submit(lambda: 7)\nprint(kept.result(timeout=60))"
 
 
@@ -227,7 +228,10 @@ def test_restarts_keep_servers_and_dask(lab: Lab, alice: HubClient, kernel: Kern
 
 
 def test_logs_come_from_the_journal(lab: Lab) -> None:
-    assert "JupyterHub" in lab.caas("logs", "lab", "hub")
+    said = lab.caas(*LOGS)
+    assert "JupyterHub" in said
+    elsewhere = lab.run("env", "-u", "CAAS_STATE", "TZ=JST-9", f"/src/{BUILD.relative_to(ROOT)}/caas", *LOGS)
+    assert elsewhere.splitlines()[0] == said.splitlines()[0]  # UTC, wherever one is
     for name in SERVICES:
         lab.caas("logs", "lab", name)
 
