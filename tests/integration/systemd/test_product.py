@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterator
@@ -228,10 +229,9 @@ def test_restarts_keep_servers_and_dask(lab: Lab, alice: HubClient, kernel: Kern
 
 
 def test_logs_come_from_the_journal(lab: Lab) -> None:
-    said = lab.caas(*LOGS)
-    assert "JupyterHub" in said
+    said = re.search(".*JupyterHub", lab.caas(*LOGS))
     elsewhere = lab.run("env", "-u", "CAAS_STATE", "TZ=JST-9", f"/src/{BUILD.relative_to(ROOT)}/caas", *LOGS)
-    assert elsewhere.splitlines()[0] == said.splitlines()[0]  # UTC, wherever one is
+    assert said and said[0] in elsewhere  # in UTC, wherever one is
     for name in SERVICES:
         lab.caas("logs", "lab", name)
 
