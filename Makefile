@@ -191,13 +191,17 @@ install: all ## into DESTDIR and prefix
 		$(DESTDIR)$(prefix)/share/man/man1 $(DESTDIR)$(prefix)/share/bash-completion/completions
 	install -m 0755 $(BUILD)/caas $(DESTDIR)$(prefix)/bin/caas
 	install -m 0755 $(HELPERS:%=$(BUILD)/%) $(BUILD)/caas-exporter $(DESTDIR)$(prefix)/libexec/caas/
-	rm -rf $(addprefix $(DESTDIR)$(prefix)/share/caas/,roles templates monitoring) # what an older one had is no part of this one
+	rm -rf $(addprefix $(DESTDIR)$(prefix)/share/caas/,roles templates monitoring) $(DESTDIR)$(prefix)/share/doc/caas # what an older one had is no part of this one
 	cp -R roles templates $(DESTDIR)$(prefix)/share/caas/
 	install -d $(DESTDIR)$(prefix)/share/caas/monitoring/alerts $(DESTDIR)$(prefix)/share/caas/monitoring/dashboards
 	install -m 0644 monitoring/alerts/*.yaml $(DESTDIR)$(prefix)/share/caas/monitoring/alerts/
 	install -m 0644 monitoring/dashboards/*.json $(DESTDIR)$(prefix)/share/caas/monitoring/dashboards/
 	find $(DESTDIR)$(prefix)/share/caas -name __pycache__ -prune -exec rm -rf {} +
-	chmod -R u=rwX,go=rX $(DESTDIR)$(prefix)/share/caas
+	install -d $(DESTDIR)$(prefix)/share/doc/caas/docs/images # alerts and messages name docs/…
+	install -m 0644 README.md $(DESTDIR)$(prefix)/share/doc/caas/
+	install -m 0644 docs/*.md $(DESTDIR)$(prefix)/share/doc/caas/docs/
+	install -m 0644 docs/images/* $(DESTDIR)$(prefix)/share/doc/caas/docs/images/
+	chmod -R u=rwX,go=rX $(DESTDIR)$(prefix)/share/caas $(DESTDIR)$(prefix)/share/doc/caas
 	install -m 0644 docs/caas.1 $(DESTDIR)$(prefix)/share/man/man1/caas.1
 	$(BUILD)/caas completion bash > $(DESTDIR)$(prefix)/share/bash-completion/completions/caas
 	chmod 0644 $(DESTDIR)$(prefix)/share/bash-completion/completions/caas

@@ -5,7 +5,7 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
   c.row('Is it well?', [
     c.stat(
       'Parts',
-      'Whether each part answers. See the runbook, "Part down".',
+      'Whether each part answers. What to do: docs/RUNBOOK.md, PartDown.',
       [c.now('caas_part_up{cluster="$cluster"}', '{{part}}')],
       steps=[['red'], ['green', 1]],
       mappings=c.up_or_down,
@@ -57,7 +57,7 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
     c.stat('Active in 24 hours', 'Users who did something in the last 24 hours, by the hub.', [c.now('jupyterhub_active_users{cluster="$cluster", period="24h"}')]),
     c.stat('Sign-ins in 24 hours', 'With a password, that were let in.', [c.now('sum(increase(caas_sign_ins_total{cluster="$cluster", outcome="success"}[24h]))')], decimals=0),
     c.stat('Dask clusters', 'Dask clusters that run.', [c.over('sum(caas_dask_user_clusters{cluster="$cluster"}) or vector(0)')], graph=true),
-    c.stat('Dask cores held', 'Cores of all Dask workers together.', [c.over('sum(caas_dask_user_cores{cluster="$cluster"}) or vector(0)')], graph=true, decimals=1),
+    c.stat('Dask cores held', 'Cores of all Dask clusters together, schedulers included.', [c.over('sum(caas_dask_user_cores{cluster="$cluster"}) or vector(0)')], graph=true, decimals=1),
   ]),
   c.row('What is full?', [
     c.bars(
@@ -89,7 +89,7 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
   c.row('What is slow?', [
     c.lines(
       'The directory',
-      'What 95 of 100 requests of the hub to the directory took at most (dashboard Identity).',
+      'What 95 of 100 requests of the hub to the directory took at most (dashboard Identity and sign-ins).',
       [c.over('histogram_quantile(0.95, sum by (le, operation) (rate(caas_directory_request_duration_seconds_bucket{cluster="$cluster"}[$__rate_interval]))) >= 0', '{{operation}}')],
       unit='s',
       width=8

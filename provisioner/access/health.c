@@ -90,7 +90,9 @@ static int remove_claim(const struct health *health, struct err **err)
 {
         struct kube_link *link = NULL;
         int r = reach_link(health->options->journal, health->options->cluster, &link, err);
-        return r < 0 ? r : claims_delete(link, health->user, MEMBERSHIP_TEMPORARY, LEFT_BEHIND_S, err);
+        return r < 0 ? r
+                     : claims_delete(
+                               link, health->options->cluster, health->user, MEMBERSHIP_TEMPORARY, LEFT_BEHIND_S, err);
 }
 
 static int remove_home(const struct health *health, struct err **err)

@@ -237,6 +237,7 @@ int args_parse(const struct command *const *table, int argc, char **argv, struct
                 if (r < 0)
                         return r;
         }
+        ret->group = ret->command ? NULL : group;
         if (group && !ret->command && !args_has(ret, "help")) {
                 CLEANUP_FREE char *list = NULL;
                 is_group(table, group, &list);

@@ -6,6 +6,7 @@
 
 struct args {
         const struct command *command; /* NULL = none was given */
+        const char *group;             /* the first of two words of which the second is missing; borrowed from argv */
         struct args_option {
                 const struct option *option;
                 const char *value; /* borrowed from argv; NULL = none */

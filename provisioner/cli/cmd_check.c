@@ -43,8 +43,7 @@ const struct command cmd_check = {
         .args = "FORM...",
         .summary = "check forms, touching nothing",
         .details = "Every error of every form is printed as file:line:column: message, in order of line. The cluster "
-                   "itself is not "
-                   "looked at: plan does that.",
+                   "itself and the files that a form names are not looked at: plan does that.",
         .min = 1,
         .max = -1,
         .first = COMPLETE_FILE,

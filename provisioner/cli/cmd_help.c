@@ -41,17 +41,10 @@ static int run(struct cli *cli, struct err **err)
         int r = args_parse(command_table, 4, argv, &args, err);
         if (r < 0)
                 return r;
-        if (args.command) {
+        if (args.command)
                 help_command(cli->out, args.command);
-                return EXIT_FINE;
-        }
-        for (size_t i = 0; command_table[i]; i++) {
-                CLEANUP_FREE char *prefix = str_format("%s ", cli->args.operand[0]);
-                if (str_starts(command_table[i]->name, prefix)) {
-                        help_command(cli->out, command_table[i]);
-                        fputc('\n', cli->out);
-                }
-        }
+        else
+                help_group(cli->out, cli->args.operand[0]);
         return EXIT_FINE;
 }
 

@@ -59,11 +59,12 @@ static int become_journalctl(
 {
         size_t count = json_array_size(services), n = 0, i;
         json_t *service;
-        const char **argv = mem_zero_array(2 * count + 10, sizeof *argv);
+        const char **argv = mem_zero_array(2 * count + 11, sizeof *argv);
         char number[24];
         snprintf(number, sizeof number, "%ld", lines);
         argv[n++] = "journalctl";
         argv[n++] = "--no-pager";
+        argv[n++] = "--utc";
         argv[n++] = "--lines";
         argv[n++] = number;
         if (args_has(&cli->args, "follow"))
@@ -168,9 +169,9 @@ const struct command cmd_logs = {
         .name = "logs",
         .args = "CLUSTER [ROLE]",
         .summary = "show what the services of a cluster wrote",
-        .details = "ROLE is a role (hub, gateway, proxy, identity) or one of its services (chp, caddy, directory; on "
-                   "Kubernetes a Deployment or StatefulSet); without it, all "
-                   "services, by time. Times are in UTC. With --json, a line of JSON for each line.",
+        .details = "ROLE is a role (hub, gateway, proxy, identity, monitoring, alerts) or one of its services, by the "
+                   "names that status shows; without it, all services, by time. Times are in UTC. With --json, a line "
+                   "of JSON for each line; under systemd it is journalctl's.",
         .options = options,
         .min = 1,
         .max = 2,

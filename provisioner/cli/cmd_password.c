@@ -70,7 +70,7 @@ static int run(struct cli *cli, struct err **err)
 static const struct option options[] = {
         {"directory", '\0', NULL, false, "the password of the directory's own administrator (cn=Directory Manager)",
                 COMPLETE_NOTHING},
-        {"metrics", '\0', NULL, false, "the token with which a Prometheus may read the hub's metrics",
+        {"metrics", '\0', NULL, false, "the token that reads the hub's metrics (/hub/metrics), users and servers",
                 COMPLETE_NOTHING},
         {NULL, '\0', NULL, false, NULL, COMPLETE_NOTHING},
 };

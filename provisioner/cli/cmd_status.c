@@ -164,6 +164,7 @@ static void print_differs(const struct cli *cli, const json_t *differs)
 static void print_use(const struct cli *cli, const json_t *in_use)
 {
         const json_t *servers = json_object_get(in_use, "servers"), *dask = json_object_get(in_use, "dask_clusters");
+        json_int_t workers = json_integer_value(json_object_get(in_use, "dask_workers"));
         if (!json_is_integer(servers) && !json_is_integer(dask))
                 return;
         fprintf(cli->out, "  %-13s ", "in use");
@@ -171,9 +172,9 @@ static void print_use(const struct cli *cli, const json_t *in_use)
                 fprintf(cli->out, "%lld notebook %s", (long long)json_integer_value(servers),
                         json_integer_value(servers) == 1 ? "server" : "servers");
         if (json_is_integer(dask))
-                fprintf(cli->out, "%s%lld Dask %s with %lld workers", json_is_integer(servers) ? ", " : "",
+                fprintf(cli->out, "%s%lld Dask %s with %lld %s", json_is_integer(servers) ? ", " : "",
                         (long long)json_integer_value(dask), json_integer_value(dask) == 1 ? "cluster" : "clusters",
-                        (long long)json_integer_value(json_object_get(in_use, "dask_workers")));
+                        (long long)workers, workers == 1 ? "worker" : "workers");
         fputc('\n', cli->out);
 }
 
@@ -185,6 +186,9 @@ static void print(const struct cli *cli, const json_t *status)
                 json_is_true(json_object_get(status, "destroyed")) ? "  destroyed, its data is kept" : "");
         if (json_is_string(json_object_get(access, "url")))
                 fprintf(cli->out, "  %-13s %s\n", "address", text_of(access, "url"));
+        const char *ca = json_string_value(json_object_get(json_object_get(access, "ca"), "path"));
+        if (ca)
+                fprintf(cli->out, "  %-13s verified by %s\n", "certificate", ca);
         const json_t *grafana = json_object_get(access, "grafana");
         if (json_is_object(grafana))
                 fprintf(cli->out, "  %-13s %s; its files: %s\n", "grafana", text_of(grafana, "url"),
@@ -198,7 +202,7 @@ static void print(const struct cli *cli, const json_t *status)
 
 /* ---- the command ---- */
 
-/* Down, not ready, or not as applied: exit status 1, for scripts. */
+/* A service that is down or not ready: exit status 1, for scripts. */
 static bool healthy(const json_t *status)
 {
         size_t i;

@@ -1,8 +1,10 @@
 /* Accounts of an embedded directory. */
 #include <string.h>
 
+#include "access/claims.h"
 #include "access/hub.h"
 #include "access/membership.h"
+#include "access/reach.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -148,13 +150,40 @@ const struct command cmd_user_passwd = {
 
 /* ---- remove ---- */
 
-static int delete_home(const char *dir, const char *name, struct err **err)
+/* The home of a user, where there is one: deleted, if it is to be, or its name in *ret_kept, which the caller frees. */
+static int home_on_host(const struct cli *cli, const struct cluster *cluster, const char *name, bool erase,
+        char **ret_kept, struct err **err)
 {
-        CLEANUP_FREE char *images = str_format("%s/homes/images", dir);
-        CLEANUP_FREE char *mounts = str_format("%s/homes/mounts", dir);
+        CLEANUP_FREE char *images = str_format("%s/clusters/%s/homes/images", cli->state_dir, cluster->name);
+        CLEANUP_FREE char *mounts = str_format("%s/clusters/%s/homes/mounts", cli->state_dir, cluster->name);
+        CLEANUP_FREE char *image = str_format("%s/%s.xfs", images, name);
         struct home_store store = {.images = images, .mounts = mounts};
-        int r = home_unmount(&store, name, UNMOUNT_MS, true, err);
-        return r < 0 ? r : home_delete(&store, name, err);
+        int r = erase ? home_unmount(&store, name, UNMOUNT_MS, true, err) : 0;
+        if (r == 0 && erase)
+                r = home_delete(&store, name, err);
+        if (r == 0 && !erase && file_exists(image)) /* who never had a server has no home */
+                *ret_kept = STEAL(image);
+        return r;
+}
+
+static int home_on_kubernetes(
+        const struct cluster *cluster, const char *name, bool erase, char **ret_kept, struct err **err)
+{
+        struct kube_link *link = NULL;
+        json_auto_t *claims = NULL;
+        int r = reach_link(cluster->journal, cluster->name, &link, err);
+        if (r == 0 && erase)
+                r = claims_delete(link, cluster->name, name, NULL, 0, err);
+        else if (r == 0)
+                r = claims_of(link, cluster->name, name, &claims, err);
+        CLEANUP_BUF struct buf list = BUF_INIT(10000);
+        size_t i;
+        json_t *claim;
+        json_array_foreach (claims, i, claim)
+                buf_format(&list, "%s%s", i ? ", " : "", json_string_value(claim));
+        if (r == 0 && list.length)
+                *ret_kept = buf_steal(&list);
+        return r;
 }
 
 /* Everything that runs is ended before the account goes: afterwards nobody would know whose it was. */
@@ -183,19 +212,20 @@ static int run_remove(struct cli *cli, struct err **err)
                 str_format("remove the account %s%s?", name, data ? " AND ITS HOME" : " (its home is kept)");
         if (!args_has(&cli->args, "yes") && cli->interactive && !cli_confirm(cli, question))
                 return err_set(err, ERR_CANCELLED, "nothing was removed");
-        CLEANUP_FREE char *dir = str_format("%s/clusters/%s", cli->state_dir, cluster.name);
+        CLEANUP_FREE char *kept = NULL;
+        bool far = reach_is_kubernetes(cluster.row);
         r = remove_user(&cluster, name, err);
-        if (r == 0 && data)
-                r = delete_home(dir, name, err);
+        if (r == 0)
+                r = far ? home_on_kubernetes(&cluster, name, data, &kept, err)
+                        : home_on_host(cli, &cluster, name, data, &kept, err);
         if (r < 0)
                 return r;
-        CLEANUP_FREE char *image = str_format("%s/homes/images/%s.xfs", dir, name);
-        bool kept = file_exists(image); /* who never had a server has no home */
         if (cli->json) {
-                json_auto_t *document = json_pack("{s:s, s:s?}", "name", name, "home", kept ? image : NULL);
+                json_auto_t *document = json_pack("{s:s, s:s?}", "name", name, "home", kept);
                 cli_json(cli, document);
         } else if (!cli->quiet) {
-                fprintf(cli->out, "%s is gone%s%s\n", name, kept ? "; the home is kept: " : "", kept ? image : "");
+                fprintf(cli->out, "%s is gone%s%s%s\n", name, kept ? "; the home is kept: " : "", kept ? kept : "",
+                        kept && far ? "; an account of the same name made later is given it" : "");
         }
         return EXIT_FINE;
 }
@@ -210,9 +240,9 @@ const struct command cmd_user_remove = {
         .name = "user remove",
         .args = "CLUSTER USER",
         .summary = "remove an account (embedded directory); the home is kept",
-        .details = "Ends what the user has running first. An account of the same name made later gets another number "
-                   "and cannot open the "
-                   "home that was kept.",
+        .details =
+                "Ends what the user has running first. On a host an account of the same name made later gets another "
+                "number and cannot open the home that was kept; on Kubernetes it is given that home.",
         .options = remove_options,
         .min = 2,
         .max = 2,

@@ -22,6 +22,18 @@ static void add_hub(json_t *user, const json_t *known)
         json_object_set_new(user, "last_activity", activity ? json_incref(activity) : json_null());
 }
 
+/* Who is in by one of the groups is an admin of the hub by the form's word, too (identity.admins). */
+static void add_form_admin(json_t *user, const json_t *form)
+{
+        const json_t *admins = json_object_get(json_object_get(form, "identity"), "admins");
+        const char *name = json_string_value(json_object_get(user, "name"));
+        size_t i;
+        json_t *admin;
+        json_array_foreach (admins, i, admin)
+                if (str_is(json_string_value(admin), name))
+                        json_object_set_new(user, "admin", json_true());
+}
+
 /* Somebody with a server who is in no group (any more) must not be overlooked. */
 static void add_strangers(json_t *users, const json_t *seen, json_t *hub)
 {
@@ -75,6 +87,7 @@ static int gather(const struct cli *cli, struct cluster *cluster, json_t **ret, 
         json_array_foreach (users, i, user) {
                 const char *name = json_string_value(json_object_get(user, "name"));
                 add_hub(user, json_object_get(hub, name));
+                add_form_admin(user, json_object_get(cluster->row, "form"));
                 json_object_set_new(seen, name, json_true());
         }
         add_strangers(users, seen, hub);

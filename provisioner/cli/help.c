@@ -91,6 +91,17 @@ void help_command(FILE *out, const struct command *command)
         print_options(out, global_options, command->json);
 }
 
+void help_group(FILE *out, const char *first)
+{
+        CLEANUP_FREE char *prefix = str_format("%s ", first);
+        for (size_t i = 0; command_table[i]; i++) {
+                if (!str_starts(command_table[i]->name, prefix))
+                        continue;
+                help_command(out, command_table[i]);
+                fputc('\n', out);
+        }
+}
+
 /* ---- completion ---- */
 
 static const char *action_of(enum complete complete)

@@ -8,6 +8,7 @@
 
 void help_overview(FILE *out);
 void help_command(FILE *out, const struct command *command);
+void help_group(FILE *out, const char *first); /* of all commands of two words that begin with this one */
 void help_completion_bash(FILE *out);
 void help_manual(FILE *out); /* mdoc */
 

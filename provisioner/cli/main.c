@@ -51,6 +51,8 @@ static int run(struct cli *cli, int argc, char **argv, struct err **err)
         if (args_has(&cli->args, "help")) {
                 if (cli->args.command)
                         help_command(cli->out, cli->args.command);
+                else if (cli->args.group)
+                        help_group(cli->out, cli->args.group);
                 else
                         help_overview(cli->out);
                 return EXIT_FINE;

@@ -121,6 +121,8 @@ void summary_print(const struct cli *cli, struct journal *journal, const char *c
                 cli_style(cli->color, STYLE_NONE));
         print_sign_in(cli, json_object_get(summary, "sign_in"), cluster, caas);
         print_trust(cli, json_object_get(summary, "ca"), text_of(json_object_get(form, "tls"), "mode"), url);
+        if (json_is_true(json_object_get(json_object_get(form, "monitoring"), "enabled")))
+                fprintf(cli->out, "  monitoring    %sservices/monitoring/ (for admins)\n", url);
         print_grafana(cli, json_object_get(summary, "grafana"));
         fprintf(cli->out,
                 "  look          %s status %s\n"

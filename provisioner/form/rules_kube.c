@@ -55,6 +55,27 @@ static void tls_rule(struct tree *tree, const struct form_values *values, const 
         }
 }
 
+/* What names a certificate for an Ingress is, where the form says no mode, the mode: there has to be an Ingress. */
+static void ingress_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
+{
+        static const struct {
+                const char *field, *mode;
+        } of_ingress[] = {{"kubernetes.tls_secret", "secret"}, {"kubernetes.cert_issuer", "cert-manager"}};
+        const char *entry = form_text(values, "kubernetes.entry"), *mode = form_text(values, "tls.mode");
+        if (!entry || str_is(entry, "ingress") || form_is_given(values, "tls.mode"))
+                return;
+        for (size_t i = 0; i < sizeof of_ingress / sizeof *of_ingress; i++) {
+                int line, column;
+                if (!str_is(mode, of_ingress[i].mode))
+                        continue;
+                tree_key_place(tree, of_ingress[i].field, &line, &column);
+                diags_add(diags, line, column,
+                        "%s: only used with kubernetes.entry: ingress, and kubernetes.entry is %s%s",
+                        of_ingress[i].field, entry,
+                        form_is_given(values, "kubernetes.entry") ? "" : " here by default");
+        }
+}
+
 /* A balancer's address makes a name; behind an Ingress or a proxy there is none to be had. */
 static void domain_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
 {
@@ -195,6 +216,7 @@ void form_rules_kube(struct tree *tree, const struct form_values *values, struct
                 gpu_rule(tree, values, diags);
                 return;
         }
+        ingress_rule(tree, values, diags);
         domain_rule(tree, values, diags);
         namespace_rule(tree, values, diags);
         monitoring_rule(tree, values, diags);

@@ -20,6 +20,8 @@ def test_status_says_that_every_part_runs(cluster: Cluster) -> None:
     status = cluster.caas.json("status", cluster.name)
     assert {part["name"] for part in status["services"]} >= {"hub", "gateway", "chp", "caddy", "directory"}
     assert all(part["running"] for part in status["services"])
+    authority = cluster.folder / "ca" / "ca.crt"
+    assert f"  certificate   verified by {authority}\n" in cluster.caas.run("status", cluster.name).stdout
 
 
 def test_nothing_listens_on_an_outside_address_but_the_front(cluster: Cluster) -> None:

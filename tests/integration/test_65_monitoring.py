@@ -442,7 +442,7 @@ def test_a_prometheus_elsewhere_reads_everything(cluster: Cluster, watcher: Watc
 
 def test_it_can_be_left_out_and_comes_back(cluster: Cluster, alice: HubClient) -> None:
     cluster.write_form(extra="monitoring: {enabled: false}\n")
-    cluster.apply()
+    assert "(for admins)" not in cluster.apply().stdout
     names = {part["name"] for part in cluster.caas.json("status", cluster.name)["services"]}
     assert not names & {*SERVICES, "alertmanager"} and "hub" in names
     assert not [line for line in running(cluster).values() if re.search(r"prometheus|caas-exporter|/monitoring/", line)]
@@ -450,7 +450,7 @@ def test_it_can_be_left_out_and_comes_back(cluster: Cluster, alice: HubClient) -
     assert cluster.client().request("GET", PAGE).status == 404
     assert f":caas {cluster.name} monitoring:" not in Path("/etc/passwd").read_text()
     cluster.write_form()
-    cluster.apply()
+    assert f"  monitoring    {cluster.url}{PAGE} (for admins)\n" in cluster.apply().stdout
     assert cluster.caas.json("plan", str(cluster.form))["steps"] == []
     assert all(part["running"] for part in cluster.caas.json("status", cluster.name)["services"])
     test_every_target_is_up(Watcher(cluster))

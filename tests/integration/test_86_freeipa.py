@@ -75,6 +75,7 @@ def second(cluster: Cluster, names: dict[str, object]) -> Iterator[Cluster]:
 def test_who_is_in_the_group_that_was_there_gets_in(second: Cluster) -> None:
     dora = second.signed_in("dora")
     assert dora.request("GET", "/hub/admin").status == 200  # identity.admins
+    assert {user["name"]: user["admin"] for user in second.caas.json("users", SECOND)["users"]} == {"dora": True}
     status, text = second.client().login("alice", PASSWORD)
     assert status == 403 and f"{SECOND}_notebook_users" in text
 

@@ -35,9 +35,9 @@ installed() {
         mkdir -p "$to/share/caas/roles/gone" && echo 'name: broken' >"$to/share/caas/roles/gone/role.yaml"
         (umask 077 && make --no-print-directory install DESTDIR="$folder/root" prefix=/opt/caas) || return 1
         # the folders made on the way to it are the administrator's own
-        found=$(find "$to/bin" "$to/libexec" "$to/share/caas" ! -perm -004 -o -name gone -o -name __pycache__)
+        found=$(find "$to/bin" "$to/libexec" "$to/share/caas" "$to/share/doc/caas" ! -perm -004 -o -name gone -o -name __pycache__)
         [ -z "$found" ] || { echo "$found"; return 1; }
-        [ -s "$to/share/man/man1/caas.1" ] && bash -n "$to/share/bash-completion/completions/caas" || return 1
+        [ -s "$to/share/doc/caas/docs/RUNBOOK.md" ] && [ -s "$to/share/man/man1/caas.1" ] && bash -n "$to/share/bash-completion/completions/caas" || return 1
         # it finds its parts where they are now
         (cd / && "$to/bin/caas" version --json) | grep -F "\"data\":\"$to/share/caas\",\"libexec\":\"$to/libexec/caas\"" || return 1
         "$to/bin/caas" --state "$folder/state" plan --quiet tests/forms/minimal.yaml

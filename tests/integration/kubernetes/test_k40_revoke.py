@@ -50,6 +50,11 @@ def test_passwords_and_accounts(lab: Lab) -> None:
     lab.caas.run("user", "passwd", lab.name, "erin", given="another-Heron-43\n")
     assert lab.client().login("erin", PASSWORD)[0] == 403
     assert lab.client().login("erin", "another-Heron-43")[0] == 302
-    lab.caas.run("user", "remove", lab.name, "erin", "--yes")
+    said = lab.caas.run("user", "remove", lab.name, "erin", "--yes").stdout
     assert lab.client().login("erin", "another-Heron-43")[0] == 403
     assert not lab.names("pod", f"{SERVERS},hub.jupyter.org/username=erin")
+    assert "the home is kept: claim-erin; an account of the same name made later is given it" in said
+    assert "claim-erin" in lab.names("pvc")
+    lab.add_user("erin", member=False)
+    assert lab.caas.run("user", "remove", lab.name, "erin", "--yes", "--delete-home").stdout == "erin is gone\n"
+    eventually(lambda: "claim-erin" not in lab.names("pvc"), 30)

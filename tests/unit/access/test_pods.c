@@ -17,6 +17,7 @@
 static const char *deployment;         /* of every name but "gone" */
 static bool crowded;                   /* no pod finds room */
 static char deleted[4][100];           /* names of claims */
+static atomic_int asked_for_cluster;   /* lists of the claims of cluster "lab" */
 static atomic_int deletions, followed; /* requests of logs to follow */
 
 static const char pods[] =
@@ -86,8 +87,10 @@ static bool routes(struct peer *peer, const char *request)
                 snprintf(deleted[n % 4], sizeof deleted[0], "%.*s", (int)strcspn(name, " ?"), name);
                 return ok(peer, "{\"kind\": \"Status\", \"status\": \"Success\"}");
         }
-        if (strstr(request, "persistentvolumeclaims"))
+        if (strstr(request, "persistentvolumeclaims")) {
+                asked_for_cluster += strstr(request, "release%3Dlab") != NULL;
                 return ok(peer, claims);
+        }
         if (strstr(request, "/pods"))
                 return ok(peer, crowded ? waiting : pods);
         return ok(peer, "{\"kind\": \"List\", \"metadata\": {\"resourceVersion\": \"9\"}, \"items\": []}");
@@ -218,17 +221,36 @@ static void test_logs_are_followed_without_gap_or_repetition(void **state)
         cancel_free(cancel);
 }
 
-/* ---- homes of tests ---- */
+/* ---- homes ---- */
 
 static void test_claims_of_tests_go_and_no_others(void **state)
 {
         (void)state;
         struct kube_link *link = link_open(NULL);
         deletions = 0;
-        assert_int_equal(claims_delete(link, "caas-test-mine", "caas-test-", 3600, NULL), 0);
+        assert_int_equal(claims_delete(link, "lab", "caas-test-mine", "caas-test-", 3600, NULL), 0);
         assert_int_equal(deletions, 2);
         assert_string_equal(deleted[0], "claim-old");
         assert_string_equal(deleted[1], "claim-mine");
+        kube_link_free(link);
+}
+
+static void test_claims_of_one_user(void **state)
+{
+        (void)state;
+        struct kube_link *link = link_open(NULL);
+        json_auto_t *alices = NULL, *nobodys = NULL;
+        deletions = asked_for_cluster = 0;
+        assert_int_equal(claims_of(link, "lab", "alice", &alices, NULL), 0);
+        assert_int_equal(claims_of(link, "lab", "bob", &nobodys, NULL), 0);
+        assert_int_equal(json_array_size(alices), 1);
+        assert_string_equal(json_string_value(json_array_get(alices, 0)), "claim-alice");
+        assert_int_equal(json_array_size(nobodys), 0);
+        assert_int_equal(deletions, 0);
+        assert_int_equal(claims_delete(link, "lab", "alice", NULL, 0, NULL), 0);
+        assert_int_equal(deletions, 1);
+        assert_string_equal(deleted[0], "claim-alice");
+        assert_int_equal(asked_for_cluster, 3);
         kube_link_free(link);
 }
 
@@ -240,6 +262,7 @@ int main(void)
                 cmocka_unit_test(test_logs_come_by_time),
                 cmocka_unit_test(test_logs_are_followed_without_gap_or_repetition),
                 cmocka_unit_test(test_claims_of_tests_go_and_no_others),
+                cmocka_unit_test(test_claims_of_one_user),
         };
         return cmocka_run_group_tests_name("services on Kubernetes", tests, fixture_start, fixture_end);
 }

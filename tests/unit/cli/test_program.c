@@ -104,6 +104,7 @@ static void test_statuses(void **state)
         expect("", 64, "", "usage: caas COMMAND");
         expect("apply --help", 0, "caas apply - ", "");
         expect("help user", 0, "caas user remove - ", "");
+        expect("user --help", 0, "caas user remove - ", "");
         expect("help user add", 0, "caas user add - ", "");
         expect("help aply", 64, "", "did you mean 'apply'?");
         expect("aply x", 64, "", "caas: there is no command 'aply'; did you mean 'apply'?\n");
