@@ -179,6 +179,12 @@ static void test_kubernetes(void **state)
                 {"{\"kubernetes\": {\"api\": \"https://k\", \"ca\": \"/c\", \"token_file\": \"/t\", \"namespace\": "
                  "\"o\", \"nodes\": 1}}",
                         "kubernetes: "},
+                {"{\"kubernetes\": {\"api\": \"https://k\", \"ca\": \"/c\", \"token_file\": \"/t\", \"namespace\": "
+                 "\"o\", \"runs\": \"\"}}",
+                        "kubernetes.runs"},
+                {"{\"journal\": \"/j\", \"kubernetes\": {\"api\": \"https://k\", \"ca\": \"/c\", \"token_file\": "
+                 "\"/t\", \"namespace\": \"o\", \"runs\": \"r\"}}",
+                        "kubernetes.runs"},
                 {"{\"groups\": {\"parent\": \"caas-x\"}, \"kubernetes\": {\"api\": \"https://k\", \"ca\": \"/c\","
                  " \"token_file\": \"/t\", \"namespace\": \"o\"}}",
                         "of a host"},
