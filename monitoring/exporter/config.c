@@ -161,6 +161,8 @@ static int read_certificates(json_t *list, struct config *config, struct err **e
                 return -ERR_INVALID;
         config->certificates = mem_zero_array(json_array_size(list) + 1, sizeof *config->certificates);
         json_array_foreach (list, i, item) {
+                if (json_is_object(item) && json_object_size(item) == 0) /* of a part that this cluster does not have */
+                        continue;
                 struct config_certificate *one = &config->certificates[config->certificate_count++];
                 json_error_t error;
                 if (json_unpack_ex(item, &error, JSON_STRICT, "{s:s, s?s, s?s, s?s}", "name", &one->name, "address",

@@ -4,11 +4,13 @@ import base64
 import json
 import os
 import signal
+import ssl
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dask_cluster
@@ -93,7 +95,24 @@ def test_every_target_is_up(watched: Lab, prometheus: Prometheus) -> None:
 def test_every_part_and_source_is_well(prometheus: Prometheus) -> None:
     prometheus.wait("count(caas_part_up == 1) == count(caas_part_up) == 6")
     prometheus.wait("count(caas_source_up == 1) == count(caas_source_up) >= 7")
-    assert prometheus.wait('caas_certificate_expiry_timestamp_seconds{certificate="public"}') > time.time()
+
+
+def end_of(certificate: Path) -> int:
+    words = ["openssl", "x509", "-noout", "-enddate", "-in", str(certificate)]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout
+    return ssl.cert_time_to_seconds(said.removeprefix("notAfter=").strip())
+
+
+def test_every_certificate_is_read(watched: Lab, prometheus: Prometheus) -> None:
+    """By who shows it, or as it lies in a Secret, of which the exporter has no key."""
+    files = {name: f"ca/{name.replace('_', '-')}.crt" for name in ("ca", "directory", "node_exporter", "prometheus")}
+    for certificate, file in {**files, "public": "proxy/own.crt"}.items():
+        ends = prometheus.wait(f'caas_certificate_expiry_timestamp_seconds{{certificate="{certificate}"}}')
+        assert ends == end_of(watched.folder / file) > time.time(), certificate
+    assert prometheus.value("count(caas_certificate_expiry_timestamp_seconds)") == 5
+    volumes = {volume["name"]: volume for volume in pod_of(watched, EXPORTER)["spec"]["volumes"]}
+    secrets = [source["secret"] for source in volumes["certificates"]["projected"]["sources"]]
+    assert {item["key"] for secret in secrets for item in secret["items"]} == {"ca.crt", "tls.crt"}
 
 
 def told(lab: Lab) -> dict[str, Any]:

@@ -46,7 +46,7 @@ static const char FULL[] =
         " \"accounts\": \"/users.json\", \"journal\": \"/j\","
         " \"limits\": {\"notebook\": {\"cpus\": 1, \"ram\": 2.5}, \"dask\": {\"cpus\": 8}},"
         " \"parts\": [{\"name\": \"hub\", \"url\": \"http://x\"}, {\"name\": \"proxy\", \"tcp\": \"127.0.0.1:5\"}],"
-        " \"certificates\": [{\"name\": \"ca\", \"file\": \"/ca\"}, {\"name\": \"p\", \"address\": \"h:1\","
+        " \"certificates\": [{\"name\": \"ca\", \"file\": \"/ca\"}, {}, {\"name\": \"p\", \"address\": \"h:1\","
         " \"server\": \"s\"}]}";
 
 static void test_full(void **state)
@@ -110,6 +110,7 @@ static void test_refused(void **state)
         refused("{\"backup\": {\"stamp\": \"/b\", \"cronjob\": \"b\"}}", "not both");
         refused("{\"backup\": {\"cronjob\": \"b\"}}", "Kubernetes");
         refused("{\"certificates\": [{\"name\": \"a\"}]}", "address or file");
+        refused("{\"certificates\": [{}, 3]}", "certificates");
         refused("{\"certificates\": [{\"name\": \"a\", \"file\": \"f\", \"address\": \"h:1\"}]}", "address or file");
 }
 
