@@ -63,13 +63,16 @@ static int read_kubernetes(json_t *tree, struct config *config, struct err **err
         struct config_kubernetes *k = &config->kubernetes;
         if (!tree)
                 return 0;
-        if (json_unpack_ex(tree, &error, JSON_STRICT, "{s:s, s:s, s:s, s:s, s?b}", "api", &k->api, "ca", &k->ca,
-                    "token_file", &k->token_file, "namespace", &k->namespace_, "nodes", &k->nodes) < 0)
+        if (json_unpack_ex(tree, &error, JSON_STRICT, "{s:s, s:s, s:s, s:s, s?b, s?s}", "api", &k->api, "ca", &k->ca,
+                    "token_file", &k->token_file, "namespace", &k->namespace_, "nodes", &k->nodes, "runs",
+                    &k->runs) < 0)
                 return wrong("kubernetes", &error, err);
         if (!str_starts(k->api, "https://") || str_ends(k->api, "/"))
                 return err_set(err, ERR_INVALID, "kubernetes.api: https://… without a slash at its end is wanted");
         if (!*k->namespace_)
                 return err_set(err, ERR_INVALID, "kubernetes.namespace is empty");
+        if (k->runs && (!*k->runs || config->journal))
+                return err_set(err, ERR_INVALID, "kubernetes.runs: the name of a ConfigMap, and no journal beside it");
         if (config->groups_parent || config->homes_images)
                 return err_set(err, ERR_INVALID, "kubernetes: groups and homes are of a host");
         return 0;
@@ -158,6 +161,8 @@ static int read_certificates(json_t *list, struct config *config, struct err **e
                 return -ERR_INVALID;
         config->certificates = mem_zero_array(json_array_size(list) + 1, sizeof *config->certificates);
         json_array_foreach (list, i, item) {
+                if (json_is_object(item) && json_object_size(item) == 0) /* of a part that this cluster does not have */
+                        continue;
                 struct config_certificate *one = &config->certificates[config->certificate_count++];
                 json_error_t error;
                 if (json_unpack_ex(item, &error, JSON_STRICT, "{s:s, s?s, s?s, s?s}", "name", &one->name, "address",

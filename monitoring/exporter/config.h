@@ -24,6 +24,7 @@ struct config_kubernetes {
         const char *api; /* "https://…" without "/" at the end; NULL: the cluster is not on Kubernetes */
         const char *ca, *token_file, *namespace_; /* the exporter's account; never NULL beside api */
         int nodes;                                /* nodes and their kubelets may be asked */
+        const char *runs;                         /* ConfigMap in which caas leaves what it did, or NULL */
 };
 
 struct config_limit {
@@ -64,7 +65,7 @@ struct config {
         size_t part_count;
         struct config_certificate *certificates;
         size_t certificate_count;
-        const char *journal; /* path, or NULL */
+        const char *journal; /* path, or NULL; never beside kubernetes.runs */
         /* What says when the last backup ended: a file, or a CronJob of the namespace; NULL both: nobody makes any. */
         const char *backup_stamp, *backup_cronjob;
 };

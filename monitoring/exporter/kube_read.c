@@ -36,6 +36,20 @@ int kube_read_open(const struct config *config, struct kube **ret, struct err **
         return kube_open(&options, ret, err);
 }
 
+int kube_read_one(const struct config *config, struct kube **kube, const char *api_version, const char *kind,
+        const char *name, json_t **ret, struct err **err)
+{
+        const struct kube_ref ref = {
+                .api_version = api_version, .kind = kind, .namespace = config->kubernetes.namespace_, .name = name};
+        int r = *kube ? 0 : kube_read_open(config, kube, err);
+        if (r < 0)
+                return r;
+        r = kube_get(*kube, &ref, ret, err);
+        if (r < 0 && r != -ERR_NOT_FOUND)
+                *kube = kube_close(*kube); /* the next one reads its files again */
+        return r;
+}
+
 static const char *text_of(const json_t *object, const char *key)
 {
         const char *text = json_string_value(json_object_get(object, key));

@@ -30,6 +30,11 @@ void kube_read_end(struct kube_reading *reading);
  * third of a refresh at most. Errors as of kube_open. */
 int kube_read_open(const struct config *config, struct kube **ret, struct err **err);
 
+/* One object, of the cluster's namespace. *kube is opened when it is NULL, and closed after an error that may be of the
+ * files that it has read: -ERR_NOT_FOUND is none. */
+int kube_read_one(const struct config *config, struct kube **kube, const char *api_version, const char *kind,
+        const char *name, json_t **ret, struct err **err);
+
 extern const struct family *const KUBE_FAMILIES[]; /* all that these add; NULL-terminated */
 
 #endif

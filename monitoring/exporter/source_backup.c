@@ -56,27 +56,19 @@ static int of_cronjob(const struct config *config, void **memory, double *ret, s
         struct kube *kube = *memory;
         CLEANUP_ERR struct err *why = NULL;
         json_auto_t *job = NULL;
-        const struct kube_ref ref = {.api_version = "batch/v1",
-                .kind = "CronJob",
-                .namespace = config->kubernetes.namespace_,
-                .name = config->backup_cronjob};
-        int r = kube ? 0 : kube_read_open(config, &kube, err);
-        if (r < 0)
-                return r;
+        int r = kube_read_one(config, &kube, "batch/v1", "CronJob", config->backup_cronjob, &job, &why);
         *memory = kube;
-        r = kube_get(kube, &ref, &job, &why);
         if (r == -ERR_NOT_FOUND) {
                 *ret = 0;
                 return 0;
         }
         if (r < 0) {
-                *memory = kube_close(kube); /* the next one reads its files again */
                 if (err)
                         *err = STEAL(why);
                 return r;
         }
         r = backup_of_job(job, ret, err);
-        return r < 0 ? err_prefix(err, "CronJob %s", ref.name) : 0;
+        return r < 0 ? err_prefix(err, "CronJob %s", config->backup_cronjob) : 0;
 }
 
 static int refresh(const struct config *config, void **memory, struct sample_sink *sink, struct err **err)

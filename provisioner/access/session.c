@@ -7,6 +7,7 @@
 #include "access/facts.h"
 #include "access/kube_values.h"
 #include "access/remains.h"
+#include "access/runs.h"
 #include "access/whose.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -375,22 +376,49 @@ static int remove_remains(struct session *session, struct err **err)
         return r < 0 ? err_prefix(err, "removing the data that was kept") : 0;
 }
 
-int session_run(struct session *session, const char *command, struct err **err)
+/* A cluster that cannot be told is none the worse for it: it is told with the next run. */
+static void tell_runs(struct session *session)
 {
-        bool unchanged = session_changes(&session->plan) == 0 && !session_first(session) &&
-                         json_equal(session->form, json_object_get(session->stored, "form"));
+        CLEANUP_ERR struct err *err = NULL;
+        if (runs_tell(session->journal, session->cluster, session->form, engine_kube(session->engine), &err) == 0 ||
+                err->code == ERR_CANCELLED)
+                return;
+        CLEANUP_FREE char *text =
+                str_format("the dashboards do not know of this run before the next: %s", err->message);
+        struct event event = {.type = EVENT_NOTICE, .cluster = session->cluster, .id = "monitoring/runs", .text = text};
+        event.wall_ms = session->options.clock->wall_ms(session->options.clock);
+        if (session->options.on_event)
+                session->options.on_event(session->options.event_data, &event);
+}
+
+static int carry_out(struct session *session, const char *command, struct err **err)
+{
         int r = 0;
-        if (unchanged && !session->destroy) { /* nothing is written, but that what was drift is none any more */
-                if (json_integer_value(json_object_get(session->stored, "drift")) > 0)
-                        r = journal_put_drift(session->journal, session->cluster, 0, err);
-                return r;
-        }
-        if (!session->destroy || session_changes(&session->plan))
+        if (!session->destroy || session_changes(&session->plan)) {
                 r = engine_apply(session->engine, &session->plan, command, err);
+                bool ran = r == 0 || r == -ERR_FAILED || r == -ERR_CANCELLED, gone = r == 0 && session->destroy;
+                if (ran && !gone)
+                        tell_runs(session);
+        }
         if (r == 0 && session->destroy && session->options.delete_data)
                 r = remove_remains(session, err);
         if (r == 0 && session->destroy)
                 r = journal_forget_cluster(session->journal, session->cluster, !session->options.delete_data, err);
+        return r;
+}
+
+int session_run(struct session *session, const char *command, struct err **err)
+{
+        bool unchanged = session_changes(&session->plan) == 0 && !session_first(session) &&
+                         json_equal(session->form, json_object_get(session->stored, "form"));
+        if (!unchanged || session->destroy)
+                return carry_out(session, command, err);
+        /* nothing is written, but that what was drift is none any more */
+        if (json_integer_value(json_object_get(session->stored, "drift")) <= 0)
+                return 0;
+        int r = journal_put_drift(session->journal, session->cluster, 0, err);
+        if (r == 0)
+                tell_runs(session);
         return r;
 }
 

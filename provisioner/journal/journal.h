@@ -74,6 +74,8 @@ int journal_history(struct journal *journal, const char *cluster, int limit, jso
  * without opening it for writing and without making a writer wait; needs no struct journal. -ERR_NOT_FOUND, -ERR_BUSY
  * (ask again), -ERR_CORRUPT and others. */
 int journal_look(const char *path, const char *cluster, json_t **ret, struct err **err);
+/* The same, for who has it open. */
+int journal_last_runs(struct journal *journal, const char *cluster, json_t **ret, struct err **err);
 
 /* Intent: committed before the kind is called. Writes the step and marks the resource row (made if need be) incomplete,
  * with the spec that is about to be applied; the last complete spec and state stay readable as long as it is

@@ -65,7 +65,6 @@ static void set_drift(sqlite3_stmt *stmt, json_t *found)
 
 static int look(sqlite3 *db, const char *path, const char *cluster, json_t *found, struct err **err)
 {
-        sqlite3_busy_timeout(db, LOOK_BUSY_MS);
         int r = each_row(db, path,
                 "SELECT command, began, ended, outcome FROM run WHERE id IN"
                 " (SELECT max(id) FROM run WHERE cluster = ?1 AND ended IS NOT NULL GROUP BY command)"
@@ -75,15 +74,35 @@ static int look(sqlite3 *db, const char *path, const char *cluster, json_t *foun
                      : each_row(db, path, "SELECT drift FROM cluster WHERE name = ?1", cluster, set_drift, found, err);
 }
 
+static json_t *nothing_yet(void)
+{
+        return json_pack("{s:[], s:n}", "runs", "drift");
+}
+
+int journal_last_runs(struct journal *journal, const char *cluster, json_t **ret, struct err **err)
+{
+        json_auto_t *found = nothing_yet();
+        int r = db_begin(journal, DB_READ, err);
+        if (r < 0)
+                return r;
+        r = db_end(journal, look(journal->db, journal->path, cluster, found, err), err);
+        if (r < 0)
+                return r;
+        *ret = STEAL(found);
+        return 0;
+}
+
 int journal_look(const char *path, const char *cluster, json_t **ret, struct err **err)
 {
         sqlite3 *db = NULL;
         bool alone = !has_log(path);
         CLEANUP_FREE char *where = uri(path, alone);
-        json_auto_t *found = json_pack("{s:[], s:n}", "runs", "drift");
+        json_auto_t *found = nothing_yet();
         if (!file_exists(path))
                 return err_set(err, ERR_NOT_FOUND, "%s does not exist: no cluster was made here yet", path);
         int r = sqlite3_open_v2(where, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+        if (r == SQLITE_OK)
+                sqlite3_busy_timeout(db, LOOK_BUSY_MS);
         r = r == SQLITE_OK ? look(db, path, cluster, found, err) : db_error(db, path, err);
         sqlite3_close(db);
         if (r < 0)

@@ -205,7 +205,7 @@ static void *grow_some(void *data)
                 CLEANUP_ERR struct err *fault = NULL;
                 int r = cancel_check(g->ctx->cancel, 1, &fault);
                 if (r == 0)
-                        r = kube_patch(g->kube, &ref, patch, NULL, &fault);
+                        r = kube_patch(g->kube, &ref, patch, 0, NULL, &fault);
                 size_t done = atomic_fetch_add(&g->done, 1) + 1;
                 if (done % 100 == 0)
                         kind_progress(g->ctx, "%zu of %zu homes are growing", done, g->claims->count);

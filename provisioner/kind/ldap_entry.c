@@ -131,7 +131,7 @@ static int find_all(struct directory *directory, const json_t *spec, json_t **re
 }
 
 /* Says what differs from spec: {"<dn>": "missing" | ["attribute", …]}; empty when all is well. */
-static int look(struct directory *directory, const json_t *spec, json_t *wrong, struct err **err)
+static int look(struct directory *directory, const json_t *spec, void *wrong, struct err **err)
 {
         size_t i;
         const json_t *entry;
@@ -158,13 +158,11 @@ static int look(struct directory *directory, const json_t *spec, json_t *wrong, 
 
 static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, struct err **err)
 {
-        (void)err;
-        struct directory *directory = NULL;
         json_auto_t *wrong = json_object();
-        int result = ldap_server_look(ctx, r->spec, &directory, NULL);
-        if (result == 0)
-                result = look(directory, r->spec, wrong, NULL);
-        ldap_server_end(ctx, directory, result < 0);
+        CLEANUP_ERR struct err *own = NULL;
+        int result = ldap_server_look(ctx, r->spec, look, wrong, &own);
+        if (result == -ERR_CANCELLED)
+                return err_set(err, ERR_CANCELLED, "%s", own->message);
         if (result < 0) {
                 *ret_state = ldap_server_unreachable();
                 return 0;

@@ -36,22 +36,21 @@ static int find(struct directory *directory, const json_t *spec, json_t **ret, s
         return directory_find(directory, dn, brief, ret, err);
 }
 
+static int ask_for_it(struct directory *directory, const json_t *spec, void *data, struct err **err)
+{
+        return find(directory, spec, data, err);
+}
+
 static int observe(struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, struct err **err)
 {
-        struct directory *directory = NULL;
         json_auto_t *group = NULL;
         CLEANUP_ERR struct err *own = NULL;
-        int result = ldap_server_look(ctx, r->spec, &directory, &own);
-        if (result == 0)
-                result = find(directory, r->spec, &group, &own);
-        ldap_server_end(ctx, directory, result < 0);
-        if (result < 0) {
-                if (own && own->code == ERR_CANCELLED)
-                        return err_set(err, ERR_CANCELLED, "%s", own->message);
+        int result = ldap_server_look(ctx, r->spec, ask_for_it, &group, &own);
+        if (result == -ERR_CANCELLED)
+                return err_set(err, ERR_CANCELLED, "%s", own->message);
+        if (result < 0)
                 *ret_state = ldap_server_unreachable();
-                return 0;
-        }
-        if (group)
+        else if (group)
                 *ret_state = json_pack("{s:b}", "there", 1);
         return 0;
 }

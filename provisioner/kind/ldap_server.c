@@ -1,8 +1,13 @@
 #include "kind/ldap_server.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "kind/kube_server.h"
+
+#define AGAIN_MS       10000 /* from the first try on */
+#define PAUSE_FIRST_MS 200
+#define PAUSE_MOST_MS  1000
 
 static const struct spec_field fields[] = {
         {"uri", SPEC_TEXT, true},
@@ -82,7 +87,7 @@ int ldap_server_open(struct kind_ctx *ctx, const json_t *spec, struct directory 
         return r;
 }
 
-/* ---- shared while it is looked ---- */
+/* ---- looking ---- */
 
 static bool same_place(const struct kube_shared *shared, const char *uri, const json_t *server)
 {
@@ -91,57 +96,81 @@ static bool same_place(const struct kube_shared *shared, const char *uri, const 
 }
 
 /* With its mutex held. What it leads to afterwards is for this server's account, or nothing. */
-static int connect_shared(struct kind_ctx *ctx, struct kube_shared *shared, const json_t *server, struct err **err)
+static int connect_shared(
+        struct kind_ctx *ctx, struct kube_shared *shared, const json_t *server, const char *uri, struct err **err)
 {
-        CLEANUP_FREE char *uri = NULL;
-        int r = ldap_server_uri(ctx, server, &uri, err);
-        if (r < 0)
-                return r;
         if (!same_place(shared, uri, server))
                 shared->directory = directory_close(shared->directory);
         if (shared->directory && json_equal(shared->server, server))
                 return 0;
-        r = open_or_sign_in(ctx, server, uri, &shared->directory, err);
+        int r = open_or_sign_in(ctx, server, uri, &shared->directory, err);
         if (r < 0) {
                 shared->directory = directory_close(shared->directory);
                 return r;
         }
         free(shared->uri);
-        shared->uri = STEAL(uri);
+        shared->uri = str_copy(uri);
         json_decref(shared->server);
         shared->server = json_deep_copy(server);
         return 0;
 }
 
-int ldap_server_look(struct kind_ctx *ctx, const json_t *spec, struct directory **ret, struct err **err)
+/* One try. With the mutex of shared held; NULL: over a connection of its own. */
+static int ask_once(struct kind_ctx *ctx, struct kube_shared *shared, const json_t *spec, const char *uri,
+        ldap_ask *ask, void *data, struct err **err)
 {
-        struct kube_shared *shared = kube_link_shared(ctx->kube);
-        if (!shared)
-                return ldap_server_open(ctx, spec, ret, err);
-        pthread_mutex_lock(&shared->mutex); /* until ldap_server_end */
-        int r = shared->away ? err_set(err, ERR_UNREACHABLE, "the directory did not answer")
-                             : connect_shared(ctx, shared, json_object_get(spec, "server"), err);
-        if (r == 0) {
-                *ret = shared->directory;
-                return 0;
-        }
-        shared->away = shared->away || r == -ERR_UNREACHABLE || r == -ERR_TIMEOUT;
-        pthread_mutex_unlock(&shared->mutex);
+        const json_t *server = json_object_get(spec, "server");
+        CLEANUP_DIRECTORY struct directory *own = NULL;
+        int r = shared ? connect_shared(ctx, shared, server, uri, err) : open_or_sign_in(ctx, server, uri, &own, err);
+        if (r == 0)
+                r = ask(shared ? shared->directory : own, spec, data, err);
+        if (r < 0 && shared) /* an answer did not come: nobody should go on with it */
+                shared->directory = directory_close(shared->directory);
         return r;
 }
 
-void ldap_server_end(struct kind_ctx *ctx, struct directory *directory, bool broken)
+static bool is_away(int r)
+{
+        return r == -ERR_UNREACHABLE || r == -ERR_TIMEOUT;
+}
+
+/* On the way to a directory of a Kubernetes cluster there is more that breaks than the directory: that a connection did
+ * not last says nothing of what is in it. On a host there is nothing in between. The forward itself is not in the loop:
+ * what opens it has the patience of all requests to the API server, and says when no pod is ready. */
+static int ask_patiently(struct kind_ctx *ctx, struct kube_shared *shared, const json_t *spec, ldap_ask *ask,
+        void *data, struct err **err)
+{
+        CLEANUP_FREE char *uri = NULL;
+        int r = ldap_server_uri(ctx, json_object_get(spec, "server"), &uri, err);
+        if (r < 0)
+                return r;
+        int64_t end = ctx->clock->monotonic_ms(ctx->clock) + (ctx->kube ? AGAIN_MS : 0), pause = PAUSE_FIRST_MS;
+        for (;;) {
+                CLEANUP_ERR struct err *why = NULL;
+                r = ask_once(ctx, shared, spec, uri, ask, data, &why);
+                if (!is_away(r) || ctx->clock->monotonic_ms(ctx->clock) + pause > end) {
+                        if (err)
+                                *err = STEAL(why);
+                        return r;
+                }
+                log_trace("ldap", "%s; once more in %lld ms", why->message, (long long)pause);
+                if (ctx->clock->sleep_ms(ctx->clock, pause, ctx->cancel) < 0)
+                        return err_set(err, ERR_CANCELLED, "cancelled");
+                pause = pause * 2 < PAUSE_MOST_MS ? pause * 2 : PAUSE_MOST_MS;
+        }
+}
+
+int ldap_server_look(struct kind_ctx *ctx, const json_t *spec, ldap_ask *ask, void *data, struct err **err)
 {
         struct kube_shared *shared = kube_link_shared(ctx->kube);
-        if (!directory)
-                return;
-        if (!shared) {
-                directory_close(directory);
-                return;
-        }
-        if (broken)
-                shared->directory = directory_close(shared->directory);
+        if (!shared)
+                return ask_patiently(ctx, NULL, spec, ask, data, err);
+        pthread_mutex_lock(&shared->mutex);
+        int r = shared->away ? err_set(err, ERR_UNREACHABLE, "the directory did not answer")
+                             : ask_patiently(ctx, shared, spec, ask, data, err);
+        shared->away = shared->away || is_away(r);
         pthread_mutex_unlock(&shared->mutex);
+        return r;
 }
 
 bool ldap_server_is_ours(const json_t *spec)

@@ -18,11 +18,15 @@ int ldap_server_uri(struct kind_ctx *ctx, const json_t *server, char **ret_uri, 
 /* Opens a connection; server's secrets are resolved on the way and forgotten again. */
 int ldap_server_open(struct kind_ctx *ctx, const json_t *spec, struct directory **ret, struct err **err);
 
-/* To look: as ldap_server_open, but while a Kubernetes cluster is planned there is one connection for all, which one
- * resource after the other uses. Give it back with ldap_server_end, NULL as well. */
-int ldap_server_look(struct kind_ctx *ctx, const json_t *spec, struct directory **ret, struct err **err);
-/* broken: an answer did not come; nobody should go on with it. */
-void ldap_server_end(struct kind_ctx *ctx, struct directory *directory, bool broken);
+/* What is asked of it; called again, with another connection, when that broke before there was an answer: it changes
+ * nothing but *data, and there only when it succeeds. */
+typedef int ldap_ask(struct directory *directory, const json_t *spec, void *data, struct err **err);
+
+/* To look: ask's result over a connection to the server of spec, or why there is none. For a cluster on Kubernetes,
+ * where a connection goes through more than the directory, one that cannot be had or breaks (-ERR_UNREACHABLE,
+ * -ERR_TIMEOUT) is made anew for some seconds. While such a cluster is planned there is one connection for all, which
+ * one resource after the other uses, and a directory that stayed away is not waited for again. -ERR_CANCELLED. */
+int ldap_server_look(struct kind_ctx *ctx, const json_t *spec, ldap_ask *ask, void *data, struct err **err);
 
 /* Is it a directory that this cluster runs itself? Then it may be down before an apply, and that is no reason to stop.
  */

@@ -1,7 +1,7 @@
 /* What the exporter's other sources read. By the first byte: 'd' entries of the directory, 'k' objects of the API
- * server, 'b' a CronJob, 't' a certificate, 'j' a journal, 'p' the state of a process; 'v' and 'w' a control group's
- * files, of version 2 and 1, each ended by NUL. Whatever it is, what a scrape shows is well-formed, has the labels of
- * its family's table, and no series twice. */
+ * server, 'b' a CronJob, 'r' what caas leaves of its runs, 't' a certificate, 'j' a journal, 'p' the state of a
+ * process; 'v' and 'w' a control group's files, of version 2 and 1, each ended by NUL. Whatever it is, what a scrape
+ * shows is well-formed, has the labels of its family's table, and no series twice. */
 #include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +15,7 @@
 #include "exporter/source_backup.h"
 #include "exporter/source_directory.h"
 #include "exporter/source_list.h"
+#include "exporter/source_run.h"
 #include "fuzz.h"
 #include "journal/journal.h"
 
@@ -92,6 +93,16 @@ static void kube(const json_t *list)
         sink_free(reading.sink);
 }
 
+static void runs(const json_t *note)
+{
+        struct sample_sink *sink = sink_new(source_run.families);
+        json_auto_t *found = NULL;
+        if (run_of_note(note, &found, NULL) == 0)
+                run_write(found, sink);
+        MUST(samples_sound(sink));
+        sink_free(sink);
+}
+
 static void certificate(const char *text)
 {
         CLEANUP_TLS_FACTS struct tls_facts facts = {0};
@@ -153,7 +164,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (size == 0)
                 return 0;
         CLEANUP_FREE char *text = str_copy_n((const char *)data + 1, size - 1);
-        bool json = strchr("dkb", *data) != NULL;
+        bool json = strchr("dkbr", *data) != NULL;
         json_auto_t *tree = json ? json_loadb(text, size - 1, JSON_REJECT_DUPLICATES, NULL) : NULL;
         double ended = 0;
         switch (*data) {
@@ -165,6 +176,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 break;
         case 'b':
                 MUST(backup_of_job(tree, &ended, NULL) < 0 || isfinite(ended));
+                break;
+        case 'r':
+                runs(tree);
                 break;
         case 't':
                 certificate(text);

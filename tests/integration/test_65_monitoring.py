@@ -95,7 +95,9 @@ def test_every_part_and_source_is_well(watcher: Watcher) -> None:
     watcher.wait("count(caas_source_up == 1) == count(caas_source_up)")
     assert watcher.wait('caas_run_last_success{command="apply"}') == 1
     assert watcher.wait("count(caas_drift_resources)") == 1
-    assert watcher.wait('caas_certificate_expiry_timestamp_seconds{certificate="public"}') > time.time()
+    for certificate in ("public", "directory", "ca", "metrics", "prometheus"):
+        ends = f'caas_certificate_expiry_timestamp_seconds{{certificate="{certificate}"}}'
+        assert watcher.wait(ends) > time.time(), certificate
 
 
 def test_a_users_server_appears(cluster: Cluster, watcher: Watcher, alice: HubClient) -> None:

@@ -75,7 +75,7 @@ int kube_knows(struct kube *kube, const char *api_version, const char *kind, boo
 /* *ret is a new reference everywhere below, and may be NULL where an answer is not wanted. */
 int kube_get(struct kube *kube, const struct kube_ref *ref, json_t **ret, struct err **err);
 
-enum { KUBE_DRY_RUN = 1, KUBE_FORCE = 2, KUBE_NEW = 4 };
+enum { KUBE_DRY_RUN = 1, KUBE_FORCE = 2, KUBE_NEW = 4, KUBE_BRIEF = 8 };
 
 /* Server-side apply as KUBE_MANAGER, unknown fields refused. Fields that belong to another manager and would change:
  * -ERR_REFUSED naming manager and fields, unless KUBE_FORCE. With KUBE_NEW only one that is not there yet is written,
@@ -83,8 +83,9 @@ enum { KUBE_DRY_RUN = 1, KUBE_FORCE = 2, KUBE_NEW = 4 };
  * object is our own of the first try. */
 int kube_apply(struct kube *kube, const json_t *object, unsigned flags, json_t **ret, struct err **err);
 
-/* JSON merge patch. */
-int kube_patch(struct kube *kube, const struct kube_ref *ref, const json_t *patch, json_t **ret, struct err **err);
+/* JSON merge patch. flags: 0, or KUBE_BRIEF: whoever asks can do without, so it is tried for some seconds only. */
+int kube_patch(struct kube *kube, const struct kube_ref *ref, const json_t *patch, unsigned flags, json_t **ret,
+        struct err **err);
 
 /* Also for reviews. flags: 0 or KUBE_DRY_RUN, which takes the server less than one of kube_apply. -ERR_EXISTS. */
 int kube_create(struct kube *kube, const json_t *object, unsigned flags, json_t **ret, struct err **err);

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "client/kube/private.h"
 
+#define BRIEF_MS 10000
+
 static struct kube_ref ref_of(const json_t *object)
 {
         const json_t *metadata = json_object_get(object, "metadata");
@@ -82,7 +84,8 @@ int kube_apply(struct kube *kube, const json_t *object, unsigned flags, json_t *
                                 : ask_with_body(kube, &request, object, ret, err); /* JSON is YAML */
 }
 
-int kube_patch(struct kube *kube, const struct kube_ref *ref, const json_t *patch, json_t **ret, struct err **err)
+int kube_patch(struct kube *kube, const struct kube_ref *ref, const json_t *patch, unsigned flags, json_t **ret,
+        struct err **err)
 {
         CLEANUP_FREE char *base = NULL;
         CLEANUP_FREE char *name = kube_name_of(ref);
@@ -93,6 +96,10 @@ int kube_patch(struct kube *kube, const struct kube_ref *ref, const json_t *patc
         CLEANUP_FREE char *path = str_format("%s?fieldManager=" KUBE_MANAGER "&fieldValidation=Strict", base);
         struct kube_request request = {
                 .method = "PATCH", .path = path, .what = what, .type = "application/merge-patch+json"};
+        if (flags & KUBE_BRIEF) {
+                request.timeout_ms = BRIEF_MS;
+                request.end_ms = kube->clock->monotonic_ms(kube->clock) + BRIEF_MS;
+        }
         return ask_with_body(kube, &request, patch, ret, err);
 }
 

@@ -3,11 +3,14 @@
 import base64
 import json
 import os
+import signal
+import ssl
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dask_cluster
@@ -92,7 +95,41 @@ def test_every_target_is_up(watched: Lab, prometheus: Prometheus) -> None:
 def test_every_part_and_source_is_well(prometheus: Prometheus) -> None:
     prometheus.wait("count(caas_part_up == 1) == count(caas_part_up) == 6")
     prometheus.wait("count(caas_source_up == 1) == count(caas_source_up) >= 7")
-    assert prometheus.wait('caas_certificate_expiry_timestamp_seconds{certificate="public"}') > time.time()
+
+
+def end_of(certificate: Path) -> int:
+    words = ["openssl", "x509", "-noout", "-enddate", "-in", str(certificate)]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout
+    return ssl.cert_time_to_seconds(said.removeprefix("notAfter=").strip())
+
+
+def test_every_certificate_is_read(watched: Lab, prometheus: Prometheus) -> None:
+    """By who shows it, or as it lies in a Secret, of which the exporter has no key."""
+    files = {name: f"ca/{name.replace('_', '-')}.crt" for name in ("ca", "directory", "node_exporter", "prometheus")}
+    for certificate, file in {**files, "public": "proxy/own.crt"}.items():
+        ends = prometheus.wait(f'caas_certificate_expiry_timestamp_seconds{{certificate="{certificate}"}}')
+        assert ends == end_of(watched.folder / file) > time.time(), certificate
+    assert prometheus.value("count(caas_certificate_expiry_timestamp_seconds)") == 5
+    volumes = {volume["name"]: volume for volume in pod_of(watched, EXPORTER)["spec"]["volumes"]}
+    secrets = [source["secret"] for source in volumes["certificates"]["projected"]["sources"]]
+    assert {item["key"] for secret in secrets for item in secret["items"]} == {"ca.crt", "tls.crt"}
+
+
+def told(lab: Lab) -> dict[str, Any]:
+    (found,) = [item for item in lab.get("configmap", EXPORTER) if item["metadata"]["name"] == "monitoring-runs"]
+    return json.loads(found["data"]["runs.json"])
+
+
+def test_what_caas_did_is_known(watched: Lab, prometheus: Prometheus) -> None:
+    """Its journal is not in the cluster, so it leaves there how its runs ended."""
+    (last,) = [run for run in told(watched)["runs"] if run["command"] == "apply"]
+    wanted = {"timestamp_seconds": last["ended"] / 1000, "success": 1}
+    wanted["duration_seconds"] = (last["ended"] - last["began"]) / 1000
+    for what, value in wanted.items():
+        found = prometheus.wait(f'caas_run_last_{what}{{command="apply"}}')
+        assert found == pytest.approx(value, abs=0.01), what
+    assert prometheus.wait("caas_drift_resources + 1") == 1 + told(watched)["drift"]
+    assert watched.caas.json("history", watched.name)[0]["outcome"] == last["outcome"] == "done"
 
 
 def test_a_users_server_appears(watched: Lab, prometheus: Prometheus, emma: HubClient) -> None:
@@ -373,6 +410,10 @@ def test_rights_are_few(watched: Lab, bed: Bed) -> None:
         said = bed.kubectl(*words, status=None)
         assert said.strip().splitlines()[-1] == answer, (verb, resource, said)
     assert bed.kubectl("auth", "can-i", "list", "pods", who, "-n", "kube-system", status=None).strip() == "no"
+    runs = "configmaps/monitoring-runs"
+    for what, answer in {f"get {runs}": "yes", f"patch {runs}": "no", "get configmaps/hub": "no"}.items():
+        said = bed.kubectl("auth", "can-i", *what.split(), who, "-n", watched.namespace, status=None)
+        assert said.strip().splitlines()[-1] == answer, (what, said)
 
 
 def test_strangers_are_sent_to_the_sign_in_and_users_refused(watched: Lab, emma: HubClient) -> None:
@@ -404,6 +445,26 @@ def test_admins_are_let_in(watched: Lab, admin: HubClient) -> None:
 # ---- a changed form
 
 
+def test_a_run_that_was_stopped_is_known(watched: Lab, prometheus: Prometheus) -> None:
+    """And what it found that others had changed. The exporter is to have other settings after the hub, which it does not come to."""
+    write_form(watched, "{enabled: true, retention_gb: 2}")
+    watched.form.write_text(
+        watched.form.read_text().replace("hub: {cpus: 0.1, ram: 0.5}", "hub: {cpus: 0.1, ram: 0.6}")
+    )
+    watched.kubectl("label", "configmap", "monitoring-alerts", "component=other", "--overwrite")
+    process = watched.caas.start("apply", str(watched.form), "--yes", "--json")
+    for line in process.stdout or []:
+        event = json.loads(line) if line.startswith("{") else {}
+        if event.get("event") == "progress" and event["id"] == "hub/service":
+            process.send_signal(signal.SIGINT)
+            break
+    process.communicate(timeout=120)
+    (last,) = [run for run in told(watched)["runs"] if run["command"] == "apply"]
+    assert last["outcome"] == "cancelled" and told(watched)["drift"] == 1
+    prometheus.wait('caas_run_last_success{command="apply"} == 0')
+    assert prometheus.wait("caas_drift_resources == 1")
+
+
 def test_what_the_form_says_of_it_counts(watched: Lab, bed: Bed) -> None:
     file = watched.caas.folder / "metrics-token"
     file.write_text(TOKEN + "\n")
@@ -427,6 +488,7 @@ def test_what_the_form_says_of_it_counts(watched: Lab, bed: Bed) -> None:
         assert after.value("count(count_over_time(up[1h])) > 0")
         asked = 'caas_source_up{source="kubelet"}'  # what a Prometheus that ended had of it lasts for minutes
         after.wait(f"absent({asked}) or time() - timestamp({asked}) > 30")
+        after.wait('caas_run_last_success{command="apply"} == 1')
     journal = b"".join(path.read_bytes() for path in watched.caas.state.glob("journal.sqlite*"))
     assert TOKEN.encode() not in journal
 

@@ -160,8 +160,8 @@ class Lab:
     def apply(self, **options: Any) -> subprocess.CompletedProcess[str]:
         return self.caas.run("apply", str(self.form), "--yes", **options)
 
-    def plan(self, **options: Any) -> subprocess.CompletedProcess[str]:
-        return self.caas.run("plan", str(self.form), **options)
+    def plan(self, *, trace: str = "", **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.caas.run("plan", str(self.form), *([f"--trace={trace}"] if trace else []), **options)
 
     def get(self, kind: str, labels: str = "") -> list[dict[str, Any]]:
         return self.bed.get(kind, self.namespace, labels)

@@ -1,5 +1,6 @@
 """Stands between caas and an API server, as a network that keeps no connection for long: TLS goes through as it is."""
 
+import random
 import select
 import socket
 import struct
@@ -17,19 +18,20 @@ class Cutting(Between):
     """Listens on 127.0.0.1 until `stop`, and breaks each connection off `seconds` after it was opened, whatever is under way on it;
     `kubeconfig` leads to it. `cuts` counts them."""
 
-    def __init__(self, folder: Path, config: dict[str, Any], seconds: float) -> None:
-        """config: a kubeconfig, all of it inline."""
+    def __init__(self, folder: Path, config: dict[str, Any], seconds: float, soon: float = 0) -> None:
+        """config: a kubeconfig, all of it inline. soon: every other connection, by chance, lives for so long only."""
         super().__init__()
         folder.mkdir()
         cluster = config["clusters"][0]["cluster"]
         server = urlsplit(cluster["server"])
-        self.server, self.seconds, self.cuts = (str(server.hostname), int(server.port or 443)), seconds, 0
+        self.server, self.cuts = (str(server.hostname), int(server.port or 443)), 0
+        self.lives = [seconds, soon or seconds]
         there = {"server": self.url, "tls-server-name": server.hostname}
         config["clusters"][0]["cluster"] = {**cluster, **there}
         self.begin(folder, config)
 
     def _serve(self, client: socket.socket) -> None:
-        end = time.monotonic() + self.seconds
+        end = time.monotonic() + random.choice(self.lives)
         try:
             with client, socket.create_connection(self.server, 30) as server:
                 while _carried(client, server, end):

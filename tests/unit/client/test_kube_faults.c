@@ -117,6 +117,20 @@ static void test_once(void **state)
         assert_true(asked > 5);
 }
 
+/* What nobody waits for for long. */
+static void test_brief(void **state)
+{
+        (void)state;
+        CLEANUP_KUBE struct kube *kube = open_token(always_503);
+        struct err *err = NULL;
+        const struct kube_ref ref = {"v1", "Pod", "hub", "a"};
+        json_auto_t *patch = json_pack("{s:{}}", "metadata");
+        refuse(kube_patch(kube, &ref, patch, KUBE_BRIEF, NULL, &err), ERR_UNREACHABLE, &err, "503", "change Pod hub/a");
+        assert_true(fake_slept > 5000 && fake_slept <= 10000);
+        refuse(kube_patch(kube, &ref, patch, 0, NULL, &err), ERR_UNREACHABLE, &err, "503", "change Pod hub/a");
+        assert_true(fake_slept > 75000);
+}
+
 static bool cut_first(struct peer *peer, const char *request, int n)
 {
         (void)request;
@@ -428,6 +442,7 @@ int main(void)
                 cmocka_unit_test(test_retry_after),
                 cmocka_unit_test(test_gives_up),
                 cmocka_unit_test(test_once),
+                cmocka_unit_test(test_brief),
                 cmocka_unit_test(test_broken_answers),
                 cmocka_unit_test(test_nobody_there),
                 cmocka_unit_test(test_refusals),

@@ -111,7 +111,7 @@ static void test_conflicts(void **state)
         json_auto_t *patch = json_pack("{s:{s:s}}", "data", "a", "2");
         struct kube_ref ref = map_ref("conflict");
         MUST(kube_apply(kube, one, 0, NULL, &err));
-        MUST(kube_patch(kube, &ref, patch, NULL, &err)); /* what we patched ourselves is no conflict */
+        MUST(kube_patch(kube, &ref, patch, 0, NULL, &err)); /* what we patched ourselves is no conflict */
         json_auto_t *after = NULL;
         MUST(kube_apply(kube, two, 0, &after, &err));
         assert_string_equal(json_string_value(json_object_get(json_object_get(after, "data"), "a")), "3");
@@ -119,7 +119,7 @@ static void test_conflicts(void **state)
         json_auto_t *foreign = json_pack("{s:{s:[{s:s, s:s, s:s, s:s, s:{s:{s:{}}}}]}}", "metadata", "managedFields",
                 "manager", "kubectl-edit", "operation", "Update", "apiVersion", "v1", "fieldsType", "FieldsV1",
                 "fieldsV1", "f:data", "f:a");
-        MUST(kube_patch(kube, &ref, foreign, NULL, &err));
+        MUST(kube_patch(kube, &ref, foreign, 0, NULL, &err));
         refuse(kube_apply(kube, one, 0, NULL, &err), ERR_REFUSED, &err, "\"kubectl-edit\" owns .data.a",
                 "--force-conflicts");
         refuse(kube_apply(kube, one, KUBE_DRY_RUN, NULL, &err), ERR_REFUSED, &err, "kubectl-edit", ".data.a");

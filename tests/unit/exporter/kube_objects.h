@@ -96,8 +96,8 @@ static inline struct config *kube_config(int port, const char *ca, bool nodes)
         struct config *config = NULL;
         CLEANUP_FREE char *text =
                 str_format("{\"cluster\": \"demo\", \"kubernetes\": {\"api\": \"https://127.0.0.1:%d\", \"ca\": \"%s\","
-                           " \"token_file\": \"%s\", \"namespace\": \"ocean\", \"nodes\": %s},"
-                           " \"backup\": {\"cronjob\": \"backup\"}}",
+                           " \"token_file\": \"%s\", \"namespace\": \"ocean\", \"nodes\": %s,"
+                           " \"runs\": \"monitoring-runs\"}, \"backup\": {\"cronjob\": \"backup\"}}",
                         port, ca, token_path, nodes ? "true" : "false");
         if (config_parse(text, strlen(text), &config, NULL) < 0)
                 abort();

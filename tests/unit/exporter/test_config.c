@@ -46,7 +46,7 @@ static const char FULL[] =
         " \"accounts\": \"/users.json\", \"journal\": \"/j\","
         " \"limits\": {\"notebook\": {\"cpus\": 1, \"ram\": 2.5}, \"dask\": {\"cpus\": 8}},"
         " \"parts\": [{\"name\": \"hub\", \"url\": \"http://x\"}, {\"name\": \"proxy\", \"tcp\": \"127.0.0.1:5\"}],"
-        " \"certificates\": [{\"name\": \"ca\", \"file\": \"/ca\"}, {\"name\": \"p\", \"address\": \"h:1\","
+        " \"certificates\": [{\"name\": \"ca\", \"file\": \"/ca\"}, {}, {\"name\": \"p\", \"address\": \"h:1\","
         " \"server\": \"s\"}]}";
 
 static void test_full(void **state)
@@ -110,6 +110,7 @@ static void test_refused(void **state)
         refused("{\"backup\": {\"stamp\": \"/b\", \"cronjob\": \"b\"}}", "not both");
         refused("{\"backup\": {\"cronjob\": \"b\"}}", "Kubernetes");
         refused("{\"certificates\": [{\"name\": \"a\"}]}", "address or file");
+        refused("{\"certificates\": [{}, 3]}", "certificates");
         refused("{\"certificates\": [{\"name\": \"a\", \"file\": \"f\", \"address\": \"h:1\"}]}", "address or file");
 }
 
@@ -179,6 +180,12 @@ static void test_kubernetes(void **state)
                 {"{\"kubernetes\": {\"api\": \"https://k\", \"ca\": \"/c\", \"token_file\": \"/t\", \"namespace\": "
                  "\"o\", \"nodes\": 1}}",
                         "kubernetes: "},
+                {"{\"kubernetes\": {\"api\": \"https://k\", \"ca\": \"/c\", \"token_file\": \"/t\", \"namespace\": "
+                 "\"o\", \"runs\": \"\"}}",
+                        "kubernetes.runs"},
+                {"{\"journal\": \"/j\", \"kubernetes\": {\"api\": \"https://k\", \"ca\": \"/c\", \"token_file\": "
+                 "\"/t\", \"namespace\": \"o\", \"runs\": \"r\"}}",
+                        "kubernetes.runs"},
                 {"{\"groups\": {\"parent\": \"caas-x\"}, \"kubernetes\": {\"api\": \"https://k\", \"ca\": \"/c\","
                  " \"token_file\": \"/t\", \"namespace\": \"o\"}}",
                         "of a host"},

@@ -23,6 +23,7 @@ static struct server *server;
 static atomic_bool denied, slow, strange, busy, watched;
 static atomic_int nodes_asked, pages;
 static const char *_Atomic cronjob; /* its status; NULL: there is none */
+static const char *_Atomic note;    /* the ConfigMap's data; NULL: there is none */
 
 static bool list(struct peer *peer, const char *items, const char *next)
 {
@@ -72,11 +73,24 @@ static bool backup(struct peer *peer)
                 status ? text : "{\"kind\": \"Status\", \"code\": 404, \"reason\": \"NotFound\"}");
 }
 
+static bool told(struct peer *peer)
+{
+        const char *data = note;
+        CLEANUP_FREE char *text = str_format("{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": "
+                                             "{\"name\": \"monitoring-runs\"}%s%s}",
+                data && *data ? ", \"data\": " : "", data ? data : "");
+        return answer(peer, data ? "200 OK" : "404 Not Found", "",
+                data ? text
+                     : "{\"kind\": \"Status\", \"code\": 404, \"reason\": \"NotFound\", \"message\": \"configmaps "
+                       "\\\"monitoring-runs\\\" not found\"}");
+}
+
 static bool api(struct peer *peer, const char *request)
 {
         static const char kinds[] = "{\"kind\": \"APIResourceList\", \"resources\": ["
                                     "{\"name\": \"pods\", \"kind\": \"Pod\", \"namespaced\": true},"
                                     "{\"name\": \"services\", \"kind\": \"Service\", \"namespaced\": true},"
+                                    "{\"name\": \"configmaps\", \"kind\": \"ConfigMap\", \"namespaced\": true},"
                                     "{\"name\": \"persistentvolumeclaims\", \"kind\": \"PersistentVolumeClaim\","
                                     " \"namespaced\": true}, {\"name\": \"nodes\", \"kind\": \"Node\","
                                     " \"namespaced\": false}]}";
@@ -94,6 +108,8 @@ static bool api(struct peer *peer, const char *request)
                         " [{\"name\": \"cronjobs\", \"kind\": \"CronJob\", \"namespaced\": true}]}");
         if (str_starts(request, "GET /apis/batch/v1/namespaces/ocean/cronjobs/backup "))
                 return backup(peer);
+        if (str_starts(request, "GET /api/v1/namespaces/ocean/configmaps/monitoring-runs "))
+                return told(peer);
         if (str_starts(request, "GET /api/v1/namespaces/ocean/pods?limit=100"))
                 return pods(peer, request);
         if (str_starts(request, "GET /api/v1/namespaces/ocean/persistentvolumeclaims?"))
@@ -392,6 +408,76 @@ static void test_backups(void **state)
         source_backup.done(memory);
 }
 
+/* ---- runs of caas ---- */
+
+#define RUN(command, began, ended, outcome)                                                                            \
+        "{\\\"command\\\": \\\"" command "\\\", \\\"began\\\": " began ", \\\"ended\\\": " ended                       \
+        ", \\\"outcome\\\": \\\"" outcome "\\\"}"
+#define NOTE(runs, more) "{\"runs.json\": \"{\\\"runs\\\": [" runs "]" more "}\"}"
+
+static struct sample_sink *told_of(const struct config *config, void **memory, const char *data)
+{
+        struct sample_sink *sink = sink_new(source_run.families);
+        note = data;
+        MUST(source_run.refresh(config, memory, sink, err));
+        return sink;
+}
+
+static void test_runs(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_CONFIG struct config *config = kube_config(server->port, ca_path, false);
+        assert_true(source_run.wanted(config));
+        struct sample_sink *sink = told_of(config, &memory,
+                NOTE(RUN("apply", "7000", "8500", "failed") ", " RUN("destroy", "9000", "9000", "done"),
+                        ", \\\"drift\\\": 3"));
+        assert_true(samples_have(sink, "caas_run_last_timestamp_seconds{command=\"apply\"} 8.5"));
+        assert_true(samples_have(sink, "caas_run_last_duration_seconds{command=\"apply\"} 1.5"));
+        assert_true(samples_have(sink, "caas_run_last_success{command=\"apply\"} 0"));
+        assert_true(samples_have(sink, "caas_run_last_success{command=\"destroy\"} 1"));
+        assert_true(samples_have(sink, "caas_drift_resources 3"));
+        sink_free(sink);
+        /* none was told of yet; the object is there before the first apply has ended */
+        static const char *const nothing[] = {"", "null", "{}", "{\"more\": \"x\"}", NOTE("", ", \\\"drift\\\": null")};
+        for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++) {
+                sink = told_of(config, &memory, nothing[i]);
+                assert_int_equal(samples_count(sink, "caas_run_last_success"), 0);
+                assert_int_equal(samples_count(sink, "caas_drift_resources"), 0);
+                sink_free(sink);
+        }
+        source_run.done(memory);
+}
+
+static void test_strange_runs(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_CONFIG struct config *config = kube_config(server->port, ca_path, false);
+        static const char *const strange_ones[] = {"{\"runs.json\": 7}", "{\"runs.json\": \"\"}",
+                "{\"runs.json\": \"[]\"}", "{\"runs.json\": \"{}\"}",
+                "{\"runs.json\": \"{\\\"runs\\\": [], \\\"runs\\\": []}\"}", NOTE("7", ""),
+                NOTE(RUN("", "1", "2", "done"), ""), NOTE(RUN("apply", "true", "2", "done"), ""),
+                NOTE(RUN("apply", "1", "2e400", "done"), ""),
+                NOTE(RUN("apply", "1", "2", "done") ", " RUN("apply", "1", "2", "done"), "")};
+        struct sample_sink *sink = sink_new(source_run.families);
+        for (size_t i = 0; i < sizeof strange_ones / sizeof *strange_ones; i++) {
+                note = strange_ones[i];
+                REFUSED(source_run.refresh(config, &memory, sink, err), ERR_INVALID, "is not what caas writes there");
+        }
+        CLEANUP_BUF struct buf many = BUF_INIT(8192);
+        for (int i = 0; i < 33; i++)
+                buf_format(&many, "%s" RUN("c%d", "1", "2", "done"), i ? ", " : "", i);
+        CLEANUP_FREE char *too_many = str_format(NOTE("%s", ""), many.data);
+        note = too_many;
+        REFUSED(source_run.refresh(config, &memory, sink, err), ERR_INVALID, "is not what caas writes there");
+        note = NULL;
+        REFUSED(source_run.refresh(config, &memory, sink, err), ERR_NOT_FOUND, "monitoring-runs");
+        sink_free(sink);
+        source_run.done(memory);
+        source_run.done(NULL);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -403,6 +489,8 @@ int main(void)
                 cmocka_unit_test(test_slow),
                 cmocka_unit_test(test_less_often),
                 cmocka_unit_test(test_strange_objects),
+                cmocka_unit_test(test_runs),
+                cmocka_unit_test(test_strange_runs),
                 cmocka_unit_test(test_backups),
         };
         return cmocka_run_group_tests(tests, set_up, tear_down);
