@@ -1,17 +1,15 @@
 /* Accounts of an embedded directory. */
 #include <string.h>
 
+#include "access/homes.h"
 #include "access/hub.h"
 #include "access/membership.h"
-#include "base/file.h"
+#include "access/reach.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/cluster.h"
 #include "cli/signals.h"
-#include "client/home/home.h"
-
-#define UNMOUNT_MS 10000
 
 static int open_embedded(struct cli *cli, struct cluster *cluster, struct err **err)
 {
@@ -148,15 +146,6 @@ const struct command cmd_user_passwd = {
 
 /* ---- remove ---- */
 
-static int delete_home(const char *dir, const char *name, struct err **err)
-{
-        CLEANUP_FREE char *images = str_format("%s/homes/images", dir);
-        CLEANUP_FREE char *mounts = str_format("%s/homes/mounts", dir);
-        struct home_store store = {.images = images, .mounts = mounts};
-        int r = home_unmount(&store, name, UNMOUNT_MS, true, err);
-        return r < 0 ? r : home_delete(&store, name, err);
-}
-
 /* Everything that runs is ended before the account goes: afterwards nobody would know whose it was. */
 static int remove_user(const struct cluster *cluster, const char *name, struct err **err)
 {
@@ -183,19 +172,22 @@ static int run_remove(struct cli *cli, struct err **err)
                 str_format("remove the account %s%s?", name, data ? " AND ITS HOME" : " (its home is kept)");
         if (!args_has(&cli->args, "yes") && cli->interactive && !cli_confirm(cli, question))
                 return err_set(err, ERR_CANCELLED, "nothing was removed");
-        CLEANUP_FREE char *dir = str_format("%s/clusters/%s", cli->state_dir, cluster.name);
-        r = remove_user(&cluster, name, err);
+        const struct homes_place homes = {cluster.journal, cli->state_dir, cluster.row};
+        CLEANUP_FREE char *home = NULL; /* who never had a server has none */
+        r = data ? 0 : homes_find(&homes, name, &home, err);
+        if (r == 0)
+                r = remove_user(&cluster, name, err);
         if (r == 0 && data)
-                r = delete_home(dir, name, err);
+                r = homes_delete(&homes, name, err);
         if (r < 0)
                 return r;
-        CLEANUP_FREE char *image = str_format("%s/homes/images/%s.xfs", dir, name);
-        bool kept = file_exists(image); /* who never had a server has no home */
         if (cli->json) {
-                json_auto_t *document = json_pack("{s:s, s:s?}", "name", name, "home", kept ? image : NULL);
+                json_auto_t *document = json_pack("{s:s, s:s?}", "name", name, "home", home);
                 cli_json(cli, document);
         } else if (!cli->quiet) {
-                fprintf(cli->out, "%s is gone%s%s\n", name, kept ? "; the home is kept: " : "", kept ? image : "");
+                bool passes_on = home && reach_is_kubernetes(cluster.row); /* to whoever has the name */
+                fprintf(cli->out, "%s is gone%s%s%s\n", name, home ? "; the home is kept: " : "", home ? home : "",
+                        passes_on ? "; an account of this name made later gets it" : "");
         }
         return EXIT_FINE;
 }
@@ -212,7 +204,7 @@ const struct command cmd_user_remove = {
         .summary = "remove an account (embedded directory); the home is kept",
         .details = "Ends what the user has running first. An account of the same name made later gets another number "
                    "and cannot open the "
-                   "home that was kept.",
+                   "home that was kept; on Kubernetes, where homes go by the name, it gets that home.",
         .options = remove_options,
         .min = 2,
         .max = 2,
