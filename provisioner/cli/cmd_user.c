@@ -149,10 +149,10 @@ const struct command cmd_user_passwd = {
 /* Everything that runs is ended before the account goes: afterwards nobody would know whose it was. */
 static int remove_user(const struct cluster *cluster, const char *name, struct err **err)
 {
-        json_auto_t *report = NULL;
-        int r = hub_revoke(cluster->hub, NULL, name, &report, err);
-        if (r == 0)
-                r = membership_user_remove(cluster->identity, name, err);
+        int r = hub_revoke_all(cluster->hub, NULL, name, err);
+        if (r < 0)
+                return err_suffix(err, "the account stays");
+        r = membership_user_remove(cluster->identity, name, err);
         return r < 0 ? r : hub_delete_user(cluster->hub, NULL, name, err);
 }
 
