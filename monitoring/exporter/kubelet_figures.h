@@ -24,6 +24,7 @@ struct kubelet_container {
         char *pod, *container, *name;      /* name: what the container runtime calls it, of this start of it */
         double value[KUBELET_VALUES];      /* NAN: it does not say */
         double counted_cpu, counted_kills; /* what of it has been counted for its user; NAN: not decided yet */
+        unsigned missed;                   /* readings in a row that did not have it: then it says nothing */
 };
 
 struct kubelet_volume {

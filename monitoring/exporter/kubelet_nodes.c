@@ -1,5 +1,6 @@
 #include "exporter/kubelet_nodes.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #define PAGE_MAX   (64UL * 1024 * 1024)
 #define TOKEN_MAX  65536
 #define STACK_SIZE (512 * 1024)
+#define KEPT_MAX   (2 * KUBELET_CONTAINERS_MAX) /* of a node, with those that it leaves out */
 
 static int64_t now_ms(void)
 {
@@ -105,17 +107,36 @@ static int read_page(const struct round *round, struct http_client *client, cons
         return 0;
 }
 
+/* Of one that is left out for a moment, as by a kubelet that has just begun anew: otherwise all of it would be counted
+ * once more when it is there again. Takes over its names. */
+static void keep_missed(struct kubelet_container *gone, struct kubelet_figures *fresh)
+{
+        struct kubelet_container kept = *gone;
+        for (size_t i = 0; i < KUBELET_VALUES; i++)
+                kept.value[i] = NAN;
+        kept.missed++;
+        gone->pod = gone->container = gone->name = NULL;
+        MEM_GROW(fresh->container, fresh->containers, fresh->container_room);
+        fresh->container[fresh->containers++] = kept;
+}
+
 /* What has been counted of a container stays with it. */
 static void carry(struct kubelet_figures *before, struct kubelet_figures *fresh)
 {
-        for (size_t i = 0; i < fresh->containers; i++) {
-                struct kubelet_container *now = &fresh->container[i];
-                const struct kubelet_container *same = kubelet_container_of(before, now);
-                if (same) {
-                        now->counted_cpu = same->counted_cpu;
-                        now->counted_kills = same->counted_kills;
+        CLEANUP_FREE bool *missed = mem_zero_array(before->containers + 1, sizeof *missed);
+        for (size_t i = 0; i < before->containers; i++) {
+                const struct kubelet_container *old = &before->container[i];
+                struct kubelet_container *now = kubelet_container_of(fresh, old);
+                missed[i] = !now && isfinite(old->counted_cpu) && old->missed < SOURCE_STALE;
+                if (now) {
+                        now->counted_cpu = old->counted_cpu;
+                        now->counted_kills = old->counted_kills;
                 }
         }
+        for (size_t i = 0; i < before->containers && fresh->containers < KEPT_MAX; i++)
+                if (missed[i])
+                        keep_missed(&before->container[i], fresh);
+        kubelet_figures_sort(fresh);
         kubelet_figures_clear(before);
         *before = *fresh;
 }

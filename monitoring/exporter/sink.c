@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include "exporter/sink_impl.h"
 
 #define BLOCK_FIRST 256
@@ -90,12 +91,11 @@ static void add(struct block *block, const char *text, size_t length)
 /* A label's value: backslash, quote and line break are escaped. */
 static void add_value(struct block *block, const char *text)
 {
-        size_t length = strlen(text), bad;
+        size_t length = strlen(text);
         CLEANUP_FREE char *clean = NULL;
-        if (!str_utf8(text, length, &bad)) {
-                text = clean = str_copy(text);
-                while (!str_utf8(clean, length, &bad))
-                        clean[bad] = '?';
+        if (!str_utf8(text, length, NULL)) {
+                clean = utf8_make(str_copy(text));
+                text = clean;
         }
         char *to = room(block, 2 * length), *out = to;
         for (const char *c = text; *c; c++) {

@@ -88,7 +88,7 @@ static bool kill_seen(const struct kubelet_nodes *nodes, const char *name)
                 for (size_t n = 0; n < nodes->item[i].containers.containers; n++) {
                         const struct kubelet_container *container = &nodes->item[i].containers.container[n];
                         if (str_is(container->name, name))
-                                return container->value[KUBELET_OOM] > 0;
+                                return container->value[KUBELET_OOM] > 0 || container->counted_kills > 0;
                 }
         return false;
 }
@@ -134,6 +134,8 @@ static void say_node(struct state *state, const struct config *config, const str
         for (size_t i = 0; i < node->containers.containers; i++) {
                 struct kubelet_container *container = &node->containers.container[i];
                 const struct view_pod *pod = kube_view_pod(view, container->pod);
+                if (container->missed)
+                        continue;
                 add_container(config, node, pod, container, sink);
                 if (pod && pod->user)
                         count(state, pod, container);

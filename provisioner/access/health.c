@@ -133,8 +133,7 @@ static void clean_up(struct health *health)
                         tell_own(health, "leave", began, first, NULL);
                 return;
         }
-        json_auto_t *report = NULL;
-        note(&first, hub_revoke(health->hub, NULL, health->user, &report, &err), err);
+        note(&first, hub_revoke_all(health->hub, NULL, health->user, &err), err);
         err = NULL;
         note(&first, membership_user_remove(health->identity, health->user, &err), err);
         err = NULL;

@@ -10,6 +10,7 @@
 
 #define REVOKE_MS    30000
 #define STOP_POLL_MS 300
+#define LEFT_MAX     2000
 
 struct hub {
         const char *api, *token;
@@ -136,6 +137,21 @@ int hub_revoke(const json_t *access, struct cancel *cancel, const char *user, js
         }
         *ret = report;
         return 0;
+}
+
+int hub_revoke_all(const json_t *access, struct cancel *cancel, const char *user, struct err **err)
+{
+        json_auto_t *report = NULL;
+        CLEANUP_BUF struct buf left = BUF_INIT(LEFT_MAX);
+        size_t i;
+        json_t *item;
+        int r = hub_revoke(access, cancel, user, &report, err);
+        if (r < 0 || json_is_true(json_object_get(report, "complete")))
+                return r;
+        json_array_foreach (json_object_get(report, "errors"), i, item)
+                buf_format(&left, "%s%s", i ? "; " : "", json_string_value(item) ? json_string_value(item) : "?");
+        return err_set(err, ERR_PARTIAL, "the hub: not all that %s runs could be ended: %s", user,
+                left.length ? left.data : "it does not say what");
 }
 
 int hub_delete_user(const json_t *access, struct cancel *cancel, const char *user, struct err **err)

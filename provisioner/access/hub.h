@@ -21,6 +21,9 @@ int hub_stop_server(const json_t *access, struct cancel *cancel, const char *use
  * could not be ended, and errors say what. */
 int hub_revoke(const json_t *access, struct cancel *cancel, const char *user, json_t **ret, struct err **err);
 
+/* The same, where nothing may be left: what could not be ended is -ERR_PARTIAL, which says what it is. */
+int hub_revoke_all(const json_t *access, struct cancel *cancel, const char *user, struct err **err);
+
 /* Forgets the user (not the home). Not being there is fine. */
 int hub_delete_user(const json_t *access, struct cancel *cancel, const char *user, struct err **err);
 

@@ -62,6 +62,16 @@ static void lines_clear(struct lines *lines)
 }
 #define CLEANUP_LINES __attribute__((cleanup(lines_clear)))
 
+/* What a power cut kept from the disk reads as NULs, and nothing behind them would be shown. */
+static size_t without_nuls(char *text, size_t length)
+{
+        size_t kept = 0;
+        for (size_t i = 0; i < length; i++)
+                if (text[i])
+                        text[kept++] = text[i];
+        return kept;
+}
+
 /* The last bytes of a file; the first, cut line is dropped. */
 static int read_end(const char *path, char **ret, struct err **err)
 {
@@ -80,6 +90,7 @@ static int read_end(const char *path, char **ret, struct err **err)
                         break;
                 length += (size_t)n;
         }
+        length = without_nuls(text, length);
         text[length] = '\0';
         char *newline = from ? memchr(text, '\n', length) : NULL;
         if (newline)

@@ -8,9 +8,12 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf8.h"
 
+/* What a program or a server said may be in whatever encoding, or cut inside a character. */
 static int err_make(struct err **err, enum err_code code, char *message)
 {
+        utf8_make(message);
         if (!err) {
                 free(message);
                 return -(int)code;
@@ -93,7 +96,7 @@ int err_prefix(struct err **err, const char *format, ...)
         va_end(ap);
         char *message = str_format("%s: %s", head, (*err)->message);
         free((*err)->message);
-        (*err)->message = message;
+        (*err)->message = utf8_make(message);
         return -(int)(*err)->code;
 }
 
@@ -107,7 +110,7 @@ int err_suffix(struct err **err, const char *format, ...)
         va_end(ap);
         char *message = str_format("%s; %s", (*err)->message, tail);
         free((*err)->message);
-        (*err)->message = message;
+        (*err)->message = utf8_make(message);
         return -(int)(*err)->code;
 }
 
@@ -117,7 +120,7 @@ int err_at(struct err **err, const char *file, int line, int column)
                 return -ERR_FAILED;
         struct err *e = *err;
         if (!e->file && e->line == 0) {
-                e->file = file ? str_copy(file) : NULL;
+                e->file = file ? utf8_make(str_copy(file)) : NULL;
                 e->line = line;
                 e->column = column;
         }

@@ -1,5 +1,7 @@
 #include "access/session.h"
 #include "base/mem.h"
+#include "base/str.h"
+#include "base/utf8.h"
 #include "cli/change.h"
 #include "cli/cli.h"
 
@@ -14,8 +16,9 @@ static bool check(const struct cli *cli, const char *path, json_t *report)
         if (unread)
                 diags_add(&diags, 0, 0, "%s", err ? err->message : "cannot be read");
         const char *cluster = json_string_value(json_object_get(form, "cluster"));
+        CLEANUP_FREE char *shown = utf8_make(str_copy(path));
         if (cli->json)
-                json_array_append_new(report, json_pack("{s:s, s:b, s:s?, s:o}", "file", path, "ok", (int)good,
+                json_array_append_new(report, json_pack("{s:s, s:b, s:s?, s:o}", "file", shown, "ok", (int)good,
                                                       "cluster", cluster, "findings", change_findings_json(&diags)));
         else if (unread)
                 fprintf(cli->out, "%s\n", diags.item[0].message);

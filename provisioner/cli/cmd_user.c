@@ -1,19 +1,15 @@
 /* Accounts of an embedded directory. */
 #include <string.h>
 
-#include "access/claims.h"
+#include "access/homes.h"
 #include "access/hub.h"
 #include "access/membership.h"
 #include "access/reach.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/cluster.h"
 #include "cli/signals.h"
-#include "client/home/home.h"
-
-#define UNMOUNT_MS 10000
 
 static int open_embedded(struct cli *cli, struct cluster *cluster, struct err **err)
 {
@@ -150,49 +146,13 @@ const struct command cmd_user_passwd = {
 
 /* ---- remove ---- */
 
-/* The home of a user, where there is one: deleted, if it is to be, or its name in *ret_kept, which the caller frees. */
-static int home_on_host(const struct cli *cli, const struct cluster *cluster, const char *name, bool erase,
-        char **ret_kept, struct err **err)
-{
-        CLEANUP_FREE char *images = str_format("%s/clusters/%s/homes/images", cli->state_dir, cluster->name);
-        CLEANUP_FREE char *mounts = str_format("%s/clusters/%s/homes/mounts", cli->state_dir, cluster->name);
-        CLEANUP_FREE char *image = str_format("%s/%s.xfs", images, name);
-        struct home_store store = {.images = images, .mounts = mounts};
-        int r = erase ? home_unmount(&store, name, UNMOUNT_MS, true, err) : 0;
-        if (r == 0 && erase)
-                r = home_delete(&store, name, err);
-        if (r == 0 && !erase && file_exists(image)) /* who never had a server has no home */
-                *ret_kept = STEAL(image);
-        return r;
-}
-
-static int home_on_kubernetes(
-        const struct cluster *cluster, const char *name, bool erase, char **ret_kept, struct err **err)
-{
-        struct kube_link *link = NULL;
-        json_auto_t *claims = NULL;
-        int r = reach_link(cluster->journal, cluster->name, &link, err);
-        if (r == 0 && erase)
-                r = claims_delete(link, cluster->name, name, NULL, 0, err);
-        else if (r == 0)
-                r = claims_of(link, cluster->name, name, &claims, err);
-        CLEANUP_BUF struct buf list = BUF_INIT(10000);
-        size_t i;
-        json_t *claim;
-        json_array_foreach (claims, i, claim)
-                buf_format(&list, "%s%s", i ? ", " : "", json_string_value(claim));
-        if (r == 0 && list.length)
-                *ret_kept = buf_steal(&list);
-        return r;
-}
-
 /* Everything that runs is ended before the account goes: afterwards nobody would know whose it was. */
 static int remove_user(const struct cluster *cluster, const char *name, struct err **err)
 {
-        json_auto_t *report = NULL;
-        int r = hub_revoke(cluster->hub, NULL, name, &report, err);
-        if (r == 0)
-                r = membership_user_remove(cluster->identity, name, err);
+        int r = hub_revoke_all(cluster->hub, NULL, name, err);
+        if (r < 0)
+                return err_suffix(err, "the account stays");
+        r = membership_user_remove(cluster->identity, name, err);
         return r < 0 ? r : hub_delete_user(cluster->hub, NULL, name, err);
 }
 
@@ -212,20 +172,22 @@ static int run_remove(struct cli *cli, struct err **err)
                 str_format("remove the account %s%s?", name, data ? " AND ITS HOME" : " (its home is kept)");
         if (!args_has(&cli->args, "yes") && cli->interactive && !cli_confirm(cli, question))
                 return err_set(err, ERR_CANCELLED, "nothing was removed");
-        CLEANUP_FREE char *kept = NULL;
-        bool far = reach_is_kubernetes(cluster.row);
-        r = remove_user(&cluster, name, err);
+        const struct homes_place homes = {cluster.journal, cli->state_dir, cluster.row};
+        CLEANUP_FREE char *home = NULL; /* who never had a server has none */
+        r = data ? 0 : homes_find(&homes, name, &home, err);
         if (r == 0)
-                r = far ? home_on_kubernetes(&cluster, name, data, &kept, err)
-                        : home_on_host(cli, &cluster, name, data, &kept, err);
+                r = remove_user(&cluster, name, err);
+        if (r == 0 && data)
+                r = homes_delete(&homes, name, err);
         if (r < 0)
                 return r;
         if (cli->json) {
-                json_auto_t *document = json_pack("{s:s, s:s?}", "name", name, "home", kept);
+                json_auto_t *document = json_pack("{s:s, s:s?}", "name", name, "home", home);
                 cli_json(cli, document);
         } else if (!cli->quiet) {
-                fprintf(cli->out, "%s is gone%s%s%s\n", name, kept ? "; the home is kept: " : "", kept ? kept : "",
-                        kept && far ? "; an account of the same name made later is given it" : "");
+                bool passes_on = home && reach_is_kubernetes(cluster.row); /* to whoever has the name */
+                fprintf(cli->out, "%s is gone%s%s%s\n", name, home ? "; the home is kept: " : "", home ? home : "",
+                        passes_on ? "; an account of the same name made later is given it" : "");
         }
         return EXIT_FINE;
 }

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #define CAAS_JOURNAL_TEST_ALLOWED /* the hooks are defined here */
 #include "journal/journal_test.h"
 
@@ -244,9 +245,7 @@ json_t *db_text_or_null(sqlite3_stmt *stmt, int column)
         CLEANUP_FREE char *text = db_text(stmt, column);
         if (!text)
                 return json_null();
-        for (size_t bad; !str_utf8(text, strlen(text), &bad);)
-                text[bad] = '?';
-        return json_string(text);
+        return json_string(utf8_make(text));
 }
 
 json_t *db_int_or_null(sqlite3_stmt *stmt, int column)

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include "tree/subst.h"
 
 int kind_resolve(struct kind_ctx *ctx, const json_t *spec, json_t **ret, struct err **err)
@@ -47,5 +48,5 @@ void kind_progress(struct kind_ctx *ctx, const char *format, ...)
         va_start(ap, format);
         CLEANUP_FREE char *text = str_vformat(format, ap);
         va_end(ap);
-        ctx->progress(ctx, text);
+        ctx->progress(ctx, utf8_make(text)); /* it may be a line of some program, or a part of one */
 }

@@ -57,11 +57,10 @@ struct watch {
 static int with_log(const struct watch *w, int code, struct err **err)
 {
         CLEANUP_FREE char *log = w->driver->log_tail(w->host, w->name, LOG_LINES, w->begun_wall_ms);
-        if (!err || !*err)
-                return code;
-        CLEANUP_FREE char *message = (*err)->message;
-        (*err)->message = *log ? str_format("%s; the last lines of its log:\n%s", message, log)
-                               : str_format("%s; it wrote nothing to its log", message);
+        if (*log)
+                err_suffix(err, "the last lines of its log:\n%s", log);
+        else
+                err_suffix(err, "it wrote nothing to its log");
         return code;
 }
 

@@ -28,11 +28,13 @@ static int64_t now_ms(void)
 static int finish_connect(int fd, int64_t until)
 {
         struct pollfd wait = {.fd = fd, .events = POLLOUT};
-        int64_t left = until - now_ms();
-        int n = poll(&wait, 1, left > 0 ? (int)left : 0);
+        int n, number = 0;
+        do { /* Ctrl-C lets what runs end well */
+                int64_t left = until - now_ms();
+                n = poll(&wait, 1, left > 0 ? (int)left : 0);
+        } while (n < 0 && errno == EINTR);
         if (n == 0)
                 return ETIMEDOUT;
-        int number = 0;
         socklen_t length = sizeof number;
         if (n < 0 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &length) < 0)
                 return errno;

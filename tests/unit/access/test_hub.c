@@ -132,7 +132,10 @@ static void test_revoke(void **state)
         assert_true(json_is_true(json_object_get(report, "complete")));
         assert_int_equal(hub_revoke(access_, NULL, "stuck", &stuck, NULL), 0);
         assert_true(json_is_false(json_object_get(stuck, "complete")));
-        CLEANUP_ERR struct err *err = NULL;
+        CLEANUP_ERR struct err *err = NULL, *left = NULL;
+        assert_int_equal(hub_revoke_all(access_, NULL, "alice", NULL), 0);
+        assert_int_equal(hub_revoke_all(access_, NULL, "stuck", &left), -ERR_PARTIAL);
+        assert_string_equal(left->message, "the hub: not all that stuck runs could be ended: server default: it hangs");
         assert_int_equal(hub_revoke(access_, NULL, "../../users/bob", &none, &err), -ERR_FAILED);
         assert_string_equal(last, "POST /hub/api/caas/revoke/..%2F..%2Fusers%2Fbob HTTP/1.1");
         assert_non_null(strstr(err->message, "status 400: not a user name"));

@@ -99,6 +99,18 @@ static void test_huge_file_is_read_from_its_end(void **state)
         expect_tail(1, 1, "hub|2026-11-21_14:00:00.00000|line 99999 of many\n");
 }
 
+static void test_what_a_power_cut_left(void **state)
+{
+        (void)state;
+        append(0, "current", "2026-11-21_14:00:01.00000 before\n2026-11-21_14:00:02.00000 cut");
+        CLEANUP_FREE char *path = file_join(folder[0], "current");
+        CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+        static const char hole[512];
+        assert_int_equal(write(fd, hole, sizeof hole), sizeof hole);
+        append(0, "current", "\n2026-11-21_14:05:00.00000 after\n");
+        expect_tail(1, 2, "hub|2026-11-21_14:00:02.00000|cut\nhub|2026-11-21_14:05:00.00000|after\n");
+}
+
 static void test_link_is_not_followed(void **state)
 {
         (void)state;
@@ -187,6 +199,7 @@ int main(void)
                 T(test_tail),
                 T(test_rotated_files_count),
                 T(test_huge_file_is_read_from_its_end),
+                T(test_what_a_power_cut_left),
                 T(test_link_is_not_followed),
                 T(test_follow),
         };

@@ -8,9 +8,13 @@
 
 #include "../client/kube_server.h"
 #include "access/claims.h"
+#include "access/homes.h"
 #include "access/pod_logs.h"
+#include "access/reach.h"
 #include "access/workload.h"
 #include "base/cancel.h"
+#include "base/file.h"
+#include "journal/journal.h"
 
 /* ---- what the server has ---- */
 
@@ -254,6 +258,35 @@ static void test_claims_of_one_user(void **state)
         kube_link_free(link);
 }
 
+/* What `user remove` does about the home. */
+static void test_home_of_one_user(void **state)
+{
+        (void)state;
+        char folder[] = "/tmp/caas-homes-XXXXXX";
+        assert_non_null(mkdtemp(folder));
+        CLEANUP_FREE char *url = server_url(api), *config = config_text(url, pki.ca, NULL, "      token: s3cret\n");
+        CLEANUP_FREE char *path = put(pki.folder, "config", config, 0600), *found = NULL, *none = NULL;
+        json_auto_t *form = json_pack("{s:{s:s, s:s}}", "kubernetes", "kubeconfig", path, "namespace", "lab");
+        json_auto_t *row = NULL;
+        struct journal *journal = NULL;
+        assert_int_equal(journal_open(folder, true, &journal, NULL), 0);
+        assert_int_equal(journal_put_cluster(journal, "lab", "kubernetes", form, 1, NULL), 0);
+        assert_int_equal(journal_cluster(journal, "lab", &row, NULL), 0);
+        api->custom = routes;
+        const struct homes_place place = {journal, folder, row};
+        assert_int_equal(homes_find(&place, "alice", &found, NULL), 0);
+        assert_string_equal(found, "claim-alice");
+        assert_int_equal(homes_find(&place, "caas", &none, NULL), 0); /* is no beginning of another's name */
+        assert_null(none);
+        deletions = 0;
+        assert_int_equal(homes_delete(&place, "alice", NULL), 0);
+        assert_int_equal(deletions, 1);
+        assert_string_equal(deleted[0], "claim-alice");
+        reach_close();
+        journal_close(journal);
+        file_remove_tree(folder, NULL);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -263,6 +296,7 @@ int main(void)
                 cmocka_unit_test(test_logs_are_followed_without_gap_or_repetition),
                 cmocka_unit_test(test_claims_of_tests_go_and_no_others),
                 cmocka_unit_test(test_claims_of_one_user),
+                cmocka_unit_test(test_home_of_one_user),
         };
         return cmocka_run_group_tests_name("services on Kubernetes", tests, fixture_start, fixture_end);
 }

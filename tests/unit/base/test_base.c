@@ -105,6 +105,20 @@ static void test_utf8(void **state)
         }
 }
 
+/* What is said is printed as JSON, too, which takes nothing else. */
+static void test_errors_are_utf8(void **state)
+{
+        (void)state;
+        CLEANUP_ERR struct err *err = NULL;
+        err_set(&err, ERR_FAILED, "uv: %.2s and \xff\xfe, caf\xe9", "\xe2\x94\x82");
+        assert_string_equal(err->message, "uv: ?? and ??, caf?");
+        err_prefix(&err, "%.1s", "\xc3\xa9");
+        err_suffix(&err, "%s", "\xc3\xa9\xc3");
+        assert_string_equal(err->message, "?: uv: ?? and ??, caf?; \xc3\xa9?");
+        err_at(&err, "\xff.yaml", 1, 1);
+        assert_string_equal(err->file, "?.yaml");
+}
+
 static void test_buffer_never_grows_beyond_its_maximum(void **state)
 {
         (void)state;
@@ -343,6 +357,7 @@ int main(void)
                 cmocka_unit_test(test_errno_becomes_a_code),
                 cmocka_unit_test(test_distance_and_nearest),
                 cmocka_unit_test(test_utf8),
+                cmocka_unit_test(test_errors_are_utf8),
                 cmocka_unit_test(test_buffer_never_grows_beyond_its_maximum),
                 cmocka_unit_test(test_numbers),
                 cmocka_unit_test(test_atomic_write_keeps_the_old_file_on_failure),

@@ -179,6 +179,15 @@ static void test_check(void **state)
         expect(apply, 1, "", "2 errors");
 }
 
+/* JSON is UTF-8; names that people give need not be. */
+static void test_names_that_are_no_utf8(void **state)
+{
+        (void)state;
+        expect("--json check \"$(printf '/n\\377')\"", 1, "\"file\":\"/n?\"", "");
+        expect("--json plan \"$(printf '/n\\377')\"", 1,
+                "{\"error\":{\"code\":\"NOT_FOUND\",\"message\":\"cannot open /n?", "/n?");
+}
+
 static void test_output_that_cannot_be_written(void **state)
 {
         (void)state;
@@ -210,6 +219,7 @@ int main(void)
                 T(test_no_state_is_made_by_looking),
                 T(test_new_passes_check),
                 T(test_check),
+                T(test_names_that_are_no_utf8),
                 T(test_output_that_cannot_be_written),
                 T(test_broken_pipes),
                 T(test_colours),

@@ -281,6 +281,36 @@ static void test_counters_never_fall(void **state)
         source_kubelet.done(memory);
 }
 
+/* A kubelet that has just begun anew leaves containers out for a moment. What was counted of them is not counted again,
+ * and in between they say nothing. */
+static void test_a_container_left_out(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_CONFIG struct config *config = kube_config(1, ca_path, true);
+        publish(kubelet[0]->port, kubelet[1]->port, "2040-01-01T00:00:00Z", NULL);
+        set_text(0, container("jupyter-alice", "notebook", ID_DEAD, 100, 1));
+        SAYS(config, &memory, "caas_user_cpu_seconds_total{user=\"alice@x\",kind=\"notebook\"} 100",
+                "caas_user_oom_kills_total{user=\"alice@x\",kind=\"notebook\"} 1");
+        set_text(0, str_copy(""));
+        for (int i = 0; i < 3; i++) {
+                struct sample_sink *sink = refreshed(config, &memory);
+                assert_int_equal(samples_count(sink, "container_memory_working_set_bytes"), 1); /* bob's */
+                assert_int_equal(samples_count(sink, "caas_user_cpu_seconds_total"), 1);
+                sink_free(sink);
+        }
+        set_text(0, container("jupyter-alice", "notebook", ID_DEAD, 102, 1));
+        SAYS(config, &memory, "caas_user_cpu_seconds_total{user=\"alice@x\",kind=\"notebook\"} 102",
+                "caas_user_oom_kills_total{user=\"alice@x\",kind=\"notebook\"} 1");
+        set_text(0, str_copy("")); /* it has ended for good, and the API server says by what: that was counted */
+        publish(kubelet[0]->port, kubelet[1]->port, "2040-01-01T00:00:00Z", "yes");
+        sink_free(refreshed(config, &memory));
+        set_text(0, container("jupyter-alice", "notebook", ID_ALICE, 1, 0));
+        SAYS(config, &memory, "caas_user_cpu_seconds_total{user=\"alice@x\",kind=\"notebook\"} 103",
+                "caas_user_oom_kills_total{user=\"alice@x\",kind=\"notebook\"} 1");
+        source_kubelet.done(memory);
+}
+
 /* A container that was ended as a whole: only the API server says so, and it counts once. */
 static void test_killed_containers(void **state)
 {
@@ -456,6 +486,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(test_figures, each),
                 cmocka_unit_test_setup(test_counters_never_fall, each),
+                cmocka_unit_test_setup(test_a_container_left_out, each),
                 cmocka_unit_test_setup(test_killed_containers, each),
                 cmocka_unit_test_setup(test_a_slow_node, each),
                 cmocka_unit_test_setup(test_stale_figures, each),
