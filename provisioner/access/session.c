@@ -1,5 +1,6 @@
 #include "access/session.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "client/http/http.h"
 #include "engine/engine.h"
 #include "form/form.h"
 #include "kind/table.h"
@@ -32,12 +34,16 @@ struct session {
         struct engine *engine;
         struct plan plan;
         bool planned, destroy;
+        pthread_t loader; /* loads meanwhile what will be needed */
+        bool loading;
 };
 
 struct session *session_close(struct session *session)
 {
         if (!session)
                 return NULL;
+        if (session->loading)
+                pthread_join(session->loader, NULL);
         plan_clear(&session->plan);
         engine_free(session->engine);
         resources_clear(&session->desired);
@@ -263,6 +269,12 @@ static int check_against_stored(struct session *session, const char *path, struc
         return r;
 }
 
+static void *load(void *unused)
+{
+        http_load();
+        return unused;
+}
+
 int session_open_form(const struct session_options *options, const char *path, enum session_mode mode,
         struct session **ret, struct diags *diags, struct err **err)
 {
@@ -271,6 +283,8 @@ int session_open_form(const struct session_options *options, const char *path, e
         if (r < 0)
                 return r;
         session->cluster = str_copy(json_string_value(json_object_get(session->form, "cluster")));
+        if (str_is(target_of(session), "kubernetes"))
+                session->loading = pthread_create(&session->loader, NULL, load, NULL) == 0;
         r = open_journal(session, err);
         if (r == 0 && mode == SESSION_CHANGE)
                 r = take_lock(session, "apply", err);

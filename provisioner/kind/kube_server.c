@@ -149,11 +149,11 @@ void kube_link_wrote(struct kube_link *link, const struct kube_ref *ref, json_t 
         pthread_mutex_unlock(&link->mutex);
 }
 
-/* In a namespace that this run makes, nothing is there; who has come in by then is met when it is written. Once each:
- * whoever looks again asks. */
+/* A namespace that this run makes is not there, nor is anything in it; who has come in by then is met when it is
+ * written. Once each: whoever looks again asks. */
 static bool first_look(struct kube_link *link, const struct kube_ref *ref)
 {
-        if (!kube_link_lacks(link, ref->namespace))
+        if (!kube_link_lacks(link, kube_snapshot_space(ref)))
                 return false;
         CLEANUP_FREE char *name = written_name(ref);
         pthread_mutex_lock(&link->mutex);
@@ -187,7 +187,7 @@ int kube_link_get(struct kube_link *link, const struct kube_ref *ref, json_t **r
         if (link->snapshot)
                 return kube_snapshot_get(link->snapshot, kube, ref, ret, err);
         if (first_look(link, ref))
-                return err_set(err, ERR_NOT_FOUND, "there was no namespace %s", ref->namespace);
+                return err_set(err, ERR_NOT_FOUND, "there was no namespace %s", kube_snapshot_space(ref));
         return kube_get(kube, ref, ret, err);
 }
 

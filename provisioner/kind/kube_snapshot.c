@@ -141,11 +141,17 @@ static void load(struct kube_snapshot *snapshot, struct kube *kube, const struct
         pthread_cond_broadcast(&snapshot->changed);
 }
 
+const char *kube_snapshot_space(const struct kube_ref *ref)
+{
+        return str_is(ref->kind, "Namespace") && str_is(ref->api_version, "v1") ? ref->name : ref->namespace;
+}
+
 int kube_snapshot_get(
         struct kube_snapshot *snapshot, struct kube *kube, const struct kube_ref *ref, json_t **ret, struct err **err)
 {
-        if (is_missing(snapshot, ref->namespace))
-                return err_set(err, ERR_NOT_FOUND, "there is no namespace %s", ref->namespace);
+        const char *space = kube_snapshot_space(ref);
+        if (is_missing(snapshot, space))
+                return err_set(err, ERR_NOT_FOUND, "there is no namespace %s", space);
         CLEANUP_FREE char *name =
                 str_format("%s %s %s", ref->api_version, ref->kind, ref->namespace ? ref->namespace : "");
         bool ours;

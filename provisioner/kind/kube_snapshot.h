@@ -20,9 +20,12 @@ struct kube_snapshot *kube_snapshot_free(struct kube_snapshot *snapshot); /* wip
 int kube_snapshot_get(
         struct kube_snapshot *snapshot, struct kube *kube, const struct kube_ref *ref, json_t **ret, struct err **err);
 
-/* Is the namespace missing? Then nothing in it is asked for from now on. Asked once; may we not know, it counts as
- * there. Thread-safe. */
+/* Is the namespace missing? Then it, and what would be in it, is not asked for from now on. Asked once; may we not
+ * know, it counts as there. Thread-safe. */
 bool kube_snapshot_lacks(struct kube_snapshot *snapshot, struct kube *kube, const char *space);
+
+/* The namespace that it is, or is in; NULL = neither. Borrowed. */
+const char *kube_snapshot_space(const struct kube_ref *ref);
 
 /* Namespaces that were asked for: {name: is it missing}. New reference. */
 json_t *kube_snapshot_spaces(struct kube_snapshot *snapshot);

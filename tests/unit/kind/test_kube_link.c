@@ -21,6 +21,7 @@ static struct server *api;
 static struct kube_link *link_;
 static char folder[] = "/tmp/caas-link-XXXXXX";
 static atomic_int ours, gets, writes; /* lists; objects asked for one by one; objects written */
+static atomic_int spaces;             /* the namespace asked for */
 static atomic_bool made, lose;        /* the namespace is there; the next answer to a write is lost */
 
 #define KINDS                                                                                                          \
@@ -60,6 +61,7 @@ static bool serve_api(struct peer *peer, const char *request)
 {
         if (str_starts(request, "GET /api/v1 "))
                 return answer(peer, "200 OK", "", KINDS);
+        spaces += str_starts(request, "GET /api/v1/namespaces/fresh ");
         if (str_starts(request, "GET /api/v1/namespaces/fresh "))
                 return made ? answer(peer, "200 OK", "", "{\"metadata\": {\"name\": \"fresh\"}}")
                             : answer(peer, "404 Not Found", "", NOT_FOUND);
@@ -94,7 +96,7 @@ static int setup(void **state)
         json_auto_t *target = json_pack("{s:s, s:s}", "kubeconfig", path, "namespace", "fresh");
         link_ = kube_link_new(target, NULL);
         made = lose = false;
-        ours = gets = writes = 0;
+        ours = gets = writes = spaces = 0;
         return 0;
 }
 
@@ -115,6 +117,14 @@ static bool there(const char *name, json_t **ret)
         assert_true(r == 0 || r == -ERR_NOT_FOUND);
         if (r == 0 && ret)
                 *ret = json_incref(live);
+        return r == 0;
+}
+
+static bool space_is_there(void)
+{
+        const struct kube_ref ref = {"v1", "Namespace", NULL, "fresh"};
+        int r = kube_link_get(link_, &ref, NULL, NULL);
+        assert_true(r == 0 || r == -ERR_NOT_FOUND);
         return r == 0;
 }
 
@@ -146,6 +156,21 @@ static void nothing_is_asked_for_at_first(void **state)
         kube_link_wrote(link_, &(struct kube_ref){"v1", "ConfigMap", "fresh", "b"}, theirs);
         assert_true(there("b", NULL));
         assert_int_equal(gets, 2);
+}
+
+/* Nor is the namespace itself asked for again by who looks at it to plan and to make it. */
+static void the_namespace_is_asked_for_once(void **state)
+{
+        (void)state;
+        assert_int_equal(kube_link_look(link_, "t", true, NULL), 0);
+        assert_false(space_is_there());
+        kube_link_look_end(link_);
+        assert_false(space_is_there());
+        assert_int_equal(spaces, 1);
+        made = true;
+        assert_true(space_is_there());
+        assert_int_equal(spaces, 2);
+        assert_int_equal(gets, 0);
 }
 
 /* Writes a ConfigMap that was not there when it was looked at. */
@@ -217,6 +242,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(nothing_is_asked_for_at_first, setup, teardown),
+                cmocka_unit_test_setup_teardown(the_namespace_is_asked_for_once, setup, teardown),
                 cmocka_unit_test_setup_teardown(nobody_is_overwritten, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_new_one_is_written_at_once, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_lost_answer_is_no_stranger, setup, teardown),
