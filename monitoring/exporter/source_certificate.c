@@ -128,18 +128,21 @@ static int refresh(const struct config *config, void **memory, struct sample_sin
         for (size_t i = 0; i < config->certificate_count; i++) {
                 const struct config_certificate *certificate = &config->certificates[i];
                 int64_t now = clock_system()->monotonic_ms(clock_system()), *expires = &state->seen[i].expires;
+                CLEANUP_ERR struct err *fault = NULL;
                 int r = cancel_check(config->cancel, 1, err);
                 if (r < 0)
                         return r;
                 if (certificate->file)
-                        r = of_file(certificate->file, expires, &first);
+                        r = of_file(certificate->file, expires, &fault);
                 else if (!state->seen[i].asked || now - state->seen[i].asked >= ASK_AGAIN_MS) {
                         int timeout_ms = share < HANDSHAKE_MS ? (int)share : HANDSHAKE_MS;
-                        r = of_server(config, state->context, certificate, timeout_ms, expires, &first);
+                        r = of_server(config, state->context, certificate, timeout_ms, expires, &fault);
                         state->seen[i].asked = r == 0 ? now : 0;
                 }
-                if (r < 0)
+                if (r < 0) {
+                        first = first ? first : STEAL(fault);
                         continue;
+                }
                 good++;
                 sink_add(
                         sink, &EXPIRY, (double)*expires, (const char *const[]){"certificate", certificate->name, NULL});

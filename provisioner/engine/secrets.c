@@ -27,9 +27,9 @@ static int read_secret_file(const char *path, char **ret, struct err **err)
                 return r;
         while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r'))
                 text[--length] = '\0';
-        if (length == 0 || strlen(text) != length) {
+        if (length == 0 || !str_utf8(text, length, NULL)) {
                 mem_wipe_free(text, length);
-                return err_set(err, ERR_INVALID, "%s holds no secret (empty, or not text)", path);
+                return err_set(err, ERR_INVALID, "%s holds no secret (empty, or not UTF-8)", path);
         }
         *ret = text;
         return 0;

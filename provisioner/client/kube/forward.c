@@ -167,6 +167,8 @@ static void *accept_all(void *data)
                 int fd = p[0].revents ? accept4(forward->listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
                 if (fd >= 0)
                         begin(forward, fd);
+                else if (p[0].revents && errno != EAGAIN) /* no descriptor is left, which does not change at once */
+                        poll(p + 1, 1, 50);
         }
         reap(forward, true);
         return NULL;

@@ -194,6 +194,7 @@ static int stream(struct watch *watch, int64_t left_ms, struct err **err)
         CLEANUP_RESPONSE struct http_response response = {0};
         watch->status = 0;
         watch->retry_after = 0;
+        watch->damaged = false;
         r = kube_send(kube, &request, &response, err);
         if (r < 0)
                 return r;

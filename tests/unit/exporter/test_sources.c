@@ -209,6 +209,12 @@ static void test_no_certificate(void **state)
                 config_of(str_format("{\"certificates\": [{\"name\": \"a\", \"file\": \"%s/gone.crt\"}]}", root));
         fails(&source_certificate, config, &memory, "gone.crt");
         source_certificate.done(memory);
+        void *away = NULL; /* of several the first is named, and the others are not kept */
+        CLEANUP_CONFIG struct config *several =
+                config_of(str_copy("{\"certificates\": [{\"name\": \"a\", \"address\": \"127.0.0.1:1\"},"
+                                   " {\"name\": \"b\", \"address\": \"127.0.0.1:2\"}]}"));
+        fails(&source_certificate, several, &away, "127.0.0.1:1");
+        source_certificate.done(away);
 }
 
 /* ---- runs ---- */
