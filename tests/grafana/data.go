@@ -160,9 +160,9 @@ func (s *server) send(from *source, who *person, method, path, kind string, body
 	return client.Do(request)
 }
 
-// forward is both ways by which pages reach a data source: /api/datasources/proxy/uid/UID/… and /api/datasources/uid/UID/resources/…
-func (s *server) forward(w http.ResponseWriter, r *http.Request, who *person, uid, path string) {
-	from := s.sources[uid]
+// forward is both ways by which pages reach a data source beside their panels' questions.
+func (s *server) forward(w http.ResponseWriter, r *http.Request, who *person) {
+	from, path := s.sources[r.PathValue("uid")], r.PathValue("path")
 	if from == nil {
 		refuseTo(w, http.StatusNotFound, "Data source not found")
 		return

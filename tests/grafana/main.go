@@ -28,6 +28,7 @@ type server struct {
 	dashboards              map[string]dashboard
 	lock                    sync.Mutex
 	sessions                map[string]*person
+	routes                  *http.ServeMux
 }
 
 func reply(w http.ResponseWriter, status int, value any) {
@@ -40,42 +41,88 @@ func refuseTo(w http.ResponseWriter, status int, why string) {
 	reply(w, status, map[string]string{"message": why})
 }
 
+// ServeHTTP keeps to the path of root_url; what is elsewhere is sent there.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path, ok := r.URL.Path, true
-	if s.is("server", "serve_from_sub_path") {
-		if path, ok = strings.CutPrefix(path, s.sub); !ok {
-			http.Redirect(w, r, s.root+strings.TrimPrefix(r.URL.Path, "/"), http.StatusMovedPermanently)
+	if s.is("server", "serve_from_sub_path") && !strings.HasPrefix(r.URL.Path, s.sub+"/") {
+		http.Redirect(w, r, s.root+strings.TrimPrefix(r.URL.Path, "/"), http.StatusMovedPermanently)
+		return
+	}
+	http.StripPrefix(s.sub, s.routes).ServeHTTP(w, r)
+}
+
+// route says what is answered, for `signed` ones to who is signed in. Of Grafana's rights: all see dashboards and ask data sources
+// but for who has the role None; provisioned dashboards are changed by nobody; how data sources are reached is for its Admins.
+func (s *server) route() {
+	s.routes = http.NewServeMux()
+	signed := func(pattern string, answer func(http.ResponseWriter, *http.Request, *person)) {
+		s.routes.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			switch who := s.who(r); {
+			case who == nil && strings.HasPrefix(r.URL.Path, "/api/"):
+				refuseTo(w, http.StatusUnauthorized, "Unauthorized")
+			case who == nil:
+				s.cookie(w, "redirect_to", r.RequestURI, 600)
+				http.Redirect(w, r, s.sub+"/login", http.StatusFound)
+			case who.Role == "None" && !strings.HasPrefix(r.URL.Path, "/api/user"):
+				refuseTo(w, http.StatusForbidden, "no role")
+			default:
+				answer(w, r, who)
+			}
+		})
+	}
+	s.routes.HandleFunc("/api/health", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusOK, map[string]string{"database": "ok", "version": version, "commit": "stand-in"})
+	})
+	s.routes.HandleFunc("/login/generic_oauth", s.signIn)
+	s.routes.HandleFunc("/login", s.form)
+	s.routes.HandleFunc("/logout", s.leave)
+	signed("/api/user", func(w http.ResponseWriter, _ *http.Request, who *person) { // the role is of /api/user/orgs in Grafana
+		reply(w, http.StatusOK, map[string]any{"login": who.Login, "email": who.Email, "name": who.Name, "orgId": 1, "isGrafanaAdmin": false, "role": who.Role})
+	})
+	signed("/api/user/orgs", func(w http.ResponseWriter, _ *http.Request, who *person) {
+		reply(w, http.StatusOK, []any{map[string]any{"orgId": 1, "name": "Main Org.", "role": who.Role}})
+	})
+	signed("/api/search", func(w http.ResponseWriter, _ *http.Request, _ *person) {
+		found := []any{}
+		for uid, one := range s.dashboards {
+			found = append(found, map[string]any{"uid": uid, "title": one.model["title"], "type": "dash-db", "folderTitle": one.folder, "url": s.sub + "/d/" + uid})
+		}
+		reply(w, http.StatusOK, found)
+	})
+	signed("/api/dashboards/uid/{uid}", func(w http.ResponseWriter, r *http.Request, who *person) {
+		one := s.dashboards[r.PathValue("uid")]
+		if one.model == nil {
+			refuseTo(w, http.StatusNotFound, "Dashboard not found")
 			return
 		}
+		meta := map[string]any{"folderTitle": one.folder, "provisioned": true, "canSave": who.Role != "Viewer"}
+		reply(w, http.StatusOK, map[string]any{"meta": meta, "dashboard": one.model})
+	})
+	signed("POST /api/ds/query", s.query)
+	signed("/api/datasources/proxy/uid/{uid}/{path...}", s.forward)
+	signed("/api/datasources/uid/{uid}/resources/{path...}", s.forward)
+	signed("/api/datasources/", func(w http.ResponseWriter, _ *http.Request, who *person) {
+		if who.Role != "Admin" {
+			refuseTo(w, http.StatusForbidden, "You'll need additional permissions to perform this action. Permissions needed: datasources:read")
+			return
+		}
+		reply(w, http.StatusOK, s.sources)
+	})
+	signed("/api/", func(w http.ResponseWriter, _ *http.Request, _ *person) { refuseTo(w, http.StatusNotFound, "Not found") })
+	signed("/", func(w http.ResponseWriter, _ *http.Request, who *person) {
+		fmt.Fprintf(w, "<title>Grafana</title> %s\n", who.Login)
+	})
+}
+
+func (s *server) leave(w http.ResponseWriter, r *http.Request) {
+	if cookie, err := r.Cookie(s.get("auth", "login_cookie_name")); err == nil {
+		s.change(func(sessions map[string]*person) { delete(sessions, cookie.Value) })
 	}
-	switch {
-	case path == "/api/health":
-		reply(w, http.StatusOK, map[string]string{"database": "ok", "version": version, "commit": "stand-in"})
-	case path == "/login/generic_oauth":
-		s.signIn(w, r)
-	case path == "/login":
-		s.form(w, r)
-	case path == "/logout":
-		if cookie, err := r.Cookie(s.get("auth", "login_cookie_name")); err == nil {
-			s.change(func(sessions map[string]*person) { delete(sessions, cookie.Value) })
-		}
-		s.cookie(w, s.get("auth", "login_cookie_name"), "", -1)
-		leave := s.get("auth", "signout_redirect_url")
-		if leave == "" {
-			leave = s.sub + "/login"
-		}
-		http.Redirect(w, r, leave, http.StatusFound)
-	default:
-		who := s.who(r)
-		if who == nil && strings.HasPrefix(path, "/api/") {
-			refuseTo(w, http.StatusUnauthorized, "Unauthorized")
-		} else if who == nil {
-			s.cookie(w, "redirect_to", r.URL.RequestURI(), 600)
-			http.Redirect(w, r, s.sub+"/login", http.StatusFound)
-		} else {
-			s.serve(w, r, who, path)
-		}
+	s.cookie(w, s.get("auth", "login_cookie_name"), "", -1)
+	to := s.get("auth", "signout_redirect_url")
+	if to == "" {
+		to = s.sub + "/login"
 	}
+	http.Redirect(w, r, to, http.StatusFound)
 }
 
 func (s *server) form(w http.ResponseWriter, r *http.Request) {
@@ -91,51 +138,6 @@ func (s *server) form(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "sign in: form %v, %s\n", !s.is("auth", "disable_login_form"), s.get(part, "name"))
 	default:
 		http.Redirect(w, r, s.sub+"/login/generic_oauth", http.StatusFound)
-	}
-}
-
-// serve is what somebody who is signed in may ask. Of Grafana's rights: all see dashboards and ask data sources, but for who has
-// the role None; provisioned dashboards are changed by nobody; how data sources are reached is for its Admins.
-func (s *server) serve(w http.ResponseWriter, r *http.Request, who *person, path string) {
-	rest := func(prefix string) (uid, further string, ok bool) {
-		if path, ok = strings.CutPrefix(path, prefix); ok {
-			uid, further, _ = strings.Cut(path, "/")
-		}
-		return
-	}
-	if path == "/api/user" { // the role is of /api/user/orgs in Grafana; it is in both here
-		reply(w, http.StatusOK, map[string]any{"login": who.Login, "email": who.Email, "name": who.Name, "orgId": 1, "isGrafanaAdmin": false, "role": who.Role})
-		return
-	} else if path == "/api/user/orgs" {
-		reply(w, http.StatusOK, []any{map[string]any{"orgId": 1, "name": "Main Org.", "role": who.Role}})
-		return
-	} else if who.Role == "None" {
-		refuseTo(w, http.StatusForbidden, "no role")
-		return
-	}
-	whole := path
-	if path == "/api/search" {
-		found := []any{}
-		for uid, one := range s.dashboards {
-			found = append(found, map[string]any{"uid": uid, "title": one.model["title"], "type": "dash-db", "folderTitle": one.folder, "url": s.sub + "/d/" + uid})
-		}
-		reply(w, http.StatusOK, found)
-	} else if path == "/api/ds/query" && r.Method == http.MethodPost {
-		s.query(w, r, who)
-	} else if uid, _, ok := rest("/api/dashboards/uid/"); ok && s.dashboards[uid].model != nil {
-		meta := map[string]any{"folderTitle": s.dashboards[uid].folder, "provisioned": true, "canSave": who.Role != "Viewer"}
-		reply(w, http.StatusOK, map[string]any{"meta": meta, "dashboard": s.dashboards[uid].model})
-	} else if path = whole; strings.HasPrefix(path, "/api/datasources/proxy/uid/") {
-		uid, further, _ := rest("/api/datasources/proxy/uid/")
-		s.forward(w, r, who, uid, further)
-	} else if uid, further, ok := rest("/api/datasources/uid/"); ok && strings.HasPrefix(further, "resources/") {
-		s.forward(w, r, who, uid, strings.TrimPrefix(further, "resources/"))
-	} else if strings.HasPrefix(whole, "/api/datasources") && who.Role != "Admin" {
-		refuseTo(w, http.StatusForbidden, "You'll need additional permissions to perform this action. Permissions needed: datasources:read")
-	} else if strings.HasPrefix(whole, "/api/") {
-		refuseTo(w, http.StatusNotFound, "Not found")
-	} else {
-		fmt.Fprintf(w, "<title>Grafana</title> %s\n", who.Login)
 	}
 }
 
@@ -189,6 +191,7 @@ func main() {
 		_ = json.Unmarshal(text, &s.sessions)
 	}
 	s.change(func(map[string]*person) {})
+	s.route()
 	s.provision(under(*home, s.get("paths", "provisioning")))
 	if *pid != "" {
 		_ = os.WriteFile(*pid, []byte(fmt.Sprint(os.Getpid())), 0o644)
