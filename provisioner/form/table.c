@@ -280,6 +280,7 @@ const struct form_field form_table[] = {
         IMAGE("pause", "What placeholders run."),
         IMAGE("prometheus", "Prometheus, of monitoring."),
         IMAGE("node_exporter", "Prometheus' node exporter, of monitoring."),
+        IMAGE("grafana", "Grafana, of monitoring."),
         {"kubernetes.images.exporter", FORM_IMAGE, .example = "\"registry.example.org/pangeo/caas-exporter:1\"",
          .description = "caas-exporter, of monitoring: the archive that `make exporter-image` makes, in a registry of yours."},
 
@@ -291,6 +292,7 @@ const struct form_field form_table[] = {
         PART("directory", "The embedded directory.", "0.1", "1"),
         PART("prometheus", "Prometheus, of monitoring.", "0.1", "1"),
         PART("exporter", "caas-exporter, of monitoring.", "0.05", "0.1"),
+        PART("grafana", "Grafana, of monitoring.", "0.1", "0.5"),
 };
 /* clang-format on */
 const size_t form_table_count = sizeof form_table / sizeof *form_table;

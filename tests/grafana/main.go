@@ -100,13 +100,15 @@ func (s *server) route() {
 	signed("POST /api/ds/query", s.query)
 	signed("/api/datasources/proxy/uid/{uid}/{path...}", s.forward)
 	signed("/api/datasources/uid/{uid}/resources/{path...}", s.forward)
-	signed("/api/datasources/", func(w http.ResponseWriter, _ *http.Request, who *person) {
+	sources := func(w http.ResponseWriter, _ *http.Request, who *person) {
 		if who.Role != "Admin" {
 			refuseTo(w, http.StatusForbidden, "You'll need additional permissions to perform this action. Permissions needed: datasources:read")
 			return
 		}
 		reply(w, http.StatusOK, s.sources)
-	})
+	}
+	signed("/api/datasources", sources)
+	signed("/api/datasources/", sources)
 	signed("/api/", func(w http.ResponseWriter, _ *http.Request, _ *person) { refuseTo(w, http.StatusNotFound, "Not found") })
 	signed("/", func(w http.ResponseWriter, _ *http.Request, who *person) {
 		fmt.Fprintf(w, "<title>Grafana</title> %s\n", who.Login)

@@ -45,6 +45,7 @@ kubernetes:
     front: {{cpus: 0.05, ram: 0.25}}
     gateway: {{cpus: 0.05, ram: 0.5}}
     directory: {{cpus: 0.1, ram: 0.5}}
+    grafana: {{cpus: 0.05, ram: 0.25}}
 """
 
 

@@ -205,9 +205,9 @@ static json_t *kubernetes_form(const char *entry, const char *mode, int choice, 
                                "pull_secret: pull, exporter: example.org/exporter}\n");
         if (more)
                 buf_format(&text,
-                        "monitoring:\n  enabled: true\n  nodes: %s\n  remote_write: {url: "
+                        "monitoring:\n  enabled: true\n  nodes: %s\n  grafana: %s\n  remote_write: {url: "
                         "https://example.org/write%s%s}\n%s",
-                        freeipa ? "false" : "true", ca ? ", token_file: " : "", ca ? pem : "",
+                        freeipa ? "false" : "true", ca ? "install" : "'off'", ca ? ", token_file: " : "", ca ? pem : "",
                         ca ? "  backup_cronjob: backup\n" : "");
         struct form_facts facts = {.address = "192.0.2.1"};
         struct diags diags = {0};
@@ -285,6 +285,9 @@ static void check_kubernetes(const json_t *form, const char *what)
         assert_true(!find(&resources, "network/exporter") == !watched);
         assert_true(!find(&resources, "monitoring/nodes_role") == !nodes);
         assert_true(!find(&resources, "monitoring/requirements") == !nodes);
+        bool grafana = watched && str_is(json_string_value(tree_get(form, "monitoring.grafana")), "install");
+        assert_true(!find(&resources, "grafana/service") == !grafana);
+        assert_true(!find(&resources, "network/grafana") == !grafana);
         bool backups = watched && json_string_length(tree_get(form, "monitoring.backup_cronjob"));
         assert_true(!find(&resources, "monitoring/backup_role") == !backups);
         assert_true(!find(&resources, "monitoring/backup_binding") == !backups);
