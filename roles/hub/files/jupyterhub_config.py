@@ -190,9 +190,8 @@ if monitoring:  # for admins: their role has the scope access:services, and nobo
         {"name": "monitoring", "url": monitoring["url"], "api_token": monitoring["token"], "oauth_no_confirm": True}
     )
 grafana = settings.get("grafana")
-if (
-    grafana
-):  # elsewhere, or behind the proxy, where it has a url; for the same people, and for users where they see their own
+# Elsewhere, or behind the proxy, where it has a url. For the same people, and for users where they see their own.
+if grafana:
     c.JupyterHub.custom_scopes = {"custom:figures:all": {"description": "See everybody's figures in Grafana"}}
     c.JupyterHub.services.append(
         {

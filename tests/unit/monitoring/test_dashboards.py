@@ -11,6 +11,7 @@ import pytest
 
 FOLDER = promql.DASHBOARDS
 DASHBOARDS = promql.dashboards()
+ROLES = promql.ROOT / "roles"
 WANTED = {
     "CaaS / Overview",
     "CaaS / Users",
@@ -201,3 +202,12 @@ def test_my_usage_is_of_who_looks() -> None:
         for selector in promql.selectors(target["expr"]):
             assert 'user="$me"' in selector or selector.startswith("caas_dask_max_"), target["expr"]
     assert board["annotations"]["list"] == []
+
+
+def test_one_version_of_grafana() -> None:
+    """The package of a host and the image of Kubernetes."""
+    package = re.search(
+        r'^ +package: grafana\n +version: "(.*)"$', (ROLES / "grafana/role.yaml").read_text(), re.MULTILINE
+    )
+    image = re.search(r"^grafana: .*:(.*)$", (ROLES / "base/images.yaml").read_text(), re.MULTILINE)
+    assert package and image and package[1] == image[1]
