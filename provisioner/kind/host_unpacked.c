@@ -135,11 +135,11 @@ static int make_root(struct kind_ctx *ctx, const json_t *spec, const char *folde
                 "Dir::Cache::srcpkgcache \"\";\nDir::Etc::main \"/dev/null\";\nDir::Etc::parts \"%s/none\";\n"
                 "Dir::Etc::sourcelist \"%s/sources.list\";\nDir::Etc::sourceparts \"%s/none\";\n"
                 "Dir::Etc::preferences \"%s/none\";\nDir::Etc::preferencesparts \"%s/none\";\n"
-                "Dir::Etc::trusted \"%s/none\";\nDir::Etc::trustedparts \"%s/keys\";\n"
+                "Dir::Etc::trusted \"/dev/null\";\nDir::Etc::trustedparts \"%s/keys\";\n"
                 "Acquire::Languages \"none\";\nAcquire::AllowInsecureRepositories \"false\";\n"
                 "Acquire::AllowWeakRepositories \"false\";\nAPT::Get::AllowUnauthenticated \"false\";\n"
                 "APT::Update::Error-Mode \"any\";\n",
-                folder, folder, folder, folder, folder, folder, folder, folder, folder, folder);
+                folder, folder, folder, folder, folder, folder, folder, folder, folder);
         if (conf.truncated) /* with half of it apt would take the machine's own */
                 return err_set(err, ERR_INVALID, "what apt-config says of Acquire is longer than %d bytes", CONF_MAX);
         const char *suite = spec_text(spec, "suite", "");

@@ -211,3 +211,10 @@ def test_one_version_of_grafana() -> None:
     )
     image = re.search(r"^grafana: .*:(.*)$", (ROLES / "base/images.yaml").read_text(), re.MULTILINE)
     assert package and image and package[1] == image[1]
+
+
+def test_one_key_of_grafana() -> None:
+    """What is documented is what is trusted."""
+    trusted = re.search(r"^ +fingerprint: ([0-9A-F]{40})$", (ROLES / "grafana/role.yaml").read_text(), re.MULTILINE)
+    written = re.search(r"\(((?:[0-9A-F]{4} ){9}[0-9A-F]{4})\)", (promql.ROOT / "docs/MONITORING.md").read_text())
+    assert trusted and written and trusted[1] == written[1].replace(" ", "")

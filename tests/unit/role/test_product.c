@@ -73,6 +73,11 @@ static void add_monitoring(struct buf *text, bool freeipa, bool ca, const char *
                 buf_format(text, "  smtp: {host: '::1', user: ops, password_file: %s, ca: %s}\n", pem, pem);
         else
                 buf_str(text, "  smtp: {host: mail.example.org}\n");
+        if (!freeipa)
+                buf_format(text, "  grafana: install\n%s%s\n", ca ? "  grafana_key: " : "", ca ? pem : "");
+        else if (!ca)
+                buf_str(text, "  grafana: external\n  grafana_url: https://example.org/\n  grafana_from: [192.0.2.8]\n"
+                              "  grafana_users: true\n");
 }
 
 /* As a user writes it, through the form's own checker. pem: a file that is there. */
@@ -163,6 +168,11 @@ static void check(const char *folder, const json_t *form, bool systemd, const ch
         assert_true(!find(&resources, "alerts/alertmanager") == !mailed);
         bool scraped = watched && json_array_size(tree_get(form, "monitoring.scrape_from"));
         assert_true(!find(&resources, "scrape/token_file") == !scraped);
+        const char *grafana = json_string_value(tree_get(form, "monitoring.grafana"));
+        assert_true(!find(&resources, "grafana/service") == !str_is(grafana, "install"));
+        assert_true(!find(&resources, "grafana/sign_in") == !str_is(grafana, "external"));
+        assert_true(!find(&resources, "grafana/source") == str_is(grafana, "off"));
+        assert_null(find(&resources, "grafana/token_file")); /* with grafana_users there is none */
         check_quotes(&resources);
         role_secrets_clear(&secrets);
 }
