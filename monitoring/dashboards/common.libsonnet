@@ -257,6 +257,24 @@ local lay(rows) = std.foldl(
     current: { text: ['All'], value: ['$__all'] },
   },
 
+  // Who looks, by the hub's name: Grafana knows them as NAME@DOMAIN. PromQL takes it apart, as Grafana has nothing that does;
+  // of a question without a metric the answer is everybody's to have.
+  local login = 'query_result(label_replace(label_replace(vector(1), "login", "${__user.login}", "", ""), "user", "$1", "login", "([^@]*).*"))',
+  myself: {
+    name: 'me',
+    label: 'Me',
+    type: 'query',
+    hide: 2,
+    datasource: datasource,
+    query: { query: login, refId: 'me' },
+    definition: login,
+    regex: '/user="([^"]*)"/',
+    refresh: 1,
+    sort: 0,
+    includeAll: false,
+    multi: false,
+  },
+
   // A vertical line in every graph where a kernel or worker was killed for its memory.
   killed: {
     name: 'Killed for memory',

@@ -23,6 +23,8 @@
 /* What only waits, such as who fetches images. */
 #define SMALL_CPUS 0.001
 #define SMALL_RAM  0.01
+/* Of Grafana's claim, as of the hub's. */
+#define GRAFANA_BYTES 1073741824.0
 /* GB beside what is kept: what came in last and is not packed yet, and what is being packed. */
 #define UNPACKED_GB 2
 
@@ -161,6 +163,11 @@ static bool is_watched(const json_t *form)
         return json_is_true(json_object_get(monitoring_of(form), "enabled"));
 }
 
+static bool has_grafana(const json_t *form)
+{
+        return is_watched(form) && str_is(text_of(monitoring_of(form), "grafana"), "install");
+}
+
 /* GB of Prometheus' claim. */
 static json_int_t watching_gb(const json_t *form)
 {
@@ -171,6 +178,8 @@ static int pods_of(const json_t *form, const char *part)
 {
         if (str_is(part, "prometheus") || str_is(part, "exporter"))
                 return is_watched(form);
+        if (str_is(part, "grafana"))
+                return has_grafana(form);
         return str_is(part, "gateway") ? GATEWAY_PODS : 1;
 }
 
@@ -189,7 +198,7 @@ static json_t *each_node_of(const json_t *form)
 static json_t *quota_of(const json_t *form)
 {
         double cpu = sure_cpus_of(form), ram = notebook_number(form, "ram");
-        bool watched = is_watched(form);
+        bool watched = is_watched(form), grafana = has_grafana(form);
         json_t *part;
         const char *name;
         json_object_foreach (json_object_get(json_object_get(form, "kubernetes"), "resources"), name, part) {
@@ -197,11 +206,12 @@ static json_t *quota_of(const json_t *form)
                 cpu += pods * json_number_value(json_object_get(part, "cpus"));
                 ram += pods * json_number_value(json_object_get(part, "ram"));
         }
-        double storage = notebook_number(form, "storage") * 1e9 + 2 * 1073741824.0;
+        double storage = notebook_number(form, "storage") * 1e9 + 2 * 1073741824.0 + grafana * GRAFANA_BYTES;
         return json_pack("{s:f, s:f, s:i, s:f, s:i, s:o}", "cpu", cpu + (watched ? PAGE_CPUS + NODE_CPUS : 0), "memory",
-                (ram + (watched ? PAGE_RAM + NODE_RAM : 0)) * 1e9, "pods", PODS + (watched ? WATCHING_PODS : 0),
-                "storage", storage + (watched ? (double)watching_gb(form) * 1e9 : 0), "claims", watched ? 4 : 3,
-                "each_node", each_node_of(form));
+                (ram + (watched ? PAGE_RAM + NODE_RAM : 0)) * 1e9, "pods",
+                PODS + (watched ? WATCHING_PODS : 0) + grafana, "storage",
+                storage + (watched ? (double)watching_gb(form) * 1e9 : 0), "claims", 3 + watched + grafana, "each_node",
+                each_node_of(form));
 }
 
 /* ---- the way in ---- */

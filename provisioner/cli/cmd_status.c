@@ -190,9 +190,12 @@ static void print(const struct cli *cli, const json_t *status)
         if (ca)
                 fprintf(cli->out, "  %-13s verified by %s\n", "certificate", ca);
         const json_t *grafana = json_object_get(access, "grafana");
-        if (json_is_object(grafana))
-                fprintf(cli->out, "  %-13s %s; its files: %s\n", "grafana", text_of(grafana, "url"),
-                        text_of(grafana, "files"));
+        if (json_is_object(grafana)) {
+                fprintf(cli->out, "  %-13s %s", "grafana", text_of(grafana, "url"));
+                if (json_is_string(json_object_get(grafana, "files")))
+                        fprintf(cli->out, "; its files: %s", text_of(grafana, "files"));
+                fputc('\n', cli->out);
+        }
         print_last_run(cli, json_object_get(status, "last_run"));
         if (json_is_object(json_object_get(status, "differs")))
                 print_differs(cli, json_object_get(status, "differs"));

@@ -99,15 +99,18 @@ static void print_sign_in(const struct cli *cli, const json_t *sign_in, const ch
                         text_of(sign_in, "server"), group, caas, cluster);
 }
 
-/* A Grafana elsewhere, and what has to be done there. */
+/* Where it is; of one elsewhere also what has to be done there. */
 static void print_grafana(const struct cli *cli, const json_t *grafana)
 {
-        if (json_is_object(grafana))
+        const char *url = text_of(grafana, "url"), *files = text_of(grafana, "files");
+        if (!url)
+                return;
+        fprintf(cli->out, "  grafana       %s%s\n", url, files ? ": what it needs, for its /etc/grafana, is in" : "");
+        if (files)
                 fprintf(cli->out,
-                        "  grafana       %s: what it needs, for its /etc/grafana, is in\n"
                         "                %s\n"
                         "                how: docs/MONITORING.md#a-grafana-elsewhere\n",
-                        text_of(grafana, "url"), text_of(grafana, "files"));
+                        files);
 }
 
 void summary_print(const struct cli *cli, struct journal *journal, const char *cluster, const json_t *form)

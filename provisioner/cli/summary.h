@@ -6,7 +6,7 @@
 #include "journal/journal.h"
 
 /* {"url", "ca": {"path", "fingerprint", "expires"} or null, "sign_in": {"provider", "user" or null, "group"},
- * "grafana": {"url", "files"} or null}; new reference. What is not known (yet) is null. */
+ * "grafana": {"url", "files" of one elsewhere} or null}; new reference. What is not known (yet) is null. */
 json_t *summary_json(struct journal *journal, const char *cluster, const json_t *form);
 
 /* The address, how to trust it, who signs in, what to do next. */

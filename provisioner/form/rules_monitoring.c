@@ -78,36 +78,72 @@ static bool says_something(const struct form_values *values, const char *path)
         return form_is_given(values, path) && !(json_is_array(value) && json_array_size(value) == 0);
 }
 
-/* What Grafana needs, and that there is something to show. Its callback's address is its own with more behind it. */
-static void grafana_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
+/* Fields of one kind of Grafana that say something, though the form has another kind. */
+static void grafana_fields(
+        struct tree *tree, const struct form_values *values, const char *grafana, struct diags *diags)
+{
+        static const struct {
+                const char *field, *needs;
+        } of[] = {
+                {"monitoring.grafana_url", "external"},
+                {"monitoring.grafana_from", "external"},
+                {"monitoring.grafana_users", "external"},
+                {"monitoring.grafana_repository", "install"},
+                {"monitoring.grafana_key", "install"},
+        };
+        int line, column;
+        for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+                const char *standard = form_table[form_find(of[i].field)].standard;
+                CLEANUP_FREE char *given = json_dumps(form_value(values, of[i].field), JSON_ENCODE_ANY);
+                /* what is standard stands in every complete form */
+                if (!grafana || str_is(grafana, of[i].needs) || !form_is_given(values, of[i].field) ||
+                        (given && str_is(standard, given)))
+                        continue;
+                tree_key_place(tree, of[i].field, &line, &column);
+                diags_add(diags, line, column, "%s: only used with monitoring.grafana: %s", of[i].field, of[i].needs);
+        }
+}
+
+/* What a Grafana elsewhere needs. Its callback's address is its own with more behind it. */
+static void grafana_elsewhere(struct tree *tree, const struct form_values *values, struct diags *diags)
 {
         static const char *const needs[] = {"monitoring.grafana_url", "monitoring.grafana_from"};
         const char *url = form_text(values, needs[0]);
-        bool external = str_is(form_text(values, "monitoring.grafana"), "external");
         int line, column;
-        if (is_of_other_target(values, "monitoring.grafana"))
-                return;
         for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) {
-                if (external && !says_something(values, needs[i])) {
-                        CLEANUP_FREE char *allowed = form_allowed(&form_table[form_find(needs[i])]);
-                        tree_key_place(tree, "monitoring.grafana", &line, &column);
-                        diags_add(diags, line, column,
-                                "%s: missing; it is required with monitoring.grafana: external: %s", needs[i], allowed);
-                } else if (!external && form_value(values, "monitoring.grafana") && says_something(values, needs[i])) {
-                        tree_key_place(tree, needs[i], &line, &column);
-                        diags_add(diags, line, column, "%s: only used with monitoring.grafana: external", needs[i]);
-                }
+                if (says_something(values, needs[i]))
+                        continue;
+                CLEANUP_FREE char *allowed = form_allowed(&form_table[form_find(needs[i])]);
+                tree_key_place(tree, "monitoring.grafana", &line, &column);
+                diags_add(diags, line, column, "%s: missing; it is required with monitoring.grafana: external: %s",
+                        needs[i], allowed);
         }
-        if (external && url && *url && !str_ends(url, "/")) {
+        if (url && *url && !str_ends(url, "/")) {
                 tree_place(tree, needs[0], &line, &column);
                 diags_add(diags, line, column, "%s: found \"%s\"; it ends with a \"/\": \"%s/\"", needs[0], url, url);
         }
-        if (external && json_is_false(form_value(values, "monitoring.enabled"))) {
-                tree_place(tree, "monitoring.grafana", &line, &column);
+}
+
+/* That it is possible, and that there is something to show. */
+static void grafana_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
+{
+        const char *grafana = form_text(values, "monitoring.grafana");
+        bool external = str_is(grafana, "external"), host = str_is(form_text(values, "target"), "host");
+        int line, column;
+        tree_place(tree, "monitoring.grafana", &line, &column);
+        if (external && !host) {
                 diags_add(diags, line, column,
-                        "monitoring.grafana: found external, but monitoring.enabled is false; there is nothing to "
-                        "show");
+                        "monitoring.grafana: found external, which is only for target: host; write install or off");
+                return;
         }
+        if (host)
+                grafana_fields(tree, values, grafana, diags);
+        if (external)
+                grafana_elsewhere(tree, values, diags);
+        if ((external || str_is(grafana, "install")) && json_is_false(form_value(values, "monitoring.enabled")))
+                diags_add(diags, line, column,
+                        "monitoring.grafana: found %s, but monitoring.enabled is false; there is nothing to show",
+                        grafana);
 }
 
 void form_rules_monitoring(struct tree *tree, const struct form_values *values, struct diags *diags)

@@ -15,8 +15,7 @@ static const char *const entries[] = {"loadbalancer", "ingress", "nodeport", NUL
 static const char *const operators[] = {"Equal", "Exists", NULL};
 static const char *const effects[] = {"NoSchedule", "PreferNoSchedule", "NoExecute", NULL};
 static const char *const providers[] = {"embedded", "freeipa", NULL};
-static const char *const grafanas[] = {"external", "off", NULL};
-static const char *const no_grafanas[] = {"install", NULL};
+static const char *const grafanas[] = {"install", "external", "off", NULL};
 
 #define CPUS 0.1, 256
 #define RAM  0.25, 4096
@@ -197,17 +196,24 @@ const struct form_field form_table[] = {
         {"monitoring.scrape_from", FORM_NETWORKS, .max = 50, .when = "target", .when_value = "host", .standard = "[]",
          .example = "[\"192.0.2.10\", \"198.51.100.0/24\"]",
          .description = "Where a Prometheus elsewhere may read all metrics from, with a token (docs/MONITORING.md)."},
-        {"monitoring.grafana", FORM_CHOICE, .values = grafanas, .later = no_grafanas,
-         .later_words = "caas installs no Grafana: install one as its documentation says, on this machine or another, and write external",
-         .when = "target", .when_value = "host", .standard = "\"off\"",
-         .description = "external = a Grafana of yours is given files with the dashboards and the data source, and lets the hub's admins in "
+        {"monitoring.grafana", FORM_CHOICE, .values = grafanas, .standard = "\"off\"",
+         .description = "install = a Grafana of the cluster's own, where admins edit and users see their own figures. external (on a host) = "
+                        "a Grafana of yours is given files with the dashboards and the data source, and lets the hub's admins in "
                         "(docs/MONITORING.md)."},
+        {"monitoring.grafana_repository", FORM_URL, .when = "target", .when_value = "host", .standard = "\"https://apt.grafana.com/\"",
+         .description = "With monitoring.grafana: install: where its Debian package is, such as a mirror of yours."},
+        {"monitoring.grafana_key", FORM_PATH, .when = "target", .when_value = "host",
+         .standard_words = "Grafana's own, by its fingerprint", .example = "\"mirror-key.asc\"",
+         .description = "With monitoring.grafana: install: the key that signs that repository, where it is another."},
         {"monitoring.grafana_url", FORM_URL, .when = "target", .when_value = "host", .standard_words = "none",
          .example = "\"https://grafana.example.org/\"",
          .description = "Its address in browsers (its root_url). Required with monitoring.grafana: external."},
         {"monitoring.grafana_from", FORM_NETWORKS, .max = 50, .when = "target", .when_value = "host", .standard = "[]",
          .example = "[\"192.0.2.20\"]",
          .description = "Where what it asks comes from. Required with monitoring.grafana: external."},
+        {"monitoring.grafana_users", FORM_SWITCH, .when = "target", .when_value = "host", .standard = "false",
+         .description = "With monitoring.grafana: external: whether it lets users in, too, who see their own figures; then it asks "
+                        "only for who has signed in by the hub."},
         {"monitoring.backup_stamp", FORM_PATH, .when = "target", .when_value = "host", .standard_words = "none",
          .example = "\"/var/lib/backup/last-good\"",
          .description = "A file that your backup touches when it has ended well. An alert says when that was more than two days ago."},
@@ -274,6 +280,7 @@ const struct form_field form_table[] = {
         IMAGE("pause", "What placeholders run."),
         IMAGE("prometheus", "Prometheus, of monitoring."),
         IMAGE("node_exporter", "Prometheus' node exporter, of monitoring."),
+        IMAGE("grafana", "Grafana, of monitoring."),
         {"kubernetes.images.exporter", FORM_IMAGE, .example = "\"registry.example.org/pangeo/caas-exporter:1\"",
          .description = "caas-exporter, of monitoring: the archive that `make exporter-image` makes, in a registry of yours."},
 
@@ -285,6 +292,7 @@ const struct form_field form_table[] = {
         PART("directory", "The embedded directory.", "0.1", "1"),
         PART("prometheus", "Prometheus, of monitoring.", "0.1", "1"),
         PART("exporter", "caas-exporter, of monitoring.", "0.05", "0.1"),
+        PART("grafana", "Grafana, of monitoring.", "0.1", "0.5"),
 };
 /* clang-format on */
 const size_t form_table_count = sizeof form_table / sizeof *form_table;

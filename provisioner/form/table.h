@@ -47,7 +47,6 @@ struct form_field {
         bool required;             /* where `when` holds */
         const char *const *values; /* of a choice; NULL-terminated */
         const char *const *later;  /* values of a choice that no version has yet, NULL-terminated; or NULL */
-        const char *later_words;   /* what to say of them instead of that; or NULL */
         const char *standard;      /* the default as JSON; or */
         json_t *(*compute)(const struct form_values *values); /* … computed; NULL if what it depends on is wrong; and */
         const char *standard_words;                           /* … what the documentation says of it */
@@ -62,7 +61,7 @@ struct form_field {
 
 extern const struct form_field form_table[];
 extern const size_t form_table_count;
-#define FORM_FIELDS_MAX 128 /* at least the number of rows */
+#define FORM_FIELDS_MAX 160 /* at least the number of rows */
 
 /* The row of a path, or -1. */
 int form_find(const char *path);

@@ -122,9 +122,7 @@ static int check_choice(const struct form_field *field, const char *text, json_t
         }
         for (const char *const *value = field->later; value && *value; value++) {
                 if (strcmp(*value, text) == 0) {
-                        *ret_hint = field->later_words
-                                            ? str_copy(field->later_words)
-                                            : str_format("this version has no %s \"%s\" yet", field->path, text);
+                        *ret_hint = str_format("this version has no %s \"%s\" yet", field->path, text);
                         return -1;
                 }
         }

@@ -13,6 +13,7 @@ extern const struct kind kind_host_probe;
 extern const struct kind kind_host_requirements;
 extern const struct kind kind_host_service;
 extern const struct kind kind_host_tree;
+extern const struct kind kind_host_unpacked;
 extern const struct kind kind_host_venv;
 extern const struct kind kind_kube_claim;
 extern const struct kind kind_kube_entry;
@@ -37,6 +38,7 @@ const struct kind *const kind_table[] = {
         &kind_host_requirements,
         &kind_host_service,
         &kind_host_tree,
+        &kind_host_unpacked,
         &kind_host_venv,
         &kind_kube_claim,
         &kind_kube_entry,

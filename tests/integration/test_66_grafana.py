@@ -211,3 +211,56 @@ def test_only_questions_are_answered(there: Grafana) -> None:
 def test_the_page_leads_there(admin: HubClient) -> None:
     page = admin.request("GET", "/services/monitoring/")
     assert page.status == 200 and re.search(rf'<a class="button" href="{HOME}"', page.text)
+
+
+# ---- with users, who see their own
+
+
+@pytest.fixture(scope="module")
+def with_users(cluster: Cluster, applied: str) -> Grafana:
+    cluster.write_form(
+        extra=f"monitoring:\n  grafana: external\n  grafana_url: {HOME}\n  grafana_from: [127.0.0.3]\n  grafana_users: true\n"
+    )
+    cluster.apply()
+    assert not (cluster.folder / "monitoring" / "grafana-token").exists()
+    return Grafana(cluster.folder / "monitoring" / "grafana", cluster.name, "127.0.0.3")
+
+
+def token_of(there: Grafana, client: Any, person: HubClient) -> str:
+    status, code = there.sign_in(client, person, CALLBACK)
+    assert status == 0, (status, code)
+    return there.redeem(client, code, CALLBACK)[1]
+
+
+def test_users_are_let_in_to_see_their_own(
+    cluster: Cluster, with_users: Grafana, client: Any, admin: HubClient, alice: HubClient
+) -> None:
+    there = with_users
+    assert there.data["jsonData"]["oauthPassThru"] and "basicAuthPassword" not in there.data["secureJsonData"]
+    own, anybodys = 'caas_user_group_info{user="alice"}', "caas_user_group_info"
+    for person, role, wanted in ((alice, "Viewer", {own: 200, anybodys: 403}), (admin, "Editor", {anybodys: 200})):
+        bearer = token_of(there, client, person)
+        assert json.loads(there.user(bearer)[1])["role"] == role
+        for question, status in wanted.items():
+            said = there.ask("POST", "api/v1/query", authorization=f"Bearer {bearer}", query=question)
+            assert said[0] == status, (role, question, said)
+        assert (
+            cluster.client().request("GET", "/hub/api/users", headers={"Authorization": f"Bearer {bearer}"}).status
+            == 403
+        )
+    assert there.ask("POST", "api/v1/query", authorization="", query="1")[0] == 403
+    stranger = cluster.client()  # bob is no member
+    assert stranger.login("bob", PASSWORD)[0] == 403
+    assert there.sign_in(client, stranger, CALLBACK)[0] == 302
+
+
+def test_and_not_when_the_form_says_so_no_more(
+    cluster: Cluster, with_users: Grafana, client: Any, alice: HubClient
+) -> None:
+    bearer = token_of(with_users, client, alice)
+    cluster.write_form(extra=f"monitoring:\n  grafana: external\n  grafana_url: {HOME}\n  grafana_from: [127.0.0.3]\n")
+    cluster.apply()
+    there = Grafana(with_users.folder, cluster.name, "127.0.0.3")
+    assert there.sign_in(client, alice, CALLBACK)[0] == 403
+    assert there.user(bearer)[0] == 403
+    assert with_users.ask("POST", "api/v1/query", authorization=f"Bearer {bearer}", query="1")[0] == 403

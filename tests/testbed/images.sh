@@ -5,6 +5,7 @@
 #   --root DIR    makes DIR a containerd root that holds them all (before containerd starts in it)
 #   --load NAME   gives them to a running cluster, those whose line matches the pattern
 #   --archive NAME FILE   gives the images of an OCI archive to a running cluster
+#   --grafana NAME   gives the stand-in for Grafana (tests/grafana), under the name of Grafana's image, to a running cluster
 # Layers, and a root with everything in it, are kept in the cache, each by a hash of what it is made of.
 set -eu
 # shellcheck source=tests/testbed/lib.sh
@@ -271,6 +272,14 @@ if [ "${1:-}" = --layers ]; then
         layers_without_programs
         exit 0
 fi
+if [ "${1:-}" = --grafana ]; then
+        set_name "$2"
+        made=$(bash "$ROOT/tests/grafana/build.sh")
+        layer=$(layer grafana "$made" program_tar "$made/grafana=/run.sh" "$ROOT/tests/grafana/names.txt=/usr/share/grafana/conf/defaults.ini")
+        mkimage <<<"$(image "$(product grafana)" '{"Entrypoint": ["/run.sh"], "WorkingDir": "/usr/share/grafana", "User": "472"}' "$layer")" |
+                bash "$TESTBED/run.sh" --name "$NAME" ctr --namespace k8s.io images import --local --snapshotter overlayfs - >&2
+        exit 0
+fi
 BIN=${TESTBED_BIN:-$(bash "$TESTBED/build.sh")}
 versions_agree
 sums=$(sums)
@@ -288,5 +297,5 @@ case ${1:-} in
         set_name "$2"
         mkimage <<<"$(grep -E "${3:-}" <<<"$specs")" | bash "$TESTBED/run.sh" --name "$NAME" ctr --namespace k8s.io images import --local --snapshotter overlayfs - >&2
         ;;
-*) echo "usage: images.sh [--layers | --root DIR | --load NAME [PATTERN] | --archive NAME FILE]" >&2 && exit 64 ;;
+*) echo "usage: images.sh [--layers | --root DIR | --load NAME [PATTERN] | --archive NAME FILE | --grafana NAME]" >&2 && exit 64 ;;
 esac

@@ -190,17 +190,28 @@ if monitoring:  # for admins: their role has the scope access:services, and nobo
         {"name": "monitoring", "url": monitoring["url"], "api_token": monitoring["token"], "oauth_no_confirm": True}
     )
 grafana = settings.get("grafana")
-if grafana:  # elsewhere, and for the same people
+# Elsewhere, or behind the proxy, where it has a url. For the same people, and for users where they see their own.
+if grafana:
+    c.JupyterHub.custom_scopes = {"custom:figures:all": {"description": "See everybody's figures in Grafana"}}
     c.JupyterHub.services.append(
         {
             "name": "grafana",
             "api_token": grafana["secret"],
             "oauth_client_id": "service-grafana",
+            "oauth_client_allowed_scopes": ["custom:figures:all"],
             "oauth_redirect_uri": grafana["redirect"],
             "oauth_no_confirm": True,
-            "display": False,
+            "display": "url" in grafana,
         }
+        | ({"url": grafana["url"]} if "url" in grafana else {})
     )
+    c.JupyterHub.load_roles.append(
+        {"name": "figures", "groups": [directory.admins_group], "scopes": ["custom:figures:all"]}
+    )
+    if grafana.get("users"):
+        c.JupyterHub.load_roles.append(
+            {"name": "grafana", "groups": members, "scopes": ["access:services!service=grafana"]}
+        )
 culler = culler_command(settings)
 if culler:
     c.JupyterHub.services.append({"name": "idle-culler", "command": culler})

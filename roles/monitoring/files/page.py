@@ -7,9 +7,6 @@ have and users do not. Programs (a Grafana, an outside Prometheus) come with a t
 
 import asyncio
 import base64
-import datetime
-import hmac
-import ipaddress
 import json
 import os
 import re
@@ -20,9 +17,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import questions
+import who
+from behind import Alertmanager, Away, Prometheus
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated
 from tornado import web
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
+from tornado.httpclient import AsyncHTTPClient
 from tornado.httputil import HTTPHeaders
 
 HERE = Path(__file__).resolve().parent
@@ -38,12 +38,9 @@ ASKED_BY_POST = re.compile(r"api/v1/(query|query_range|query_exemplars|format_qu
 ASKED_BY_GRAFANA = re.compile(
     r"api/v1/(query|query_range|series|labels|label/[A-Za-z0-9_]+/values|metadata|status/buildinfo)"
 )
-# The hub gives it for Grafana alone, to whom it also lets in here.
-SCOPE_OF_GRAFANA = "access:services!service=grafana"
 TO_PROMETHEUS = ("Accept", "Accept-Encoding", "Content-Type", "If-Modified-Since", "If-None-Match")
 FROM_PROMETHEUS = ("Content-Type", "Content-Encoding", "Cache-Control", "ETag", "Last-Modified", "Vary")
 ANSWER_BYTES = 64 * 1024 * 1024
-ANSWER_SECONDS = 70
 # Who loses the hub's favour is out within this time: `caas revoke` promises ten seconds for all of it.
 REMEMBERED_SECONDS = 5
 
@@ -87,91 +84,6 @@ ASKING = """\
   };
 })();
 """
-
-
-class Away(web.HTTPError):
-    """A part does not answer; `part` is what its log is called."""
-
-    def __init__(self, part: str) -> None:
-        super().__init__(503)
-        self.words = (
-            f"{part.capitalize()} does not answer. It may be starting; its log is shown by: caas logs CLUSTER {part}"
-        )
-
-
-class Behind:
-    """A part that answers who shows the page's certificate; without one where nobody else reaches its port."""
-
-    name = ""
-
-    def __init__(self, url: str, tls: ssl.SSLContext | None) -> None:
-        self.base = url
-        self.tls = tls
-
-    async def fetch(self, path: str, **options: Any) -> HTTPResponse:
-        request = HTTPRequest(
-            self.base + path,
-            ssl_options=self.tls,
-            follow_redirects=False,
-            connect_timeout=5,
-            request_timeout=ANSWER_SECONDS,
-            **options,
-        )
-        try:
-            return await AsyncHTTPClient().fetch(request, raise_error=False)
-        except (OSError, HTTPClientError) as error:  # it is not there, or does not answer in time
-            raise Away(self.name) from error
-
-
-class Prometheus(Behind):
-    name = "prometheus"
-    _classic: bool | None = None  # not known yet
-
-    async def is_classic(self) -> bool:
-        """Debian's Prometheus has pages of its own instead of upstream's; links in alerts lead to upstream's addresses."""
-        if self._classic is None:
-            response = await self.fetch("")
-            self._classic = "/classic/" in response.headers.get("Location", "")
-        return self._classic
-
-    async def ask(self, path: str, **arguments: str) -> Any:
-        """The data of one question, or None: the page shows what there is."""
-        response = await self.fetch(f"api/v1/{path}?{urlencode(arguments)}")
-        if response.code != 200:
-            return None
-        return json.loads(response.body).get("data")
-
-
-class Alertmanager(Behind):
-    """Writes the mails."""
-
-    name = "alertmanager"
-
-    async def ask(self, path: str) -> list[dict[str, Any]]:
-        response = await self.fetch("api/v2/" + path)
-        if response.code != 200:
-            raise Away(self.name)
-        return json.loads(response.body)
-
-    async def silence(self, alert: str, user: str, hours: int) -> None:
-        """No mails about an alert of this name."""
-        now = datetime.datetime.now(datetime.UTC)
-        silence = {
-            "matchers": [{"name": "alertname", "value": alert, "isRegex": False}],
-            "startsAt": now.isoformat(),
-            "endsAt": (now + datetime.timedelta(hours=hours)).isoformat(),
-            "createdBy": user,
-            "comment": "on the page",
-        }
-        await self._change("silences", method="POST", body=json.dumps(silence))
-
-    async def end(self, silence: str) -> None:
-        await self._change(f"silence/{silence}", method="DELETE")
-
-    async def _change(self, path: str, **options: Any) -> None:
-        response = await self.fetch("api/v2/" + path, headers={"Content-Type": "application/json"}, **options)
-        if response.code != 200:
-            raise Away(self.name) if response.code >= 500 else web.HTTPError(404)  # there is no such silence any more
 
 
 class Guarded(HubOAuthenticated, web.RequestHandler):
@@ -301,7 +213,7 @@ class Scrape(Guarded):
     async def get(self) -> None:
         scrape = self.settings["scrape"]
         headers = self.request.headers
-        if not scrape or not may_read(scrape, came_from(headers), headers.get("Authorization", "")):
+        if not scrape or not who.may_read(scrape, who.came_from(headers), headers.get("Authorization", "")):
             raise web.HTTPError(403)
         asked = self.get_query_arguments("match[]") or ['{__name__=~".+"}']
         query = urlencode([("match[]", one) for one in asked])
@@ -314,27 +226,6 @@ class Scrape(Guarded):
             if name in response.headers:
                 self.set_header(name, response.headers[name])
         self.finish(response.body)
-
-
-def came_from(headers: HTTPHeaders) -> str:
-    """The address that Caddy wrote, which is the last. Tornado's own remote_ip believes X-Real-Ip, and so whoever sends it.
-    Processes on this machine can come past Caddy; the token is what they do not have."""
-    return headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-
-
-def comes_from(allowed: dict[str, Any], address: str) -> bool:
-    try:
-        there = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    there = getattr(there, "ipv4_mapped", None) or there
-    return any(there in ipaddress.ip_network(network) for network in allowed["from"])
-
-
-def may_read(allowed: dict[str, Any], address: str, authorization: str) -> bool:
-    """Compared in constant time, whatever the address."""
-    given = hmac.compare_digest(authorization.encode(), allowed["authorization"].encode())
-    return comes_from(allowed, address) and given
 
 
 def first_value(data: Any) -> float | None:
@@ -393,17 +284,18 @@ class Forward(Guarded):
             raise web.HTTPError(405)
         await self._forward(path, body=self.request.body)
 
-    async def _forward(self, path: str, **options: Any) -> None:
+    async def _forward(self, path: str, query: str | None = None, **options: Any) -> None:
+        """query, method: instead of those that came."""
         is_page = PAGES.fullmatch(path) is not None
         if ".." in path or not (is_page or STATIC.fullmatch(path) or DATA.fullmatch(path)):
             raise web.HTTPError(404)
         given = {name: self.request.headers[name] for name in TO_PROMETHEUS if name in self.request.headers}
         if is_page:  # it is changed on its way, so it must not be packed
             given.pop("Accept-Encoding", None)
-        query = f"?{self.request.query}" if self.request.query else ""
+        query = self.request.query if query is None else query
+        options.setdefault("method", self.request.method)
         response = await self.prometheus.fetch(
-            path + query,
-            method=self.request.method,
+            path + (f"?{query}" if query else ""),
             headers=HTTPHeaders(given),
             decompress_response=False,
             **options,
@@ -428,7 +320,9 @@ class Grafana(Forward):
 
     def prepare(self) -> None:
         grafana, headers = self.settings["grafana"], self.request.headers
-        if not grafana or not may_read(grafana, came_from(headers), headers.get("Authorization", "")):
+        if "token" not in grafana or not who.may_read(
+            grafana, who.came_from(headers), headers.get("Authorization", "")
+        ):
             raise web.HTTPError(403)
         if not ASKED_BY_GRAFANA.fullmatch(self.path_args[0]):
             raise web.HTTPError(404)
@@ -442,21 +336,52 @@ class Grafana(Forward):
         await self._forward(path, body=self.request.body)
 
 
+class Own(Grafana):
+    """For the data source of a Grafana that sends the token of who looks at it: admins ask what they like, anybody else for
+    their own figures. The token is the person's, so it does not matter where it comes from."""
+
+    async def prepare(self) -> None:
+        if not self.settings["grafana"].get("users"):
+            raise web.HTTPError(403)
+        self.person, self.sees_all = await who.person(self.hub_auth, self.request.headers)
+        if not ASKED_BY_GRAFANA.fullmatch(self.path_args[0]):
+            raise web.HTTPError(404)
+
+    async def _forward(self, path: str, query: str | None = None, **options: Any) -> None:
+        if self.sees_all:
+            await super()._forward(path, query, **options)
+            return
+        async with self.settings["turns"].turn(self.person):
+            asked = await questions.own(path, self.request.arguments, self.person, self.prometheus)
+            await super()._forward(path, urlencode(asked), method="GET")
+
+    def write_error(self, status_code: int, **options: Any) -> None:
+        """As Prometheus says it: Grafana shows that in the panel."""
+        error = options.get("exc_info", (None, None))[1]
+        words = getattr(error, "words", "") or OWN_WORDS.get(status_code, self._reason)
+        self.finish({"status": "error", "errorType": "refused", "error": words})
+
+
+OWN_WORDS = {
+    403: "The hub does not know this token any more. Sign in again.",
+    429: "Too many questions at once.",
+}
+
+
 class GrafanaUser(Guarded):
     """Who signs in at that Grafana, in OpenID's words: it comes with the token that the hub gave it for somebody."""
 
     async def get(self) -> None:
         grafana, headers = self.settings["grafana"], self.request.headers
-        given = re.fullmatch(r"[Bb]earer ([A-Za-z0-9_-]{1,200})", headers.get("Authorization", ""))
-        if not grafana or not given or not comes_from(grafana, came_from(headers)):
+        if not grafana or ("from" in grafana and not who.comes_from(grafana, who.came_from(headers))):
             raise web.HTTPError(403)
-        user = await self.hub_auth.user_for_token(given[1], sync=False)
-        if not user or user["kind"] != "user" or not self.hub_auth.check_scopes({SCOPE_OF_GRAFANA}, user):
-            raise web.HTTPError(403)
+        name, sees_all = await who.person(self.hub_auth, headers)
+        # Where users are not let in, the hub gives tokens for this to admins only.
+        role = "Editor" if sees_all or not grafana.get("users") else "Viewer"
         # Never the bare name: "admin" is there in every Grafana, and another hub may have an alice, too. It is written like
         # an address because Grafana wants one; nobody reads mails there.
-        address = f"{user['name']}@{grafana['domain']}"
-        self.finish({"sub": address, "login": address, "email": address, "name": user["name"], "role": "Editor"})
+        address = f"{name}@{grafana['domain']}"
+        self.finish({"sub": address, "login": address, "email": address, "name": name, "role": role})
 
 
 class Asking(web.RequestHandler):
@@ -511,7 +436,7 @@ def application(config: dict[str, Any], cookie_secret: str) -> web.Application:
         tls.load_cert_chain(watched["certificate"], watched["key"])
     if scrape:
         scrape["authorization"] = "Bearer " + Path(scrape["token"]).read_text(encoding="utf-8").strip()
-    if grafana:
+    if "token" in grafana:
         given = f"{config['cluster']}:{Path(grafana['token']).read_text(encoding='utf-8').strip()}"
         grafana["authorization"] = "Basic " + base64.b64encode(given.encode()).decode()
     return web.Application(
@@ -527,6 +452,7 @@ def application(config: dict[str, Any], cookie_secret: str) -> web.Application:
             (prefix + "federate", Scrape),
             (prefix + "grafana/user", GrafanaUser),
             (prefix + "grafana/(api/.*)", Grafana),
+            (prefix + "grafana/own/(api/.*)", Own),
             (prefix + "prometheus", web.RedirectHandler, {"url": prefix + "prometheus/", "permanent": False}),
             (prefix + "prometheus/(.*)", Forward),
             (".*", Nothing),
@@ -541,6 +467,7 @@ def application(config: dict[str, Any], cookie_secret: str) -> web.Application:
         alertmanager=Alertmanager(mail["url"] + prefix + "mail/", tls) if mail else None,
         scrape=scrape,
         grafana=grafana,
+        turns=questions.Turns(),
         dashboards=dashboards(Path(config["dashboards"])),
     )
 

@@ -1,6 +1,7 @@
 """The cluster on Kubernetes watched by a real Prometheus: what is collected, who may see it, and that it goes without a trace."""
 
 import base64
+import functools
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ WORKLOADS = {"prometheus", "exporter", "node-exporter"}
 IMAGE = "registry.example.org/pangeo/caas-exporter:test"
 EXPORTER, WATCHER, NODE = "component=exporter", "component=monitoring", "component=node-exporter"
 TOKEN = "of-another-server"
+FORM = "{enabled: true, retention_gb: 2, backup_cronjob: backup, grafana: install}"
 
 
 def write_form(lab: Lab, monitoring: str) -> None:
@@ -35,14 +37,21 @@ def write_form(lab: Lab, monitoring: str) -> None:
     lab.write_form(cpus=0.6, storage=2, extra=images, top=f"monitoring: {monitoring}\n")
 
 
-@pytest.fixture(scope="module")
-def watched(lab: Lab, bed: Bed) -> Lab:
+@functools.cache
+def load_images(bed: Bed) -> None:
+    """Those of monitoring that the test bed has not got by itself, once."""
     build = os.environ.get("BUILD", "build")
     words = ["make", "-s", f"BUILD={build}", f"IMAGE={IMAGE}", "exporter-image"]
     made = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert made.returncode == 0, made.stdout + made.stderr
     bed.load(ROOT / made.stdout.splitlines()[-1])
-    write_form(lab, "{enabled: true, retention_gb: 2, backup_cronjob: backup}")
+    bed.load_grafana()
+
+
+@pytest.fixture(scope="module")
+def watched(lab: Lab, bed: Bed) -> Lab:
+    load_images(bed)
+    write_form(lab, FORM)
     lab.apply()
     return lab
 
@@ -308,7 +317,7 @@ def test_what_dashboards_and_alerts_ask_is_there(watched: Lab, prometheus: Prome
     end = time.monotonic() + 180  # rates want several scrapes
     absent = promql.NOT_ON_KUBERNETES + r'|code=~"5'  # the hub has no failures to count,
     absent += "|^caas_home_used_bytes"  # and all homes of the test bed are on the one disk of this machine
-    while wrong := promql.check(prometheus.url, {"cluster": watched.name}, absent, seconds=300):
+    while wrong := promql.check(prometheus.url, {"cluster": watched.name, "me": "emma"}, absent, seconds=300):
         assert time.monotonic() < end, "\n".join(wrong)
         time.sleep(5)
 
@@ -428,7 +437,7 @@ def test_strangers_are_sent_to_the_sign_in_and_users_refused(watched: Lab, emma:
 
 def test_admins_are_let_in(watched: Lab, admin: HubClient) -> None:
     page = admin.request("GET", PAGE)
-    assert page.status == 200 and "What is watched" in page.text and "overview.json" in page.text
+    assert page.status == 200 and "What is watched" in page.text and "/services/grafana/" in page.text
     assert "services/monitoring" in admin.request("GET", "/hub/home").text
     assert admin.request("GET", f"{PAGE}dashboards/overview.json").json()["panels"]
     token = admin.api("POST", "/users/admin/tokens", data={"note": "test"}).json()["token"]
@@ -504,15 +513,17 @@ def test_it_can_be_left_out(watched: Lab) -> None:
     assert "monitoring/data" in said, said
     kinds = "deployment daemonset pvc secret configmap service networkpolicy role serviceaccount"
     for kind in kinds.split():
-        assert not watched.names(kind, EXPORTER) | watched.names(kind, WATCHER) | watched.names(kind, NODE), kind
-    assert not {"exporter", "monitoring", "node-exporter"} & watched.names("networkpolicy")
+        for labels in (EXPORTER, WATCHER, NODE, "component=grafana"):
+            assert not watched.names(kind, labels), (kind, labels)
+    assert not {"exporter", "monitoring", "node-exporter", "grafana"} & watched.names("networkpolicy")
+    assert watched.client().request("GET", "/services/grafana/").status == 404
     assert watched.client().request("GET", PAGE).status == 404
     assert "monitoring.enabled" in watched.caas.run("top", watched.name, "--once", status=1).stderr
 
 
 def test_it_goes_with_the_cluster(watched: Lab) -> None:
     """As it comes back here, the tests of destroying that follow find it."""
-    write_form(watched, "{enabled: true}")
+    write_form(watched, "{enabled: true, grafana: install}")
     watched.apply()
     assert len(cluster_wide(watched)) == 2
     assert watched.signed_in("alice", PASSWORD).request("GET", PAGE).status == 403

@@ -33,8 +33,10 @@ def test_destroy_leaves_only_claims_and_says_so(lab: Lab) -> None:
     assert not [pod for pod in lab.get("pod") if "deletionTimestamp" not in pod["metadata"]]
     claims = lab.get("pvc")
     assert any("alice" in item["metadata"]["name"] for item in claims)
-    assert not any("prometheus" in item["metadata"]["name"] for item in claims)  # what it kept goes, and that is said
-    assert "monitoring/data" in said, said
+    assert not {"prometheus", "grafana"} & {
+        item["metadata"]["name"] for item in claims
+    }  # what they kept goes, and that is said
+    assert "monitoring/data" in said and "grafana/data" in said, said
     assert "claim" in said and "kept" in said, said
 
 

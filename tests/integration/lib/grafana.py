@@ -27,7 +27,7 @@ SECURE_KEYS = "basicAuthPassword tlsCACert tlsClientCert tlsClientKey httpHeader
 # and https://grafana.com/docs/grafana/latest/datasources/prometheus/configure/
 JSON_KEYS = """httpMethod prometheusType prometheusVersion cacheLevel timeInterval queryTimeout manageAlerts
     disableRecordingRules customQueryParameters tlsAuth tlsAuthWithCACert tlsSkipVerify serverName timeout
-    allowAsRecordingRulesTarget"""
+    allowAsRecordingRulesTarget oauthPassThru"""
 
 
 class Grafana:
@@ -73,7 +73,7 @@ class Grafana:
 
     def ask(self, method: str, path: str, authorization: str | None = None, **arguments: str) -> tuple[int, str]:
         context = ssl.create_default_context(cadata=self.data["secureJsonData"]["tlsCACert"])
-        given = f"{self.data['basicAuthUser']}:{self.data['secureJsonData']['basicAuthPassword']}"
+        given = f"{self.data.get('basicAuthUser')}:{self.data['secureJsonData'].get('basicAuthPassword')}"
         basic = "Basic " + base64.b64encode(given.encode()).decode()
         headers = {"Authorization": basic if authorization is None else authorization}
         query, url = urllib.parse.urlencode(arguments), f"{self.data['url']}/{path}"

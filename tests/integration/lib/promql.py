@@ -189,7 +189,8 @@ def selectors(expr: str) -> list[str]:
 
 def fill(expr: str, variables: dict[str, str]) -> str:
     """With the dashboard's variables, and Grafana's own, in their places."""
-    given = {"__rate_interval": "2m", "__interval": "15s", "__range": "1h", "user": ".*", "datasource": "", **variables}
+    given = {"__rate_interval": "2m", "__interval": "15s", "__range": "1h", "user": ".*", "datasource": ""}
+    given |= {"me": "alice", "__user.login": "alice@localhost"} | variables
     for name in sorted(given, key=len, reverse=True):
         expr = re.sub(r"\$\{?%s\b\}?" % re.escape(name), lambda _, name=name: given[name], expr)
     return expr
@@ -295,6 +296,10 @@ def answer(asked: Asked, query: Query, variables: dict[str, str], over: bool) ->
 
 def values_of(asked: Asked, query: Query, variables: dict[str, str]) -> tuple[list[str], str]:
     """What a variable offers, or ([], what is wrong)."""
+    asks = re.fullmatch(r"query_result\((.*)\)", query.expr)
+    if asks:  # for each series, of which Grafana's pattern takes a part
+        found, wrong = asked.series(fill(asks[1], variables), over=False)
+        return [json.dumps(one.labels) for one in found], wrong or ("" if found else "has no values")
     match = re.fullmatch(r"label_values\((.*), (\w+)\)", query.expr)
     if not match:
         return [], "is not label_values(SELECTOR, LABEL)"

@@ -116,6 +116,31 @@ static void room_for_monitoring(void **state)
         assert_true(json_number_value(tree_get(with, "quota.each_node.memory")) == 50e6);
 }
 
+/* A pod and a claim more. */
+static void room_for_grafana(void **state)
+{
+        (void)state;
+        static const char text[] =
+                "{" NOTEBOOK ", \"monitoring\": {\"enabled\": %s, \"retention_gb\": 10, \"grafana\": "
+                "\"%s\"}, \"kubernetes\": {\"resources\": {\"grafana\": {\"cpus\": 1, \"ram\": 2}}}}";
+        CLEANUP_FREE char *on = str_format(text, "true", "install"), *off = str_format(text, "true", "off");
+        CLEANUP_FREE char *neither = str_format(text, "false", "install");
+        json_auto_t *with = values_of(on), *without = values_of(off), *none = values_of(neither);
+        static const struct {
+                const char *of;
+                double more;
+        } quota[] = {{"quota.cpu", 1}, {"quota.memory", 2e9}, {"quota.pods", 1}, {"quota.storage", 1073741824.0},
+                {"quota.claims", 1}};
+        for (size_t i = 0; i < sizeof quota / sizeof *quota; i++) {
+                double of_it = json_number_value(tree_get(with, quota[i].of));
+                double more = of_it - json_number_value(tree_get(without, quota[i].of));
+                assert_true(more > quota[i].more * 0.999 && more < quota[i].more * 1.001);
+        }
+        assert_int_equal(json_integer_value(tree_get(none, "quota.claims")), 3);
+        assert_non_null(strstr(json_string_value(tree_get(with, "images.grafana")), "/grafana:"));
+        assert_at(with, "resources.grafana.limits.memory", "2000M");
+}
+
 static void ways_in(void **state)
 {
         (void)state;
@@ -163,6 +188,7 @@ int main(void)
                 cmocka_unit_test(images_come_from_a_mirror_or_the_form),
                 cmocka_unit_test(sizes_are_sure_and_bounded),
                 cmocka_unit_test(room_for_monitoring),
+                cmocka_unit_test(room_for_grafana),
                 cmocka_unit_test(ways_in),
                 cmocka_unit_test(a_list_that_is_not_there),
         };

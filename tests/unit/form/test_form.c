@@ -134,7 +134,7 @@ static void each_line(const char *target)
                 with_mode += (field->when && !str_is(field->when, "target")) ||
                              str_is(field->path, "monitoring.remote_write.token_file") ||
                              str_is(field->path, "monitoring.alert_email") ||
-                             str_starts(field->path, "monitoring.grafana_") ||
+                             (str_starts(field->path, "monitoring.grafana_") && field->example) ||
                              (str_starts(field->path, "monitoring.smtp.") && !field->standard);
         }
         if (!str_is(target, "host")) /* it stands there */

@@ -4,29 +4,33 @@ import importlib.util
 import json
 import sys
 from base64 import b64encode
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock, patch
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders
 from tornado.testing import AsyncHTTPTestCase
 
-PAGE = Path(__file__).resolve().parents[3] / "roles" / "monitoring" / "files" / "page.py"
+FILES = Path(__file__).resolve().parents[3] / "roles" / "monitoring" / "files"
 PREFIX = "/services/monitoring/"
 ANSWER = {"Content-Type": "text/html", "Set-Cookie": "theirs=1", "Location": "https://evil.example.org/"}
 
 
 @pytest.fixture(scope="module")
-def page() -> Any:
-    spec = importlib.util.spec_from_file_location("monitoring_page", PAGE)
+def page() -> Iterator[Any]:
+    sys.path.insert(0, str(FILES))  # where Python looks first for what page.py imports
+    spec = importlib.util.spec_from_file_location("monitoring_page", FILES / "page.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    return module
+    yield module
+    sys.path.remove(str(FILES))
 
 
 class TestForward(AsyncHTTPTestCase):
@@ -150,7 +154,7 @@ class TestForward(AsyncHTTPTestCase):
         assert self.ask("graph").headers["Cross-Origin-Opener-Policy"] == "noopener-allow-popups"
 
     def test_no_grafana_is_let_in_that_the_form_does_not_name(self) -> None:
-        for path in ("grafana/api/v1/query?query=up", "grafana/user"):
+        for path in ("grafana/api/v1/query?query=up", "grafana/own/api/v1/query?query=up", "grafana/user"):
             assert self.fetch(PREFIX + path, headers={"Authorization": "Basic dW5pdDo="}).code == 403
         assert not self.asked
 
@@ -244,3 +248,89 @@ class TestGrafana(TestForward):
             asked.assert_not_called()  # the hub is not bothered
             assert self.question("user", headers={"Authorization": "Bearer of-bob"}).code == 403
             asked.assert_called_once()
+
+
+class TestOwn(TestForward):
+    """Users may sign in to that Grafana, and see their own: each question comes with a token of who looks."""
+
+    def grafana(self) -> dict[str, Any]:
+        return {"url": "https://unit.example.org/services/grafana/", "domain": "unit.example.org", "users": True}
+
+    def own(self, path: str, *more: str, name: str = "ada", **options: Any) -> HTTPResponse:
+        async def user(token: str, sync: bool) -> dict[str, Any] | None:
+            scopes = {"access:services!service=grafana", *more}
+            return {"name": name, "kind": "user", "scopes": scopes} if token == "t" else None
+
+        hub = MagicMock(user_for_token=user, check_scopes=lambda wanted, who: wanted & who["scopes"])
+        options.setdefault("headers", {"Authorization": "Bearer t"})
+        with patch.object(self.page.Guarded, "hub_auth", hub):
+            return self.fetch(f"{PREFIX}grafana/{path}", follow_redirects=False, **options)
+
+    def refused(self, answer: HTTPResponse) -> str:
+        """Why, as Prometheus would say it."""
+        said = json.loads(answer.body)
+        assert said["status"] == "error" and not self.asked
+        return str(said["error"])
+
+    def test_ones_own_question_is_put_anew(self) -> None:
+        question = 'rate(up{user="ada"}[5m])'
+        body = urlencode({"query": question, "time": "4", "timeout": "1h", "lookback_delta": "1y", "x": "y"})
+        for options in ({"method": "POST", "body": body}, {}):
+            path = "api/v1/query" + ("" if options else "?" + body)
+            assert self.own("own/" + path, **options).code == 200
+            asked, given = self.asked.pop()
+            assert given["method"] == "GET" and given.get("body") is None and "Authorization" not in given["headers"]
+            assert parse_qs(urlsplit(asked).query) == {"query": [question], "time": ["4"], "timeout": ["10s"]}
+        answer = self.own("own/api/v1/query_range", method="POST", body=f"{body}&start=1&end=2&step=15")
+        assert answer.code == 200 and set(parse_qs(self.asked.pop()[0])) >= {"start", "end", "step", "timeout"}
+        for path in ("series", "labels", "label/kind/values"):
+            assert self.own(f"own/api/v1/{path}?match[]=" + quote('{user="ada"}')).code == 200
+            assert self.asked.pop()[0] == f"api/v1/{path}?" + urlencode({"match[]": '{user="ada"}'})
+
+    def test_nobody_elses_is(self) -> None:
+        mine, theirs = quote('up{user="ada"}'), quote('up{user="bob"}')
+        for path in (
+            f"query?query={theirs}",
+            "query?query=up",
+            "query",
+            f"query?query={mine}&query={theirs}",
+            f"query?query={mine}&time=1&time=2",
+            f"series?match[]={mine}&match[]={theirs}",
+            f"series?match%5B%5D={mine}&match%5B%5D={theirs}",
+            "series",
+            "labels",
+            f"labels?match={mine}",
+            "label/user/values",
+            f"label/user/values?match[]={theirs}",
+            "metadata",
+            "status/buildinfo",
+        ):
+            answer = self.own("own/api/v1/" + path)
+            assert answer.code == 403 and self.refused(answer), path
+        both = {"method": "POST", "body": f"query={theirs}"}
+        assert self.own(f"own/api/v1/query?query={mine}", **both).code == 403 and not self.asked
+        json_body = {"Authorization": "Bearer t", "Content-Type": "application/json"}
+        answer = self.own("own/api/v1/query", method="POST", body=f"query={mine}", headers=json_body)
+        assert answer.code == 403 and not self.asked
+
+    def test_admins_ask_what_they_like(self) -> None:
+        for path in ("query?query=up", "labels", "metadata", "status/buildinfo", "label/user/values"):
+            assert self.own("own/api/v1/" + path, "custom:figures:all").code == 200
+            assert self.asked.pop()[0] == "api/v1/" + path
+        answer = self.own("own/api/v1/query", "custom:figures:all", method="POST", body="query=up")
+        assert answer.code == 200 and self.asked.pop()[1]["body"] == b"query=up"
+        for path in ("rules", "status/config", "admin/tsdb/snapshot", "query/../rules"):
+            assert self.own("own/api/v1/" + path, "custom:figures:all").code == 404 and not self.asked
+
+    def test_a_token_is_needed(self) -> None:
+        for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": "Basic t"}, {"Cookie": "token=t"}):
+            answer = self.own("own/api/v1/query?query=1", headers=headers)
+            assert answer.code == 403 and "Sign in again" in self.refused(answer), headers
+
+    def test_it_is_told_who_may_edit(self) -> None:
+        assert json.loads(self.own("user").body)["role"] == "Viewer"
+        assert json.loads(self.own("user", "custom:figures:all").body)["role"] == "Editor"
+
+    def test_no_token_of_everybodys(self) -> None:
+        nobody = {"Authorization": "Basic " + b64encode(b"unit:").decode(), "X-Forwarded-For": "192.0.2.7"}
+        assert self.fetch(PREFIX + "grafana/api/v1/query?query=up", headers=nobody).code == 403 and not self.asked

@@ -11,6 +11,7 @@ import pytest
 
 FOLDER = promql.DASHBOARDS
 DASHBOARDS = promql.dashboards()
+ROLES = promql.ROOT / "roles"
 WANTED = {
     "CaaS / Overview",
     "CaaS / Users",
@@ -19,6 +20,7 @@ WANTED = {
     "CaaS / Identity and sign-ins",
     "CaaS / Provisioner",
     "CaaS / Host capacity",
+    "CaaS / My usage",
 }
 # What a panel of each kind must have in its options, and what its field configuration may have (Grafana's schema, version 39).
 OPTIONS = {
@@ -187,3 +189,32 @@ def test_variables_are_there(name: str) -> None:
     known = {v["name"] for v in board["templating"]["list"]} | {"__rate_interval", "__range", "__interval"}
     for query in [t["expr"] for p in promql.panels(board) for t in p.get("targets", [])]:
         assert set(re.findall(r"\$\{?(\w+)", query)) <= known, query
+
+
+def test_my_usage_is_of_who_looks() -> None:
+    """Their name comes from Grafana's; the caps alone are everybody's."""
+    board = DASHBOARDS["own.json"]
+    (variable,) = [v for v in board["templating"]["list"] if v["name"] == "me"]
+    assert "${__user.login}" in variable["definition"] and variable["hide"] == 2
+    answer = 'caas{login="ada@x.example.org",user="ada"} 1 1'
+    assert re.findall(variable["regex"].strip("/"), answer) == ["ada"]
+    for target in [t for p in promql.panels(board) for t in p.get("targets", [])]:
+        for selector in promql.selectors(target["expr"]):
+            assert 'user="$me"' in selector or selector.startswith("caas_dask_max_"), target["expr"]
+    assert board["annotations"]["list"] == []
+
+
+def test_one_version_of_grafana() -> None:
+    """The package of a host and the image of Kubernetes."""
+    package = re.search(
+        r'^ +package: grafana\n +version: "(.*)"$', (ROLES / "grafana/role.yaml").read_text(), re.MULTILINE
+    )
+    image = re.search(r"^grafana: .*:(.*)$", (ROLES / "base/images.yaml").read_text(), re.MULTILINE)
+    assert package and image and package[1] == image[1]
+
+
+def test_one_key_of_grafana() -> None:
+    """What is documented is what is trusted."""
+    trusted = re.search(r"^ +fingerprint: ([0-9A-F]{40})$", (ROLES / "grafana/role.yaml").read_text(), re.MULTILINE)
+    written = re.search(r"\(((?:[0-9A-F]{4} ){9}[0-9A-F]{4})\)", (promql.ROOT / "docs/MONITORING.md").read_text())
+    assert trusted and written and trusted[1] == written[1].replace(" ", "")

@@ -22,13 +22,13 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
 
 def test_every_expression_finds_something(prometheus: tuple[str, float]) -> None:
     address, end = prometheus
-    assert promql.check(address, {"cluster": series.CLUSTER}, now=end) == []
+    assert promql.check(address, {"cluster": series.CLUSTER, "me": "bob"}, now=end) == []
 
 
 def test_one_user_alone(prometheus: tuple[str, float]) -> None:
     """Chosen in the variable, as Grafana writes one or several into an expression."""
     address, end = prometheus
-    assert promql.check(address, {"cluster": series.CLUSTER, "user": "(alice|bob)"}, now=end) == []
+    assert promql.check(address, {"cluster": series.CLUSTER, "user": "(alice|bob)", "me": "bob"}, now=end) == []
 
 
 def test_a_cluster_that_is_not_there_is_noticed(prometheus: tuple[str, float]) -> None:

@@ -73,6 +73,11 @@ static void add_monitoring(struct buf *text, bool freeipa, bool ca, const char *
                 buf_format(text, "  smtp: {host: '::1', user: ops, password_file: %s, ca: %s}\n", pem, pem);
         else
                 buf_str(text, "  smtp: {host: mail.example.org}\n");
+        if (!freeipa)
+                buf_format(text, "  grafana: install\n%s%s\n", ca ? "  grafana_key: " : "", ca ? pem : "");
+        else if (!ca)
+                buf_str(text, "  grafana: external\n  grafana_url: https://example.org/\n  grafana_from: [192.0.2.8]\n"
+                              "  grafana_users: true\n");
 }
 
 /* As a user writes it, through the form's own checker. pem: a file that is there. */
@@ -163,6 +168,11 @@ static void check(const char *folder, const json_t *form, bool systemd, const ch
         assert_true(!find(&resources, "alerts/alertmanager") == !mailed);
         bool scraped = watched && json_array_size(tree_get(form, "monitoring.scrape_from"));
         assert_true(!find(&resources, "scrape/token_file") == !scraped);
+        const char *grafana = json_string_value(tree_get(form, "monitoring.grafana"));
+        assert_true(!find(&resources, "grafana/service") == !str_is(grafana, "install"));
+        assert_true(!find(&resources, "grafana/sign_in") == !str_is(grafana, "external"));
+        assert_true(!find(&resources, "grafana/source") == str_is(grafana, "off"));
+        assert_null(find(&resources, "grafana/token_file")); /* with grafana_users there is none */
         check_quotes(&resources);
         role_secrets_clear(&secrets);
 }
@@ -205,9 +215,9 @@ static json_t *kubernetes_form(const char *entry, const char *mode, int choice, 
                                "pull_secret: pull, exporter: example.org/exporter}\n");
         if (more)
                 buf_format(&text,
-                        "monitoring:\n  enabled: true\n  nodes: %s\n  remote_write: {url: "
+                        "monitoring:\n  enabled: true\n  nodes: %s\n  grafana: %s\n  remote_write: {url: "
                         "https://example.org/write%s%s}\n%s",
-                        freeipa ? "false" : "true", ca ? ", token_file: " : "", ca ? pem : "",
+                        freeipa ? "false" : "true", ca ? "install" : "'off'", ca ? ", token_file: " : "", ca ? pem : "",
                         ca ? "  backup_cronjob: backup\n" : "");
         struct form_facts facts = {.address = "192.0.2.1"};
         struct diags diags = {0};
@@ -285,6 +295,9 @@ static void check_kubernetes(const json_t *form, const char *what)
         assert_true(!find(&resources, "network/exporter") == !watched);
         assert_true(!find(&resources, "monitoring/nodes_role") == !nodes);
         assert_true(!find(&resources, "monitoring/requirements") == !nodes);
+        bool grafana = watched && str_is(json_string_value(tree_get(form, "monitoring.grafana")), "install");
+        assert_true(!find(&resources, "grafana/service") == !grafana);
+        assert_true(!find(&resources, "network/grafana") == !grafana);
         bool backups = watched && json_string_length(tree_get(form, "monitoring.backup_cronjob"));
         assert_true(!find(&resources, "monitoring/backup_role") == !backups);
         assert_true(!find(&resources, "monitoring/backup_binding") == !backups);
