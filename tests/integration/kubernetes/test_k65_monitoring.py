@@ -278,7 +278,7 @@ def test_what_dashboards_and_alerts_ask_is_there(watched: Lab, prometheus: Prome
     end = time.monotonic() + 180  # rates want several scrapes
     absent = promql.NOT_ON_KUBERNETES + r'|code=~"5'  # the hub has no failures to count,
     absent += "|^caas_home_used_bytes"  # and all homes of the test bed are on the one disk of this machine
-    while wrong := promql.check(prometheus.url, {"cluster": watched.name}, absent, seconds=300):
+    while wrong := promql.check(prometheus.url, {"cluster": watched.name, "me": "emma"}, absent, seconds=300):
         assert time.monotonic() < end, "\n".join(wrong)
         time.sleep(5)
 
