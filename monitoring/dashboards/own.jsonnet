@@ -12,7 +12,7 @@ c.dashboard('own', 'CaaS / My usage', 'What do I use, and how much is left of wh
     c.stat('Home', 'How full it is. A full home keeps notebooks from being saved, and servers from starting.', [c.now('max(caas_home_used_bytes%s / caas_home_size_bytes%s)' % [is, is])], unit='percentunit', decimals=0, steps=red),
     c.stat('Dask cores', 'Held by all of your Dask clusters, of the most that one person may have.', [c.now('(sum(caas_dask_user_cores%s) or vector(0)) / max(caas_dask_max_cores{cluster="$cluster"})' % is)], unit='percentunit', decimals=0, steps=red),
     c.stat('Dask memory', 'Held by all of your Dask clusters, of the most that one person may have.', [c.now('(sum(caas_dask_user_memory_bytes%s) or vector(0)) / max(caas_dask_max_memory_bytes{cluster="$cluster"})' % is)], unit='percentunit', decimals=0, steps=red),
-    c.stat('Killed for memory', 'Processes of yours that were ended because a limit was reached, in the time shown.', [c.now('sum(increase(caas_user_oom_kills_total%s[$__range])) or vector(0)' % is)], decimals=0, steps=[['green'], ['red', 0.5]]),
+    c.stat('Killed', 'Processes of yours that were ended because a memory limit was reached, in the time shown.', [c.now('sum(increase(caas_user_oom_kills_total%s[$__range])) or vector(0)' % is)], decimals=0, steps=[['green'], ['red', 0.5]]),
   ]),
   c.row('My server', [
     c.lines(

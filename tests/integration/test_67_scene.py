@@ -27,6 +27,7 @@ SILENT = {
     "Overview / Disk of homes full in": "it is not said in the first hour",
     "Storage / Full in": "it is not said in the first hour",
     "clamp_min(predict_linear(caas_homes_free_bytes": "it is not said in the first hour",
+    "My usage / Killed for memory": "it is emma who looks, and finn's kernel that was killed",
     "alert ManyWrongPasswords": "there was one",
     "alert PartDown": "the directory alone was stopped, and has an alert of its own",
     "alert TargetDown": "all of them answer",
@@ -195,7 +196,7 @@ def test_every_expression_of_dashboards_and_alerts_is_answered(cluster: Cluster,
     left = [query for query in promql.queries() if user == ".*" or "$user" in query.expr]
     said = ["nothing was asked yet"]
     while said:
-        asked, variables = scene.asked(), {"cluster": cluster.name, "user": user}
+        asked, variables = scene.asked(), {"cluster": cluster.name, "user": user, "me": "emma"}
         wrong = [(query, fault(asked, query, variables)) for query in left]
         left = [query for query, one in wrong if one]
         said = [f"{query.where}: {one}" for query, one in wrong if one]
