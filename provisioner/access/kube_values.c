@@ -232,18 +232,27 @@ static bool is_one_of(const char *word, const char *a, const char *b, const char
         return str_is(word, a) || str_is(word, b) || str_is(word, c);
 }
 
+/* Where somebody comes from is only seen if no node on the way puts its own address there. Whoever does not ask for
+ * that may have every node take connections. */
+static json_t *traffic_of(const json_t *form)
+{
+        bool asked = is_watched(form) && json_array_size(json_object_get(monitoring_of(form), "scrape_from"));
+        return asked ? json_string("Local") : json_null();
+}
+
 static json_t *entry_of(const json_t *form, const json_t *own)
 {
         const char *entry = *text_of(own, "entry") ? text_of(own, "entry") : "loadbalancer";
         const char *mode = text_of(json_object_get(form, "tls"), "mode"), *secret = text_of(own, "tls_secret");
         bool own_tls = is_one_of(mode, "acme", "files", "self-signed");
         json_t *port = json_object_get(own, "node_port");
-        return json_pack("{s:s, s:o, s:b, s:b, s:s, s:o, s:o, s:o}", "entry", entry, "annotations",
+        return json_pack("{s:s, s:o, s:b, s:b, s:s, s:o, s:o, s:o, s:o}", "entry", entry, "annotations",
                 annotations_of(own, entry, mode), "own_tls", (int)own_tls, "front",
                 (int)(own_tls && !str_is(entry, "ingress")), "tls_secret",
                 str_is(mode, "secret") ? secret : "jupyterhub-tls", "node_port",
                 json_integer_value(port) > 0 ? json_incref(port) : json_null(), "balancer_ip",
-                text_or_null(form, "external_ip"), "early", str_is(mode, "acme") ? json_true() : json_null());
+                text_or_null(form, "external_ip"), "early", str_is(mode, "acme") ? json_true() : json_null(), "traffic",
+                traffic_of(form));
 }
 
 int kube_values(const char *data_dir, const char *cluster, const json_t *form, json_t **ret, struct err **err)

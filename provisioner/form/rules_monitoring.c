@@ -110,6 +110,36 @@ static void grafana_rule(struct tree *tree, const struct form_values *values, st
         }
 }
 
+/* On Kubernetes monitoring is off unless the form says otherwise: who asks for a part of it alone would get nothing. */
+static void needs_monitoring(struct tree *tree, const struct form_values *values, const char *path, struct diags *diags)
+{
+        int line, column;
+        if (!str_is(form_text(values, "target"), "kubernetes") || !says_something(values, path) ||
+                !json_is_false(form_value(values, "monitoring.enabled")))
+                return;
+        tree_key_place(tree, path, &line, &column);
+        diags_add(diags, line, column, "%s: only used with monitoring.enabled: true, and monitoring.enabled is false%s",
+                path, form_is_given(values, "monitoring.enabled") ? "" : " here by default");
+}
+
+/* Who asks is known by the address that a connection comes from. A balancer can leave that as it is; an Ingress or a
+ * proxy of the administrator's is the one who connects, and what it says of others any pod could say in its place. */
+static void scrape_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
+{
+        static const char field[] = "monitoring.scrape_from";
+        const char *entry = form_text(values, "kubernetes.entry");
+        int line, column;
+        needs_monitoring(tree, values, field, diags);
+        if (!str_is(form_text(values, "target"), "kubernetes") || !entry || str_is(entry, "loadbalancer") ||
+                !says_something(values, field))
+                return;
+        tree_key_place(tree, field, &line, &column);
+        diags_add(diags, line, column,
+                "%s: only used with kubernetes.entry: loadbalancer, and kubernetes.entry is %s; behind another proxy "
+                "nobody can be sure where a request comes from: monitoring.remote_write sends the metrics instead",
+                field, entry);
+}
+
 void form_rules_monitoring(struct tree *tree, const struct form_values *values, struct diags *diags)
 {
         only_with(tree, values, diags);
@@ -120,4 +150,5 @@ void form_rules_monitoring(struct tree *tree, const struct form_values *values, 
         }
         tls_rule(tree, values, diags);
         grafana_rule(tree, values, diags);
+        scrape_rule(tree, values, diags);
 }

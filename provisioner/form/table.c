@@ -194,9 +194,10 @@ const struct form_field form_table[] = {
          .description = "The CA of its certificate (PEM)."},
         {"monitoring.smtp.tls", FORM_SWITCH, .standard = "true",
          .description = "Whether it has to speak TLS with a certificate that can be verified; false only for a server on this machine (localhost)."},
-        {"monitoring.scrape_from", FORM_NETWORKS, .max = 50, .when = "target", .when_value = "host", .standard = "[]",
+        {"monitoring.scrape_from", FORM_NETWORKS, .max = 50, .standard = "[]",
          .example = "[\"192.0.2.10\", \"198.51.100.0/24\"]",
-         .description = "Where a Prometheus elsewhere may read all metrics from, with a token (docs/MONITORING.md)."},
+         .description = "Where a Prometheus elsewhere may read all metrics from, with a token (docs/MONITORING.md). On Kubernetes only with "
+                        "kubernetes.entry: loadbalancer."},
         {"monitoring.grafana", FORM_CHOICE, .values = grafanas, .later = no_grafanas,
          .later_words = "caas installs no Grafana: install one as its documentation says, on this machine or another, and write external",
          .when = "target", .when_value = "host", .standard = "\"off\"",

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -19,7 +20,7 @@ import pytest
 from bed import PASSWORD, ROOT, SERVERS, Bed, Lab, eventually
 from hubclient import HubClient
 from prometheus import Prometheus
-from test_k25_network import LOOK, ip, look, name, pod_of
+from test_k25_network import LOOK, ip, look, name, pod_of, run_in
 
 PAGE = "/services/monitoring/"
 JOBS = {"prometheus", "hub", "proxy", "exporter", "node"}
@@ -42,7 +43,7 @@ def watched(lab: Lab, bed: Bed) -> Lab:
     made = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert made.returncode == 0, made.stdout + made.stderr
     bed.load(ROOT / made.stdout.splitlines()[-1])
-    write_form(lab, "{enabled: true, retention_gb: 2, backup_cronjob: backup}")
+    write_form(lab, f"{{enabled: true, retention_gb: 2, backup_cronjob: backup, scrape_from: [{bed.host}]}}")
     lab.apply()
     return lab
 
@@ -429,6 +430,7 @@ def test_strangers_are_sent_to_the_sign_in_and_users_refused(watched: Lab, emma:
 def test_admins_are_let_in(watched: Lab, admin: HubClient) -> None:
     page = admin.request("GET", PAGE)
     assert page.status == 200 and "What is watched" in page.text and "overview.json" in page.text
+    assert "monitoring-scrape" in page.text
     assert "services/monitoring" in admin.request("GET", "/hub/home").text
     assert admin.request("GET", f"{PAGE}dashboards/overview.json").json()["panels"]
     token = admin.api("POST", "/users/admin/tokens", data={"note": "test"}).json()["token"]
@@ -440,6 +442,56 @@ def test_admins_are_let_in(watched: Lab, admin: HubClient) -> None:
     assert "credentials: <secret>" in shown
     for path in ("-/reload", "-/quit", "api/v1/admin/tsdb/delete_series", "static/../-/reload"):
         assert program.request("POST", f"{PAGE}prometheus/{path}", headers=given).status in (403, 404, 405), path
+
+
+# ---- a Prometheus elsewhere
+
+# Run in a pod: as a Prometheus there asks, with the address of somebody who may.
+ASK = """
+import http.client, socket, ssl, sys
+address, host, ca, path, token, said = sys.argv[1:]
+asked = http.client.HTTPSConnection(host, timeout=30)
+tls = ssl.create_default_context(cadata=ca)
+asked.sock = tls.wrap_socket(socket.create_connection((address, 443), 10), server_hostname=host)
+asked.request("GET", path, headers={"Authorization": "Bearer " + token, "X-Forwarded-For": said, "X-Real-IP": said})
+print(asked.getresponse().status)
+"""
+
+
+def traffic(lab: Lab) -> tuple[str, str]:
+    """What the balancer does with addresses, and its own."""
+    (service,) = [one for one in lab.get("service", "component=proxy-public") if one["spec"]["type"] == "LoadBalancer"]
+    return service["spec"]["externalTrafficPolicy"], service["status"]["loadBalancer"]["ingress"][0]["ip"]
+
+
+def test_a_prometheus_elsewhere_reads_everything(watched: Lab, prometheus: Prometheus, emma: HubClient) -> None:
+    token = watched.get_secret("monitoring-scrape", "token")
+    assert len(token) >= 40
+    prometheus.wait('caas_user_group_info{user="emma"}')
+    program = watched.client()  # at bed.host
+    answer = program.request("GET", f"{PAGE}federate", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status == 200
+    assert re.search(rf'^caas_user_group_info{{[^}}]*cluster="{watched.name}"[^}}]*user="emma"', answer.text, re.M)
+    for wrong in ("", token[:-1], token + "x", "0" * len(token)):
+        given = {"Authorization": f"Bearer {wrong}"}
+        assert program.request("GET", f"{PAGE}federate", headers=given).status == 403, wrong
+    # The token opens nothing else.
+    given = {"Authorization": f"Bearer {token}"}
+    for other in ("prometheus/api/v1/query?query=up", "prometheus/federate?match[]=up", ""):
+        assert program.request("GET", PAGE + other, headers=given, follow=False).status in (302, 403), other
+    assert program.request("GET", "/hub/api/users", headers=given).status == 403
+
+
+def test_not_from_where_it_may_not(watched: Lab, bed: Bed, emma: HubClient) -> None:
+    """Whatever it says of itself: the balancer leaves addresses as they are, and Caddy writes down what it sees."""
+    token = watched.get_secret("monitoring-scrape", "token")
+    policy, address = traffic(watched)
+    assert policy == "Local"
+    ca, host = (watched.folder / "ca" / "ca.crt").read_text(), watched.url.removeprefix("https://")
+    pod = name(pod_of(watched, f"{SERVERS},hub.jupyter.org/username=emma"))
+    for path, status in ((f"{PAGE}federate?match[]=up", "403"), ("/hub/health", "200")):
+        asked = run_in(watched, pod, "python3", "-c", ASK, address, host, ca, path, token, bed.host)
+        assert asked.strip() == status, path
 
 
 # ---- a changed form
@@ -479,6 +531,7 @@ def test_what_the_form_says_of_it_counts(watched: Lab, bed: Bed) -> None:
     (claim,) = watched.get("pvc", WATCHER)
     assert claim["spec"]["resources"]["requests"]["storage"] == "5G"
     assert not cluster_wide(watched)
+    assert traffic(watched)[0] == "Cluster" and "monitoring-scrape" not in watched.names("secret")
     with bed.forwarded(watched.namespace, "deploy/prometheus", 9090) as port:
         after = Prometheus(f"http://127.0.0.1:{port}{PAGE}prometheus")
         config = after.get("status/config")["yaml"]

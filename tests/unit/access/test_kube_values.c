@@ -116,6 +116,20 @@ static void room_for_monitoring(void **state)
         assert_true(json_number_value(tree_get(with, "quota.each_node.memory")) == 50e6);
 }
 
+/* Where somebody comes from is to be seen only by who asks for it. */
+static void addresses_are_kept(void **state)
+{
+        (void)state;
+        static const char text[] = "{" NOTEBOOK ", \"monitoring\": {\"enabled\": %s, \"scrape_from\": [%s]}, "
+                                   "\"kubernetes\": {\"entry\": \"loadbalancer\"}}";
+        CLEANUP_FREE char *asked = str_format(text, "true", "\"192.0.2.10\""), *nobody = str_format(text, "true", ""),
+                          *off = str_format(text, "false", "\"192.0.2.10\"");
+        json_auto_t *with = values_of(asked), *without = values_of(nobody), *unwatched = values_of(off);
+        assert_at(with, "traffic", "Local");
+        assert_true(json_is_null(json_object_get(without, "traffic")));
+        assert_true(json_is_null(json_object_get(unwatched, "traffic")));
+}
+
 static void ways_in(void **state)
 {
         (void)state;
@@ -163,6 +177,7 @@ int main(void)
                 cmocka_unit_test(images_come_from_a_mirror_or_the_form),
                 cmocka_unit_test(sizes_are_sure_and_bounded),
                 cmocka_unit_test(room_for_monitoring),
+                cmocka_unit_test(addresses_are_kept),
                 cmocka_unit_test(ways_in),
                 cmocka_unit_test(a_list_that_is_not_there),
         };

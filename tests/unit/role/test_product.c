@@ -206,9 +206,10 @@ static json_t *kubernetes_form(const char *entry, const char *mode, int choice, 
         if (more)
                 buf_format(&text,
                         "monitoring:\n  enabled: true\n  nodes: %s\n  remote_write: {url: "
-                        "https://example.org/write%s%s}\n%s",
+                        "https://example.org/write%s%s}\n%s%s",
                         freeipa ? "false" : "true", ca ? ", token_file: " : "", ca ? pem : "",
-                        ca ? "  backup_cronjob: backup\n" : "");
+                        ca ? "  backup_cronjob: backup\n" : "",
+                        ca && str_is(entry, "loadbalancer") ? "  scrape_from: [192.0.2.7]\n" : "");
         struct form_facts facts = {.address = "192.0.2.1"};
         struct diags diags = {0};
         json_t *form = NULL;
@@ -288,6 +289,9 @@ static void check_kubernetes(const json_t *form, const char *what)
         bool backups = watched && json_string_length(tree_get(form, "monitoring.backup_cronjob"));
         assert_true(!find(&resources, "monitoring/backup_role") == !backups);
         assert_true(!find(&resources, "monitoring/backup_binding") == !backups);
+        bool scraped = watched && json_array_size(tree_get(form, "monitoring.scrape_from"));
+        assert_true(!find(&resources, "scrape/secret") == !scraped);
+        assert_true(!find(&resources, "scrape/told") == !watched);
         bool front = json_is_true(json_object_get(kube, "front"));
         assert_true(!find(&resources, "proxy/front") == !front);
         role_secrets_clear(&secrets);
