@@ -14,10 +14,13 @@
 /* API, controller and Traefik; and with hub, proxy, Caddy, the directory, an image puller and one server. */
 #define GATEWAY_PODS 3
 #define PODS         9
-/* Of monitoring: the exporter, Prometheus with the page beside it, and a node exporter for each node (NODE_…). */
+/* Of monitoring: the exporter, Prometheus with the page and, for mails, Alertmanager (MAIL_…) beside it, and a node
+ * exporter for each node (NODE_…). */
 #define WATCHING_PODS 3
 #define PAGE_CPUS     0.02
 #define PAGE_RAM      0.25
+#define MAIL_CPUS     0.01
+#define MAIL_RAM      0.1
 #define NODE_CPUS     0.005
 #define NODE_RAM      0.04
 /* What only waits, such as who fetches images. */
@@ -144,6 +147,7 @@ static json_t *sizes_of(const json_t *form)
                                 json_number_value(json_object_get(part, "ram"))));
         json_object_set_new(ret, "notebook", size(sure_cpus_of(form), notebook_number(form, "ram")));
         json_object_set_new(ret, "page", size(PAGE_CPUS, PAGE_RAM));
+        json_object_set_new(ret, "mail", size(MAIL_CPUS, MAIL_RAM));
         json_object_set_new(ret, "node", size(NODE_CPUS, NODE_RAM));
         json_object_set_new(ret, "small",
                 json_pack("{s:{s:o, s:o}, s:{s:s, s:s}}", "requests", "cpu", cpus(SMALL_CPUS), "memory",
@@ -159,6 +163,11 @@ static const json_t *monitoring_of(const json_t *form)
 static bool is_watched(const json_t *form)
 {
         return json_is_true(json_object_get(monitoring_of(form), "enabled"));
+}
+
+static bool is_mailed(const json_t *form)
+{
+        return is_watched(form) && *text_of(monitoring_of(form), "alert_email");
 }
 
 /* GB of Prometheus' claim. */
@@ -197,11 +206,15 @@ static json_t *quota_of(const json_t *form)
                 cpu += pods * json_number_value(json_object_get(part, "cpus"));
                 ram += pods * json_number_value(json_object_get(part, "ram"));
         }
+        if (watched) {
+                cpu += PAGE_CPUS + NODE_CPUS + (is_mailed(form) ? MAIL_CPUS : 0);
+                ram += PAGE_RAM + NODE_RAM + (is_mailed(form) ? MAIL_RAM : 0);
+        }
         double storage = notebook_number(form, "storage") * 1e9 + 2 * 1073741824.0;
-        return json_pack("{s:f, s:f, s:i, s:f, s:i, s:o}", "cpu", cpu + (watched ? PAGE_CPUS + NODE_CPUS : 0), "memory",
-                (ram + (watched ? PAGE_RAM + NODE_RAM : 0)) * 1e9, "pods", PODS + (watched ? WATCHING_PODS : 0),
-                "storage", storage + (watched ? (double)watching_gb(form) * 1e9 : 0), "claims", watched ? 4 : 3,
-                "each_node", each_node_of(form));
+        return json_pack("{s:f, s:f, s:i, s:f, s:i, s:o}", "cpu", cpu, "memory", ram * 1e9, "pods",
+                PODS + (watched ? WATCHING_PODS : 0), "storage",
+                storage + (watched ? (double)watching_gb(form) * 1e9 : 0), "claims", watched ? 4 : 3, "each_node",
+                each_node_of(form));
 }
 
 /* ---- the way in ---- */

@@ -78,6 +78,21 @@ static bool says_something(const struct form_values *values, const char *path)
         return form_is_given(values, path) && !(json_is_array(value) && json_array_size(value) == 0);
 }
 
+/* On Kubernetes "this machine" would be a pod, and no mail server is in it. */
+static void mail_host_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
+{
+        const char *host = form_text(values, "monitoring.smtp.host");
+        int line, column;
+        if (!host || !str_is(form_text(values, "target"), "kubernetes") || !is_this_machine(host))
+                return;
+        tree_place(tree, "monitoring.smtp.host", &line, &column);
+        diags_add(diags, line, column,
+                "monitoring.smtp.host: found %s, which on Kubernetes is the pod that writes the mails; there is no "
+                "mail "
+                "server in it",
+                host);
+}
+
 /* What Grafana needs, and that there is something to show. Its callback's address is its own with more behind it. */
 static void grafana_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
 {
@@ -149,6 +164,9 @@ void form_rules_monitoring(struct tree *tree, const struct form_values *values, 
                 must_have(tree, values, "monitoring.smtp.password_file", "monitoring.smtp.user", diags);
         }
         tls_rule(tree, values, diags);
+        mail_host_rule(tree, values, diags);
+        if (form_is_given(values, "monitoring.smtp.host")) /* that has been said otherwise */
+                needs_monitoring(tree, values, "monitoring.alert_email", diags);
         grafana_rule(tree, values, diags);
         scrape_rule(tree, values, diags);
 }

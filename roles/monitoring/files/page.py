@@ -90,13 +90,12 @@ ASKING = """\
 
 
 class Away(web.HTTPError):
-    """A part does not answer; `part` is what its log is called."""
+    """A part does not answer; `log` is what its log is called, if not as the part."""
 
-    def __init__(self, part: str) -> None:
+    def __init__(self, part: str, log: str = "") -> None:
         super().__init__(503)
-        self.words = (
-            f"{part.capitalize()} does not answer. It may be starting; its log is shown by: caas logs CLUSTER {part}"
-        )
+        where = f"caas logs CLUSTER {log or part}"
+        self.words = f"{part.capitalize()} does not answer. It may be starting; its log is shown by: {where}"
 
 
 class Behind:
@@ -104,9 +103,13 @@ class Behind:
 
     name = ""
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None, log: str = "") -> None:
         self.base = url
         self.tls = tls
+        self.log = log
+
+    def away(self) -> Away:
+        return Away(self.name, self.log)
 
     async def fetch(self, path: str, **options: Any) -> HTTPResponse:
         request = HTTPRequest(
@@ -120,7 +123,7 @@ class Behind:
         try:
             return await AsyncHTTPClient().fetch(request, raise_error=False)
         except (OSError, HTTPClientError) as error:  # it is not there, or does not answer in time
-            raise Away(self.name) from error
+            raise self.away() from error
 
 
 class Prometheus(Behind):
@@ -150,7 +153,7 @@ class Alertmanager(Behind):
     async def ask(self, path: str) -> list[dict[str, Any]]:
         response = await self.fetch("api/v2/" + path)
         if response.code != 200:
-            raise Away(self.name)
+            raise self.away()
         return json.loads(response.body)
 
     async def silence(self, alert: str, user: str, hours: int) -> None:
@@ -171,7 +174,7 @@ class Alertmanager(Behind):
     async def _change(self, path: str, **options: Any) -> None:
         response = await self.fetch("api/v2/" + path, headers={"Content-Type": "application/json"}, **options)
         if response.code != 200:
-            raise Away(self.name) if response.code >= 500 else web.HTTPError(404)  # there is no such silence any more
+            raise self.away() if response.code >= 500 else web.HTTPError(404)  # there is no such silence any more
 
 
 class Guarded(HubOAuthenticated, web.RequestHandler):
@@ -538,7 +541,7 @@ def application(config: dict[str, Any], cookie_secret: str) -> web.Application:
         public_url=config["public_url"],
         prometheus=Prometheus(watched["url"] + prefix + "prometheus/", tls),
         mail=mail,
-        alertmanager=Alertmanager(mail["url"] + prefix + "mail/", tls) if mail else None,
+        alertmanager=Alertmanager(mail["url"] + prefix + "mail/", tls, mail.get("log", "")) if mail else None,
         scrape=scrape,
         grafana=grafana,
         dashboards=dashboards(Path(config["dashboards"])),
