@@ -14,10 +14,13 @@
 /* API, controller and Traefik; and with hub, proxy, Caddy, the directory, an image puller and one server. */
 #define GATEWAY_PODS 3
 #define PODS         9
-/* Of monitoring: the exporter, Prometheus with the page beside it, and a node exporter for each node (NODE_…). */
+/* Of monitoring: the exporter, Prometheus with the page and, for mails, Alertmanager (MAIL_…) beside it, and a node
+ * exporter for each node (NODE_…). */
 #define WATCHING_PODS 3
 #define PAGE_CPUS     0.02
 #define PAGE_RAM      0.25
+#define MAIL_CPUS     0.01
+#define MAIL_RAM      0.1
 #define NODE_CPUS     0.005
 #define NODE_RAM      0.04
 /* What only waits, such as who fetches images. */
@@ -146,6 +149,7 @@ static json_t *sizes_of(const json_t *form)
                                 json_number_value(json_object_get(part, "ram"))));
         json_object_set_new(ret, "notebook", size(sure_cpus_of(form), notebook_number(form, "ram")));
         json_object_set_new(ret, "page", size(PAGE_CPUS, PAGE_RAM));
+        json_object_set_new(ret, "mail", size(MAIL_CPUS, MAIL_RAM));
         json_object_set_new(ret, "node", size(NODE_CPUS, NODE_RAM));
         json_object_set_new(ret, "small",
                 json_pack("{s:{s:o, s:o}, s:{s:s, s:s}}", "requests", "cpu", cpus(SMALL_CPUS), "memory",
@@ -166,6 +170,11 @@ static bool is_watched(const json_t *form)
 static bool has_grafana(const json_t *form)
 {
         return is_watched(form) && str_is(text_of(monitoring_of(form), "grafana"), "install");
+}
+
+static bool is_mailed(const json_t *form)
+{
+        return is_watched(form) && *text_of(monitoring_of(form), "alert_email");
 }
 
 /* GB of Prometheus' claim. */
@@ -206,9 +215,12 @@ static json_t *quota_of(const json_t *form)
                 cpu += pods * json_number_value(json_object_get(part, "cpus"));
                 ram += pods * json_number_value(json_object_get(part, "ram"));
         }
+        if (watched) {
+                cpu += PAGE_CPUS + NODE_CPUS + (is_mailed(form) ? MAIL_CPUS : 0);
+                ram += PAGE_RAM + NODE_RAM + (is_mailed(form) ? MAIL_RAM : 0);
+        }
         double storage = notebook_number(form, "storage") * 1e9 + 2 * 1073741824.0 + grafana * GRAFANA_BYTES;
-        return json_pack("{s:f, s:f, s:i, s:f, s:i, s:o}", "cpu", cpu + (watched ? PAGE_CPUS + NODE_CPUS : 0), "memory",
-                (ram + (watched ? PAGE_RAM + NODE_RAM : 0)) * 1e9, "pods",
+        return json_pack("{s:f, s:f, s:i, s:f, s:i, s:o}", "cpu", cpu, "memory", ram * 1e9, "pods",
                 PODS + (watched ? WATCHING_PODS : 0) + grafana, "storage",
                 storage + (watched ? (double)watching_gb(form) * 1e9 : 0), "claims", 3 + watched + grafana, "each_node",
                 each_node_of(form));
@@ -242,18 +254,27 @@ static bool is_one_of(const char *word, const char *a, const char *b, const char
         return str_is(word, a) || str_is(word, b) || str_is(word, c);
 }
 
+/* Where somebody comes from is only seen if no node on the way puts its own address there. Whoever does not ask for
+ * that may have every node take connections. */
+static json_t *traffic_of(const json_t *form)
+{
+        bool asked = is_watched(form) && json_array_size(json_object_get(monitoring_of(form), "scrape_from"));
+        return asked ? json_string("Local") : json_null();
+}
+
 static json_t *entry_of(const json_t *form, const json_t *own)
 {
         const char *entry = *text_of(own, "entry") ? text_of(own, "entry") : "loadbalancer";
         const char *mode = text_of(json_object_get(form, "tls"), "mode"), *secret = text_of(own, "tls_secret");
         bool own_tls = is_one_of(mode, "acme", "files", "self-signed");
         json_t *port = json_object_get(own, "node_port");
-        return json_pack("{s:s, s:o, s:b, s:b, s:s, s:o, s:o, s:o}", "entry", entry, "annotations",
+        return json_pack("{s:s, s:o, s:b, s:b, s:s, s:o, s:o, s:o, s:o}", "entry", entry, "annotations",
                 annotations_of(own, entry, mode), "own_tls", (int)own_tls, "front",
                 (int)(own_tls && !str_is(entry, "ingress")), "tls_secret",
                 str_is(mode, "secret") ? secret : "jupyterhub-tls", "node_port",
                 json_integer_value(port) > 0 ? json_incref(port) : json_null(), "balancer_ip",
-                text_or_null(form, "external_ip"), "early", str_is(mode, "acme") ? json_true() : json_null());
+                text_or_null(form, "external_ip"), "early", str_is(mode, "acme") ? json_true() : json_null(), "traffic",
+                traffic_of(form));
 }
 
 int kube_values(const char *data_dir, const char *cluster, const json_t *form, json_t **ret, struct err **err)

@@ -78,6 +78,21 @@ static bool says_something(const struct form_values *values, const char *path)
         return form_is_given(values, path) && !(json_is_array(value) && json_array_size(value) == 0);
 }
 
+/* On Kubernetes "this machine" would be a pod, and no mail server is in it. */
+static void mail_host_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
+{
+        const char *host = form_text(values, "monitoring.smtp.host");
+        int line, column;
+        if (!host || !str_is(form_text(values, "target"), "kubernetes") || !is_this_machine(host))
+                return;
+        tree_place(tree, "monitoring.smtp.host", &line, &column);
+        diags_add(diags, line, column,
+                "monitoring.smtp.host: found %s, which on Kubernetes is the pod that writes the mails; there is no "
+                "mail "
+                "server in it",
+                host);
+}
+
 /* Fields of one kind of Grafana that say something, though the form has another kind. */
 static void grafana_fields(
         struct tree *tree, const struct form_values *values, const char *grafana, struct diags *diags)
@@ -146,6 +161,36 @@ static void grafana_rule(struct tree *tree, const struct form_values *values, st
                         grafana);
 }
 
+/* On Kubernetes monitoring is off unless the form says otherwise: who asks for a part of it alone would get nothing. */
+static void needs_monitoring(struct tree *tree, const struct form_values *values, const char *path, struct diags *diags)
+{
+        int line, column;
+        if (!str_is(form_text(values, "target"), "kubernetes") || !says_something(values, path) ||
+                !json_is_false(form_value(values, "monitoring.enabled")))
+                return;
+        tree_key_place(tree, path, &line, &column);
+        diags_add(diags, line, column, "%s: only used with monitoring.enabled: true, and monitoring.enabled is false%s",
+                path, form_is_given(values, "monitoring.enabled") ? "" : " here by default");
+}
+
+/* Who asks is known by the address that a connection comes from. A balancer can leave that as it is; an Ingress or a
+ * proxy of the administrator's is the one who connects, and what it says of others any pod could say in its place. */
+static void scrape_rule(struct tree *tree, const struct form_values *values, struct diags *diags)
+{
+        static const char field[] = "monitoring.scrape_from";
+        const char *entry = form_text(values, "kubernetes.entry");
+        int line, column;
+        needs_monitoring(tree, values, field, diags);
+        if (!str_is(form_text(values, "target"), "kubernetes") || !entry || str_is(entry, "loadbalancer") ||
+                !says_something(values, field))
+                return;
+        tree_key_place(tree, field, &line, &column);
+        diags_add(diags, line, column,
+                "%s: only used with kubernetes.entry: loadbalancer, and kubernetes.entry is %s; behind another proxy "
+                "nobody can be sure where a request comes from: monitoring.remote_write sends the metrics instead",
+                field, entry);
+}
+
 void form_rules_monitoring(struct tree *tree, const struct form_values *values, struct diags *diags)
 {
         only_with(tree, values, diags);
@@ -155,5 +200,9 @@ void form_rules_monitoring(struct tree *tree, const struct form_values *values, 
                 must_have(tree, values, "monitoring.smtp.password_file", "monitoring.smtp.user", diags);
         }
         tls_rule(tree, values, diags);
+        mail_host_rule(tree, values, diags);
+        if (form_is_given(values, "monitoring.smtp.host")) /* that has been said otherwise */
+                needs_monitoring(tree, values, "monitoring.alert_email", diags);
         grafana_rule(tree, values, diags);
+        scrape_rule(tree, values, diags);
 }

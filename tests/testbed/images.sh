@@ -157,6 +157,7 @@ agree() { # image version
 module_version() { sed -n "s|^\t$2 v\([^ ]*\).*|\1|p" "$TESTBED/$1/go.mod" | head -n 1; }
 versions_agree() {
         agree prometheus "$(module_version prometheus github.com/prometheus/prometheus | sed 's/^0\.3/3./')" # 3.13.5 as a module is 0.313.5
+        agree alertmanager "$(module_version prometheus github.com/prometheus/alertmanager)"
         agree node_exporter "$(module_version node_exporter github.com/prometheus/node_exporter)"
         agree traefik "$(module_version traefik github.com/traefik/traefik/v3)"
         agree caddy "$(module_version caddy github.com/caddyserver/caddy/v2)"
@@ -185,6 +186,9 @@ all() {
         [ ! -e "$bin/prometheus" ] ||
                 image "$(product prometheus)" "{\"Env\": [\"PATH=$SYSTEM\"], \"Entrypoint\": [\"/bin/prometheus\"], \"WorkingDir\": \"/prometheus\", \"User\": \"65534\"}" \
                         "$(base)" "$(program_layer prometheus "$bin/prometheus=/bin/prometheus")"
+        [ ! -e "$bin/alertmanager" ] ||
+                image "$(product alertmanager)" "{\"Env\": [\"PATH=$SYSTEM\"], \"Entrypoint\": [\"/bin/alertmanager\"], \"WorkingDir\": \"/alertmanager\", \"User\": \"65534\"}" \
+                        "$(base)" "$(program_layer alertmanager "$bin/alertmanager=/bin/alertmanager")"
         [ ! -e "$bin/node_exporter" ] ||
                 image "$(product node_exporter)" '{"Entrypoint": ["/bin/node_exporter"], "User": "65534"}' "$(program_layer node-exporter "$bin/node_exporter=/bin/node_exporter")"
         [ ! -e "$bin/traefik" ] ||

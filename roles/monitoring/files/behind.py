@@ -13,13 +13,12 @@ ANSWER_SECONDS = 70
 
 
 class Away(web.HTTPError):
-    """A part does not answer; `part` is what its log is called."""
+    """A part does not answer; `log` is what its log is called, if not as the part."""
 
-    def __init__(self, part: str) -> None:
+    def __init__(self, part: str, log: str = "") -> None:
         super().__init__(503)
-        self.words = (
-            f"{part.capitalize()} does not answer. It may be starting; its log is shown by: caas logs CLUSTER {part}"
-        )
+        where = f"caas logs CLUSTER {log or part}"
+        self.words = f"{part.capitalize()} does not answer. It may be starting; its log is shown by: {where}"
 
 
 class Behind:
@@ -27,9 +26,13 @@ class Behind:
 
     name = ""
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None, log: str = "") -> None:
         self.base = url
         self.tls = tls
+        self.log = log
+
+    def away(self) -> Away:
+        return Away(self.name, self.log)
 
     async def fetch(self, path: str, **options: Any) -> HTTPResponse:
         request = HTTPRequest(
@@ -43,7 +46,7 @@ class Behind:
         try:
             return await AsyncHTTPClient().fetch(request, raise_error=False)
         except (OSError, HTTPClientError) as error:  # it is not there, or does not answer in time
-            raise Away(self.name) from error
+            raise self.away() from error
 
 
 class Prometheus(Behind):
@@ -73,7 +76,7 @@ class Alertmanager(Behind):
     async def ask(self, path: str) -> list[dict[str, Any]]:
         response = await self.fetch("api/v2/" + path)
         if response.code != 200:
-            raise Away(self.name)
+            raise self.away()
         return json.loads(response.body)
 
     async def silence(self, alert: str, user: str, hours: int) -> None:
@@ -94,4 +97,4 @@ class Alertmanager(Behind):
     async def _change(self, path: str, **options: Any) -> None:
         response = await self.fetch("api/v2/" + path, headers={"Content-Type": "application/json"}, **options)
         if response.code != 200:
-            raise Away(self.name) if response.code >= 500 else web.HTTPError(404)  # there is no such silence any more
+            raise self.away() if response.code >= 500 else web.HTTPError(404)  # there is no such silence any more

@@ -464,7 +464,7 @@ def application(config: dict[str, Any], cookie_secret: str) -> web.Application:
         public_url=config["public_url"],
         prometheus=Prometheus(watched["url"] + prefix + "prometheus/", tls),
         mail=mail,
-        alertmanager=Alertmanager(mail["url"] + prefix + "mail/", tls) if mail else None,
+        alertmanager=Alertmanager(mail["url"] + prefix + "mail/", tls, mail.get("log", "")) if mail else None,
         scrape=scrape,
         grafana=grafana,
         turns=questions.Turns(),

@@ -4,7 +4,9 @@ import base64
 import functools
 import json
 import os
+import re
 import signal
+import socket
 import ssl
 import subprocess
 import time
@@ -17,16 +19,18 @@ from typing import Any
 import dask_cluster
 import promql
 import pytest
+import watching
 from bed import PASSWORD, ROOT, SERVERS, Bed, Lab, eventually
 from hubclient import HubClient
+from mailserver import USER, MailServer
 from prometheus import Prometheus
-from test_k25_network import LOOK, ip, look, name, pod_of
+from test_k25_network import LOOK, ip, look, name, pod_of, run_in
+from watching import PAGE, WATCHER
 
-PAGE = "/services/monitoring/"
-JOBS = {"prometheus", "hub", "proxy", "exporter", "node"}
+JOBS = {"prometheus", "hub", "proxy", "exporter", "node", "alertmanager"}
 WORKLOADS = {"prometheus", "exporter", "node-exporter"}
 IMAGE = "registry.example.org/pangeo/caas-exporter:test"
-EXPORTER, WATCHER, NODE = "component=exporter", "component=monitoring", "component=node-exporter"
+EXPORTER, NODE = "component=exporter", "component=node-exporter"
 TOKEN = "of-another-server"
 FORM = "{enabled: true, retention_gb: 2, backup_cronjob: backup, grafana: install}"
 
@@ -35,6 +39,15 @@ def write_form(lab: Lab, monitoring: str) -> None:
     """As the tests before have left it, with monitoring."""
     images = f"  images: {{exporter: '{IMAGE}'}}\n"
     lab.write_form(cpus=0.6, storage=2, extra=images, top=f"monitoring: {monitoring}\n")
+
+
+@pytest.fixture(scope="module")
+def mails(lab: Lab, bed: Bed) -> Iterator[MailServer]:
+    with socket.socket() as s:
+        s.bind((bed.host, 0))
+        port = int(s.getsockname()[1])
+    with MailServer(lab.caas.folder / "mail", port, bed.host) as server:
+        yield server
 
 
 @functools.cache
@@ -49,10 +62,18 @@ def load_images(bed: Bed) -> None:
 
 
 @pytest.fixture(scope="module")
-def watched(lab: Lab, bed: Bed) -> Lab:
+def watched(lab: Lab, bed: Bed, mails: MailServer) -> Lab:
     load_images(bed)
-    write_form(lab, FORM)
+    smtp = f"host: {bed.host}, port: {mails.port}, user: {USER}, password_file: mail/mail-password, ca: mail/server.crt"
+    write_form(
+        lab,
+        f"{{enabled: true, retention_gb: 2, backup_cronjob: backup, grafana: install, scrape_from: [{bed.host}],"
+        f" alert_email: [ops@example.org, second@example.org], smtp: {{{smtp}}}}}",
+    )
+    plan = lab.plan(status=2).stdout
+    assert "mail-Secret" not in plan
     lab.apply()
+    watching.say_at_once(lab, "BackupOld")
     return lab
 
 
@@ -352,6 +373,7 @@ def test_status_and_logs_know_it(watched: Lab) -> None:
 def test_other_pods_reach_nothing(watched: Lab, emma: HubClient, dask: None) -> None:
     exporter, prometheus = ip(pod_of(watched, EXPORTER)), ip(pod_of(watched, WATCHER))
     targets = [f"{exporter}:9099", f"{prometheus}:8080", f"{prometheus}:9090", f"{ip(pod_of(watched, NODE))}:9100"]
+    targets.append(f"{prometheus}:9093")
     targets += ["exporter:9099", "monitoring:8080", "proxy-metrics:8002"]
     mine = f"{SERVERS},hub.jupyter.org/username=emma"
     worker = f"release={watched.name},app.kubernetes.io/component=dask-worker"
@@ -359,7 +381,7 @@ def test_other_pods_reach_nothing(watched: Lab, emma: HubClient, dask: None) -> 
         assert look(watched, name(pod_of(watched, labels)), *targets) == ["closed"] * len(targets), labels
     hub = name(pod_of(watched, f"release={watched.name},component=hub"))
     # Also who is let through to the pod does not come to Prometheus: it listens on the loopback.
-    assert look(watched, hub, *targets[:4]) == ["closed", "open", "closed", "closed"]
+    assert look(watched, hub, *targets[:5]) == ["closed", "open", "closed", "closed", "closed"]
 
 
 def test_prometheus_listens_on_its_loopback_only(watched: Lab, bed: Bed) -> None:
@@ -370,8 +392,9 @@ def test_prometheus_listens_on_its_loopback_only(watched: Lab, bed: Bed) -> None
     )
     words = ("-n", watched.namespace, "exec", "deploy/prometheus", "-c", "page", "--", "python3", "-c", code)
     listening = bed.kubectl(*words).split()
-    assert "0100007F:2382" in listening  # 127.0.0.1:9090
-    assert {address.rsplit(":", 1)[1] for address in listening if address != "0100007F:2382"} == {"1F90"}  # 8080
+    inner = {"0100007F:2382", "0100007F:2385"}  # 127.0.0.1: 9090, and Alertmanager's 9093
+    assert inner <= set(listening)
+    assert {address.rsplit(":", 1)[1] for address in listening if address not in inner} == {"1F90"}  # 8080
 
 
 def test_the_exporter_wants_its_token(watched: Lab, bed: Bed) -> None:
@@ -438,6 +461,7 @@ def test_strangers_are_sent_to_the_sign_in_and_users_refused(watched: Lab, emma:
 def test_admins_are_let_in(watched: Lab, admin: HubClient) -> None:
     page = admin.request("GET", PAGE)
     assert page.status == 200 and "What is watched" in page.text and "/services/grafana/" in page.text
+    assert "monitoring-scrape" in page.text
     assert "services/monitoring" in admin.request("GET", "/hub/home").text
     assert admin.request("GET", f"{PAGE}dashboards/overview.json").json()["panels"]
     token = admin.api("POST", "/users/admin/tokens", data={"note": "test"}).json()["token"]
@@ -449,6 +473,86 @@ def test_admins_are_let_in(watched: Lab, admin: HubClient) -> None:
     assert "credentials: <secret>" in shown
     for path in ("-/reload", "-/quit", "api/v1/admin/tsdb/delete_series", "static/../-/reload"):
         assert program.request("POST", f"{PAGE}prometheus/{path}", headers=given).status in (403, 404, 405), path
+
+
+# ---- mails
+
+
+def test_a_mail_comes_of_what_fires(watched: Lab, mails: MailServer) -> None:
+    """There was no backup. The mail server wants STARTTLS and a password, and stands outside of Kubernetes."""
+    mail = mails.wait(f"[{watched.name}] warning: ", 120)
+    assert mail["From"] == USER and mail["To"] == mail["X-Rcpt-To"] == "ops@example.org, second@example.org"
+    text = mails.text(mail)
+    assert text.startswith(f"Cluster {watched.name}\n") and "  BackupOld, warning, since " in text
+    assert "What to do: docs/RUNBOOK.md#backupold\n" in text and f"{watched.url}{PAGE}mail" in text
+
+
+def test_its_password_is_in_its_secret_alone(watched: Lab, bed: Bed) -> None:
+    assert "mail-Secret 42" in watched.get_secret("alertmanager", "alertmanager\\.yaml")
+    for kind in ("configmap", "deployment", "pod"):
+        assert "mail-Secret" not in json.dumps(watched.get(kind)), kind
+    assert b"mail-Secret" not in b"".join(path.read_bytes() for path in watched.caas.state.glob("journal.sqlite*"))
+    with bed.forwarded(watched.namespace, "deploy/prometheus", 9093) as port:
+        url = f"http://127.0.0.1:{port}{PAGE}mail/api/v2/status"
+        assert "mail-Secret" not in urllib.request.urlopen(url, timeout=10).read().decode()
+
+
+def test_it_goes_no_further_than_it_has_to(watched: Lab, bed: Bed, mails: MailServer) -> None:
+    """Who writes mails and who reads metrics are one pod."""
+    api_server = bed.get("endpoints", "default")[0]["subsets"][0]["addresses"][0]["ip"]
+    may = [f"{bed.host}:{mails.port}", "hub:8081", "proxy-metrics:8002", "exporter:9099"]
+    may.append(f"{ip(pod_of(watched, NODE))}:9100")
+    may_not = [f"{api_server}:6443", f"169.254.169.254:{mails.port}", f"{ip(pod_of(watched, EXPORTER))}:9100"]
+    may_not.append(f"{ip(pod_of(watched, f'release={watched.name},component=hub'))}:8888")
+    page = ("-n", watched.namespace, "exec", "deploy/prometheus", "-c", "page", "--")
+    said = bed.kubectl(*page, "python3", "-c", LOOK, *may, *may_not).split()
+    assert said == ["open"] * len(may) + ["closed"] * len(may_not)
+
+
+def test_an_admin_silences_it(watched: Lab, admin: HubClient) -> None:
+    assert "ops@example.org, second@example.org" in admin.request("GET", PAGE).text
+    page = admin.request("GET", PAGE + "mail/")
+    assert page.status == 200 and "Mails about" in page.text and "BackupOld" in page.text
+    token = {"X-XSRFToken": admin.cookie("_xsrf", PAGE)}
+    asked = {"alert": "BackupOld", "hours": "8"}
+    page = admin.request("POST", PAGE + "mail/", form=asked, headers=token)
+    assert "alertname=BackupOld until" in page.text and "by admin" in page.text
+    (silence,) = re.findall(r'name="end" value="([^"]+)"', page.text)
+    page = admin.request("POST", PAGE + "mail/", form={"end": silence}, headers=token)
+    assert page.status == 200 and "alertname=BackupOld until" not in page.text
+
+
+# ---- a Prometheus elsewhere
+
+
+def test_a_prometheus_elsewhere_reads_everything(watched: Lab, prometheus: Prometheus, emma: HubClient) -> None:
+    token = watched.get_secret("monitoring-scrape", "token")
+    assert len(token) >= 40
+    prometheus.wait('caas_user_group_info{user="emma"}')
+    program = watched.client()  # at bed.host
+    answer = program.request("GET", f"{PAGE}federate", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status == 200
+    assert re.search(rf'^caas_user_group_info{{[^}}]*cluster="{watched.name}"[^}}]*user="emma"', answer.text, re.M)
+    for wrong in ("", token[:-1], token + "x", "0" * len(token)):
+        given = {"Authorization": f"Bearer {wrong}"}
+        assert program.request("GET", f"{PAGE}federate", headers=given).status == 403, wrong
+    # The token opens nothing else.
+    given = {"Authorization": f"Bearer {token}"}
+    for other in ("prometheus/api/v1/query?query=up", "prometheus/federate?match[]=up", ""):
+        assert program.request("GET", PAGE + other, headers=given, follow=False).status in (302, 403), other
+    assert program.request("GET", "/hub/api/users", headers=given).status == 403
+
+
+def test_not_from_where_it_may_not(watched: Lab, bed: Bed, emma: HubClient) -> None:
+    """Whatever it says of itself: the balancer leaves addresses as they are, and Caddy writes down what it sees."""
+    token = watched.get_secret("monitoring-scrape", "token")
+    policy, address = watching.traffic(watched)
+    assert policy == "Local"
+    ca, host = (watched.folder / "ca" / "ca.crt").read_text(), watched.url.removeprefix("https://")
+    pod = name(pod_of(watched, f"{SERVERS},hub.jupyter.org/username=emma"))
+    for path, status in ((f"{PAGE}federate?match[]=up", "403"), ("/hub/health", "200")):
+        asked = run_in(watched, pod, "python3", "-c", watching.ASK, address, host, ca, path, token, bed.host)
+        assert asked.strip() == status, path
 
 
 # ---- a changed form
@@ -483,16 +587,21 @@ def test_what_the_form_says_of_it_counts(watched: Lab, bed: Bed) -> None:
     shown = watched.plan(status=2).stdout
     assert TOKEN not in shown
     watched.apply()
-    arguments = watched.get("deployment", WATCHER)[0]["spec"]["template"]["spec"]["containers"][0]["args"]
+    containers = watched.get("deployment", WATCHER)[0]["spec"]["template"]["spec"]["containers"]
+    assert [container["name"] for container in containers] == ["prometheus", "page"]
+    arguments = containers[0]["args"]
     assert {"--storage.tsdb.retention.time=7d", "--storage.tsdb.retention.size=3000000000B"} <= set(arguments)
     (claim,) = watched.get("pvc", WATCHER)
     assert claim["spec"]["resources"]["requests"]["storage"] == "5G"
     assert not cluster_wide(watched)
+    assert watching.traffic(watched)[0] == "Cluster" and not {"monitoring-scrape", "alertmanager"} & watched.names(
+        "secret"
+    )
     with bed.forwarded(watched.namespace, "deploy/prometheus", 9090) as port:
         after = Prometheus(f"http://127.0.0.1:{port}{PAGE}prometheus")
         config = after.get("status/config")["yaml"]
         assert "https://127.0.0.1:9/write" in config and TOKEN not in config
-        after.targets_up(JOBS)
+        after.targets_up(JOBS - {"alertmanager"})
         # What it had it still has, and the nodes are not asked any more.
         assert after.value("count(count_over_time(up[1h])) > 0")
         asked = 'caas_source_up{source="kubelet"}'  # what a Prometheus that ended had of it lasts for minutes

@@ -1,4 +1,4 @@
-"""A mail server on loopback: aiosmtpd, STARTTLS first, then a password, then it takes mails and keeps them.
+"""A mail server, on loopback if not said otherwise: aiosmtpd, STARTTLS first, then a password, then it takes mails and keeps them.
 
     with MailServer(folder, port) as server: …
 
@@ -20,8 +20,8 @@ PASSWORD = "mail-Secret 42"
 class MailServer:
     """`folder`: gets the certificate (server.crt, which is its own CA), the password and the mails."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path, port: int, address: str = "127.0.0.1") -> None:
+        self.folder, self.port, self.address = folder, port, address
         self.certificate, self.password = folder / "server.crt", folder / "mail-password"
 
     def __enter__(self) -> "MailServer":
@@ -30,11 +30,10 @@ class MailServer:
         self.password.chmod(0o600)
         made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         made += ["-keyout", "server.key", "-out", "server.crt", "-days", "2", "-subj", "/CN=mail of the tests"]
-        made += ["-addext", "subjectAltName=IP:127.0.0.1"]
+        made += ["-addext", f"subjectAltName=IP:{self.address}"]
         subprocess.run(made, cwd=self.folder, check=True, capture_output=True, timeout=30)
-        self._process = subprocess.Popen(
-            ["/usr/bin/python3", "-B", __file__, str(self.port), str(self.folder)], stdout=subprocess.PIPE, text=True
-        )
+        words = ["/usr/bin/python3", "-B", __file__, str(self.port), str(self.folder), self.address]
+        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout and self._process.stdout.readline() == "ready\n"
         return self
 
@@ -66,7 +65,7 @@ class MailServer:
         return part.get_content().replace("\r\n", "\n")
 
 
-def serve(port: int, folder: Path) -> None:
+def serve(port: int, folder: Path, address: str) -> None:
     import ssl
     import threading
 
@@ -92,7 +91,7 @@ def serve(port: int, folder: Path) -> None:
     tls.load_cert_chain(folder / "server.crt", folder / "server.key")
     controller = Controller(
         Keep(),
-        hostname="127.0.0.1",
+        hostname=address,
         port=port,
         tls_context=tls,
         require_starttls=True,
@@ -106,4 +105,4 @@ def serve(port: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), Path(sys.argv[2]))
+    serve(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

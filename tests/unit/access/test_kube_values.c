@@ -141,6 +141,37 @@ static void room_for_grafana(void **state)
         assert_at(with, "resources.grafana.limits.memory", "2000M");
 }
 
+/* Who writes mails is another container of a pod that is there. */
+static void room_for_mails(void **state)
+{
+        (void)state;
+        static const char text[] = "{" NOTEBOOK ", \"monitoring\": {\"enabled\": %s, \"alert_email\": \"%s\"}, "
+                                   "\"kubernetes\": {}}";
+        CLEANUP_FREE char *on = str_format(text, "true", "ops@example.org"), *nobody = str_format(text, "true", ""),
+                          *off = str_format(text, "false", "ops@example.org");
+        json_auto_t *with = values_of(on), *without = values_of(nobody), *unwatched = values_of(off);
+        double ram = json_number_value(tree_get(with, "quota.memory"));
+        assert_true(ram == json_number_value(tree_get(without, "quota.memory")) + 0.1e9);
+        assert_true(json_equal(tree_get(with, "quota.pods"), tree_get(without, "quota.pods")));
+        assert_at(with, "resources.mail.limits.memory", "100M");
+        json_auto_t *none = values_of("{" NOTEBOOK ", \"kubernetes\": {}}");
+        assert_true(json_equal(tree_get(unwatched, "quota"), tree_get(none, "quota")));
+}
+
+/* Where somebody comes from is to be seen only by who asks for it. */
+static void addresses_are_kept(void **state)
+{
+        (void)state;
+        static const char text[] = "{" NOTEBOOK ", \"monitoring\": {\"enabled\": %s, \"scrape_from\": [%s]}, "
+                                   "\"kubernetes\": {\"entry\": \"loadbalancer\"}}";
+        CLEANUP_FREE char *asked = str_format(text, "true", "\"192.0.2.10\""), *nobody = str_format(text, "true", ""),
+                          *off = str_format(text, "false", "\"192.0.2.10\"");
+        json_auto_t *with = values_of(asked), *without = values_of(nobody), *unwatched = values_of(off);
+        assert_at(with, "traffic", "Local");
+        assert_true(json_is_null(json_object_get(without, "traffic")));
+        assert_true(json_is_null(json_object_get(unwatched, "traffic")));
+}
+
 static void ways_in(void **state)
 {
         (void)state;
@@ -189,6 +220,8 @@ int main(void)
                 cmocka_unit_test(sizes_are_sure_and_bounded),
                 cmocka_unit_test(room_for_monitoring),
                 cmocka_unit_test(room_for_grafana),
+                cmocka_unit_test(room_for_mails),
+                cmocka_unit_test(addresses_are_kept),
                 cmocka_unit_test(ways_in),
                 cmocka_unit_test(a_list_that_is_not_there),
         };

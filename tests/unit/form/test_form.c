@@ -135,6 +135,7 @@ static void each_line(const char *target)
                              str_is(field->path, "monitoring.remote_write.token_file") ||
                              str_is(field->path, "monitoring.alert_email") ||
                              (str_starts(field->path, "monitoring.grafana_") && field->example) ||
+                             (str_is(target, "kubernetes") && str_is(field->path, "monitoring.scrape_from")) ||
                              (str_starts(field->path, "monitoring.smtp.") && !field->standard);
         }
         if (!str_is(target, "host")) /* it stands there */

@@ -6,7 +6,6 @@ import json
 import re
 import socket
 import subprocess
-import textwrap
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -31,10 +30,7 @@ def free_port() -> int:
 
 def configuration(values: dict[str, Any]) -> str:
     """What the role writes, with these values in it; Alertmanager reads YAML as well as the role does."""
-    text = (ROLE / "role.yaml").read_text()
-    found = re.search(r"^    - id: alerts/config\n.*?^        json:\n(.*?)^    (?:- id:|# ----)", text, re.M | re.S)
-    assert found and found[1]
-    body = textwrap.dedent(re.sub(r"^ *# .*\n", "", found[1], flags=re.M))
+    body = (ROLE / "config.yaml").read_text()
 
     def put(match: re.Match[str]) -> str:
         whole = re.fullmatch(r"\$\{([^}]*)\}", match[1])
@@ -88,11 +84,11 @@ def write(folder: Path, server: MailServer, **other: Any) -> Path:
         "form.monitoring.smtp.from": USER,
         "form.monitoring.smtp.tls": True,
         "form.monitoring.alert_email": TO,
-        "form.domain": "pangeo.example.org",
+        "alerts/here.name": "pangeo.example.org",
         "alerts/sign_in.user": USER,
         "alerts/sign_in.password": server.password.read_text().strip(),
         "alerts/trust.tls": {"ca_file": str(server.certificate)},
-        "alerts/words.path": str(ROLE / "mail.tmpl"),
+        "alerts/here.words": str(ROLE / "mail.tmpl"),
         **other,
     }
     path = folder / "alertmanager.yaml"
@@ -163,7 +159,7 @@ def test_every_alert_has_its_way(config: Path, one: promql.Alert) -> None:
 
 def test_what_is_inhibited_is_there() -> None:
     """A name that no alert has any more would be a rule that does nothing."""
-    named = re.findall(r'alertname=~?"([\w|]+)"', (ROLE / "role.yaml").read_text())
+    named = re.findall(r'alertname=~?"([\w|]+)"', (ROLE / "config.yaml").read_text())
     assert named and {name for names in named for name in names.split("|")} <= {one.name for one in promql.alerts()}
 
 

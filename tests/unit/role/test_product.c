@@ -195,6 +195,28 @@ static void every_sort_of_form(void **state)
 
 /* ---- Kubernetes ---- */
 
+/* Metrics are sent elsewhere or not, mails to nobody, with as little as they need, or with all. */
+static void add_kube_monitoring(struct buf *text, bool balancer, bool freeipa, bool ca, const char *pem)
+{
+        buf_format(text, "monitoring:\n  enabled: true\n  nodes: %s\n  grafana: %s\n", freeipa ? "false" : "true",
+                ca ? "install" : "'off'");
+        if (freeipa)
+                buf_format(text, "  remote_write: {url: https://example.org/write%s%s}\n", ca ? ", token_file: " : "",
+                        ca ? pem : "");
+        if (freeipa && !ca)
+                buf_str(text, "  alert_email: ops@example.org\n  smtp: {host: mail.example.org}\n");
+        if (!freeipa && ca)
+                buf_format(text,
+                        "  alert_email: ops@example.org\n  smtp: {host: '2001:db8::1', user: ops, password_file: %s, "
+                        "ca: "
+                        "%s}\n",
+                        pem, pem);
+        if (ca)
+                buf_str(text, "  backup_cronjob: backup\n");
+        if (ca && balancer)
+                buf_str(text, "  scrape_from: [192.0.2.7]\n");
+}
+
 static json_t *kubernetes_form(const char *entry, const char *mode, int choice, const char *pem)
 {
         bool freeipa = choice % 2, ca = choice / 2 % 2, more = choice / 4 % 2;
@@ -214,11 +236,7 @@ static json_t *kubernetes_form(const char *entry, const char *mode, int choice, 
                 buf_str(&text, "  placeholders: 2\n  storage_class: fast\n  images: {registry: mirror.example.org, "
                                "pull_secret: pull, exporter: example.org/exporter}\n");
         if (more)
-                buf_format(&text,
-                        "monitoring:\n  enabled: true\n  nodes: %s\n  grafana: %s\n  remote_write: {url: "
-                        "https://example.org/write%s%s}\n%s",
-                        freeipa ? "false" : "true", ca ? "install" : "'off'", ca ? ", token_file: " : "", ca ? pem : "",
-                        ca ? "  backup_cronjob: backup\n" : "");
+                add_kube_monitoring(&text, str_is(entry, "loadbalancer"), freeipa, ca, pem);
         struct form_facts facts = {.address = "192.0.2.1"};
         struct diags diags = {0};
         json_t *form = NULL;
@@ -257,6 +275,25 @@ static void check_pod(const char *id, const json_t *pod)
                 json_array_foreach (json_object_get(pod, lists[list]), i, container)
                         check_container(id, container);
         }
+}
+
+/* Who writes mails is beside Prometheus where somebody is written to, with what it is to know, and nowhere else. */
+static void check_mails(const struct resources *resources, bool watched, bool wanted)
+{
+        const struct resource *pod = find(resources, "monitoring/prometheus"),
+                              *way = find(resources, "network/watched");
+        assert_true(!find(resources, "alerts/config") == !(watched && wanted));
+        assert_true(!pod == !watched && !way == !watched && !find(resources, "alerts/told") == !watched);
+        if (!watched)
+                return;
+        const json_t *containers = tree_get(pod->spec, "object.spec.template.spec.containers");
+        assert_int_equal(json_array_size(containers), wanted ? 3 : 2);
+        const struct resource *settings = find(resources, "alerts/settings");
+        assert_true(!settings == !wanted);
+        if (wanted)
+                assert_non_null(strstr(json_string_value(json_object_get(settings->spec, "words")), "caas.subject"));
+        const json_t *egress = json_object_get(way->spec, "egress");
+        assert_true(json_array_size(egress) == 1 || json_array_size(egress) == (wanted ? 5 : 4));
 }
 
 static void check_kubernetes(const json_t *form, const char *what)
@@ -301,6 +338,10 @@ static void check_kubernetes(const json_t *form, const char *what)
         bool backups = watched && json_string_length(tree_get(form, "monitoring.backup_cronjob"));
         assert_true(!find(&resources, "monitoring/backup_role") == !backups);
         assert_true(!find(&resources, "monitoring/backup_binding") == !backups);
+        check_mails(&resources, watched, *json_string_value(tree_get(form, "monitoring.alert_email")));
+        bool scraped = watched && json_array_size(tree_get(form, "monitoring.scrape_from"));
+        assert_true(!find(&resources, "scrape/secret") == !scraped);
+        assert_true(!find(&resources, "scrape/told") == !watched);
         bool front = json_is_true(json_object_get(kube, "front"));
         assert_true(!find(&resources, "proxy/front") == !front);
         role_secrets_clear(&secrets);
