@@ -190,7 +190,9 @@ class World:
             yield "caas_user_memory_limit_bytes", labels, limit
             yield "caas_user_processes", labels, 4 + number if kind == "notebook" else 9
             yield self.count("caas_user_cpu_seconds_total", labels, cpus * self.step)
-            killed = number == 2 and age % 2400 < self.step and age > 0
+            # Every 40 minutes a kernel, a worker now and then
+            often = {(2, "notebook"): 2400, (1, "dask"): 6600}.get((number, kind))
+            killed = often and age % often < self.step and age > 0
             yield self.count("caas_user_oom_kills_total", labels, 1 if killed else 0)
         server = {"user": user, "server": ""}
         yield "caas_server_started_timestamp_seconds", server, self.begin - 1800
