@@ -22,11 +22,13 @@
 #include "kind/kind.h"
 #include "kind/nothing.h"
 #include "kind/spec.h"
+#include "kind/tool.h"
 
 #define STATUS      "/var/lib/dpkg/status"
 #define STATUS_MAX  (64UL * 1024 * 1024)
 #define POLICY      "/usr/sbin/policy-rc.d"
 #define POLICY_TEXT "#!/bin/sh\n# caas: services of packages that are being installed are not started\nexit 101\n"
+#define LOCK        "/usr/sbin" /* where that is */
 #define LISTS       "/var/lib/apt/lists"
 #define LISTS_OLD_S (24 * 3600)
 #define APT_MS      (30 * 60 * 1000)
@@ -364,6 +366,10 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
 {
         (void)recorded, (void)state, (void)ret_outputs;
         json_auto_t *missing = NULL;
+        /* Also against the runs of other clusters: what they keep services from starting with would be taken away. */
+        CLEANUP_CLOSE int lock = tool_lock(ctx, LOCK, err);
+        if (lock < 0)
+                return lock;
         int result = select_packages(r->spec, false, &missing, err);
         if (result == 0 && policy_is_ours())
                 result = file_remove(POLICY, err); /* of a run that was cut off */

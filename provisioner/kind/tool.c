@@ -61,12 +61,13 @@ int tool_run(struct kind_ctx *ctx, const char *what, const char *directory, cons
                 n > 2000 ? said + n - 2000 : said);
 }
 
-/* Waits for the lock in a way that Ctrl-C can end. Returns a descriptor. */
-static int lock_file(struct kind_ctx *ctx, const char *path, struct err **err)
+int tool_lock(struct kind_ctx *ctx, const char *path, struct err **err)
 {
         struct service_host host = {
                 .cluster = ctx->cluster, .cluster_dir = ctx->cluster_dir, .clock = ctx->clock, .cancel = ctx->cancel};
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 && errno == ENOENT)
+                fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (fd < 0)
                 return err_set_errno(err, errno, "cannot open %s", path);
         while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
@@ -108,7 +109,7 @@ int tool_uv(struct kind_ctx *ctx, const char *python, const char *requirements, 
         int result = file_make_dirs(tools, 0755, err);
         if (result < 0)
                 return result;
-        CLEANUP_CLOSE int lock = lock_file(ctx, lock_path, err);
+        CLEANUP_CLOSE int lock = tool_lock(ctx, lock_path, err);
         if (lock < 0)
                 return lock;
         if (!versions_is_complete(folder))

@@ -10,6 +10,10 @@
 int tool_run(struct kind_ctx *ctx, const char *what, const char *directory, const char *const *env,
         const char *const *argv, struct err **err);
 
+/* Waits until no other process has the lock of `path`, a folder or a file, which is made if it is not there: in a way
+ * that Ctrl-C can end, -ERR_CANCELLED then. Returns a descriptor; closing it gives the lock back. */
+int tool_lock(struct kind_ctx *ctx, const char *path, struct err **err);
+
 /* The folder of uv, installed from a hash-locked list into the cache if it is not there: *ret_uv is its program. The
  * caller frees. One thread and one process at a time. */
 int tool_uv(struct kind_ctx *ctx, const char *python, const char *requirements, char **ret_uv, struct err **err);

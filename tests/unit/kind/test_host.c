@@ -1,9 +1,14 @@
 /* host.claim, host.account, host.package and host.requirements on this machine. */
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/proc.h"
 #include "client/tls/certificate.h"
@@ -214,6 +219,30 @@ static void installed_packages_need_nothing(void **state)
         assert_non_null(strstr(message, "no name of a package"));
 }
 
+static atomic_bool given_back;
+
+static void *give_back(void *fd)
+{
+        usleep(300000);
+        given_back = true;
+        flock(*(int *)fd, LOCK_UN);
+        return NULL;
+}
+
+/* One run's policy for services is not another's to take away. */
+static void runs_install_one_after_the_other(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_REMEMBERED struct remembered m = {0};
+        CLEANUP_CLOSE int other = open("/usr/sbin", O_RDONLY | O_CLOEXEC);
+        pthread_t thread;
+        assert_int_equal(flock(other, LOCK_EX), 0);
+        assert_int_equal(pthread_create(&thread, NULL, give_back, &other), 0);
+        assert_int_equal(fixture_apply(f, &kind_host_package, "{\"packages\": [\"bash\"]}", &m), ACTION_UPDATE);
+        assert_true(given_back);
+        pthread_join(thread, NULL);
+}
+
 #define UNIT "caas-test-of-a-package.service"
 #define MASK "/etc/systemd/system/" UNIT
 
@@ -410,6 +439,7 @@ int main(void)
                 T(processes_claim_apart),
                 T(account_is_ours_or_left_alone),
                 T(installed_packages_need_nothing),
+                T(runs_install_one_after_the_other),
                 T(what_dpkg_has_left_half_done_is_finished),
                 T(services_of_packages_never_start),
                 T(requirements_name_everything_at_once),
