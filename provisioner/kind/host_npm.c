@@ -90,15 +90,7 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
                 spec_text(r->spec, "package", ""), "lock", spec_text(r->spec, "lock", ""));
         char digest[DIGEST_SIZE];
         digest_tree(identity, digest);
-        CLEANUP_FREE char *folder = versions_folder(path, digest);
-        if (!versions_is_complete(folder))
-                result = build(ctx, r->spec, folder, err);
-        if (result == 0)
-                result = versions_switch(path, folder, err);
-        if (result < 0)
-                return result;
-        *ret_outputs = json_pack("{s:s, s:s, s:s}", "path", path, "real", folder, "digest", digest);
-        return 0;
+        return versions_provide(ctx, r->spec, digest, build, ret_outputs, err);
 }
 
 extern const struct kind kind_host_npm;

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "kind/place.h"
+#include "kind/spec.h"
 
 #define MARK         ".caas-complete"
 #define HEX_DIGITS   16
@@ -149,6 +150,21 @@ static int remove_all(const char *path, struct err **err)
 {
         int result = file_remove(path, err);
         return result < 0 ? result : remove_versions(path, NULL, NULL, true, err);
+}
+
+int versions_provide(struct kind_ctx *ctx, const json_t *spec, const char digest[DIGEST_SIZE],
+        int (*build)(struct kind_ctx *ctx, const json_t *spec, const char *folder, struct err **err),
+        json_t **ret_outputs, struct err **err)
+{
+        const char *path = spec_text(spec, "path", "");
+        CLEANUP_FREE char *folder = versions_folder(path, digest);
+        int result = versions_is_complete(folder) ? 0 : build(ctx, spec, folder, err);
+        if (result == 0)
+                result = versions_switch(path, folder, err);
+        if (result < 0)
+                return result;
+        *ret_outputs = json_pack("{s:s, s:s, s:s}", "path", path, "real", folder, "digest", digest);
+        return 0;
 }
 
 int versions_forget(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,

@@ -23,6 +23,12 @@ bool versions_is_complete(const char *folder);
  * Idempotent. */
 int versions_switch(const char *path, const char *folder, struct err **err);
 
+/* What spec's path leads to afterwards is the folder of this digest, made by `build` unless it is complete already.
+ * *ret_outputs: {path, real, digest}; a new reference. */
+int versions_provide(struct kind_ctx *ctx, const json_t *spec, const char digest[DIGEST_SIZE],
+        int (*build)(struct kind_ctx *ctx, const json_t *spec, const char *folder, struct err **err),
+        json_t **ret_outputs, struct err **err);
+
 /* Removes the link and every version: `remove` of a kind whose spec says "path". */
 int versions_forget(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
         struct err **err);
