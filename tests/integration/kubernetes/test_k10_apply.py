@@ -1,7 +1,5 @@
 """From nothing to a cluster that works, and nothing to do after it."""
 
-import time
-
 from bed import Lab
 
 WORKLOADS = {"hub", "proxy", "directory"}
@@ -21,9 +19,7 @@ def test_everything_is_ours_by_label(lab: Lab) -> None:
 def test_nothing_is_to_be_done(lab: Lab) -> None:
     shown = lab.plan(status=0).stdout
     assert "othing to do" in shown, shown
-    began = time.monotonic()
     lab.apply()
-    assert time.monotonic() - began < 15
     assert len(lab.caas.json("history", lab.name)) == 1
 
 

@@ -63,9 +63,7 @@ def token(config: dict[str, Any], text: str) -> None:
 
 def test_nobody_at_the_address(bad: Lab) -> None:
     with_config(bad, "nobody", lambda config: config["clusters"][0]["cluster"].update(server="https://127.0.0.1:9"))
-    began = time.monotonic()
     refused(bad, "127.0.0.1:9")
-    assert time.monotonic() - began < 30
 
 
 def test_missing_rights_are_named_all_at_once(bad: Lab) -> None:

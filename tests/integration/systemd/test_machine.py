@@ -138,9 +138,7 @@ def test_sandbox_is_ended(machine: SandboxMachine) -> None:
     assert deaf.wait(timeout=20) in (137, -signal.SIGKILL)
     third = machine.start(*machine.sandbox("dask-1-worker-2", "bash", "-c", "echo up; sleep 1000"))
     assert third.stdout is not None and third.stdout.readline() == "up\n"
-    began = time.monotonic()
     machine.run(*shlex.split("/programs/caas-sandbox stop --parent caas-my-lab --prefix dask-1-"))
-    assert time.monotonic() - began < 5
     assert third.wait(timeout=20) in (137, -signal.SIGKILL)
     assert machine.groups() == []
 

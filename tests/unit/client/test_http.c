@@ -15,6 +15,8 @@
 #include "client/tls/certificate.h"
 #include "http_server.h"
 
+#define PATIENT_MS 120000 /* with sanitizers, to read the system's authorities takes seconds on a busy machine */
+
 static struct server *plain;
 
 static int setup(void **state)
@@ -41,7 +43,7 @@ static char *url_of(const struct server *server, const char *path)
 static int get(struct http_client *client, const char *path, struct http_response *ret, struct err **err)
 {
         CLEANUP_FREE char *url = url_of(plain, path);
-        return http_send(client, &(struct http_request){.url = url, .timeout_ms = 5000}, ret, err);
+        return http_send(client, &(struct http_request){.url = url, .timeout_ms = PATIENT_MS}, ret, err);
 }
 
 static void test_get(void **state)
@@ -194,7 +196,7 @@ static void test_broken_off(void **state)
         refused(get(client, "/half", &response, &err), ERR_UNREACHABLE, &err, "/half: ");
         int r = http_send(client, &(struct http_request){.url = "http://127.0.0.1:1/?secret"}, &response, &err);
         refused(r, ERR_UNREACHABLE, &err, "http://127.0.0.1:1/: ");
-        r = http_send(client, &(struct http_request){.url = "http://no-such-host.invalid/", .timeout_ms = 5000},
+        r = http_send(client, &(struct http_request){.url = "http://no-such-host.invalid/", .timeout_ms = PATIENT_MS},
                 &response, &err);
         refused(r, ERR_UNREACHABLE, &err, "host name is not known");
 }
@@ -326,7 +328,7 @@ static int ask_tls(const struct server *server, const char *ca, struct http_resp
 {
         CLEANUP_HTTP struct http_client *client = http_client_new(&(struct http_options){.ca = ca});
         CLEANUP_FREE char *url = url_of(server, "/ok");
-        return http_send(client, &(struct http_request){.url = url, .timeout_ms = 5000}, ret, err);
+        return http_send(client, &(struct http_request){.url = url, .timeout_ms = PATIENT_MS}, ret, err);
 }
 
 static void test_tls(void **state)

@@ -324,9 +324,7 @@ static void test_slow(void **state)
         CLEANUP_CONFIG struct config *config = kube_config(server->port, ca_path, true);
         config->timeout_ms = 900;
         slow = true;
-        int64_t began = clock_system()->monotonic_ms(clock_system());
         fails(config, &memory, ERR_TIMEOUT, "");
-        assert_true(clock_system()->monotonic_ms(clock_system()) - began < 3000);
         slow = false;
         config->timeout_ms = 60000;
         sink_free(refreshed(config, &memory));

@@ -159,9 +159,11 @@ def test_the_time_of_the_directory() -> None:
 
     count, failed = seen()
     seconds = value("caas_directory_request_duration_seconds_sum", operation="search")
+    began = time.monotonic()
     assert question("alice") == "alice"
+    most = time.monotonic() - began
     assert seen() == (count + 1, failed)
-    assert 0.02 <= value("caas_directory_request_duration_seconds_sum", operation="search") - seconds < 2
+    assert 0.02 <= value("caas_directory_request_duration_seconds_sum", operation="search") - seconds <= most
     with pytest.raises(PasswordExpired):
         question(PasswordExpired())
     assert seen() == (count + 2, failed)

@@ -186,37 +186,46 @@ static void service_reloads(void **state)
         free(fixture_remove(f, &kind_host_service, &m));
 }
 
+/* "keeps ending": after the time it may take to become ready it would say that nobody answers. */
 static void crash_is_told_at_once_with_the_log(void **state)
 {
         struct fixture *f = *state;
-        CLEANUP_REMEMBERED struct remembered m = {0};
-        struct clock *clock = clock_system();
-        int64_t begun = clock->monotonic_ms(clock);
+        CLEANUP_REMEMBERED struct remembered m = {0}, other = {0};
         CLEANUP_FREE char *message = fixture_refused(f, &kind_host_service,
                 "{\"name\": \"crash\", \"command\": [\"/bin/sh\", \"-c\", \"echo cannot open the thing >&2; exit 3\"],"
-                " \"ready\": {\"tcp\": \"127.0.0.1:P02\"}, \"ready_seconds\": 60}",
+                " \"ready\": {\"tcp\": \"127.0.0.1:P02\"}, \"ready_seconds\": 300}",
                 &m);
-        assert_true(clock->monotonic_ms(clock) - begun < 20000);
         assert_non_null(strstr(message, "keeps ending"));
         assert_non_null(strstr(message, "  cannot open the thing"));
 
+        /* what an earlier start left in the log is not told */
+        CLEANUP_FREE char *log = fixture_path(f, "log/two");
+        MUST(file_make_dirs(log, 0700, err));
+        put(f, "log/two/current", "2020-01-01_00:00:00.00000 out of paper\n");
         CLEANUP_FREE char *missing = fixture_refused(f, &kind_host_service,
-                "{\"name\": \"crash\", \"command\": [\"/no/such/program\"], \"ready_seconds\": 60}", &m);
+                "{\"name\": \"two\", \"command\": [\"/no/such/program\"], \"ready_seconds\": 300}", &other);
         assert_non_null(strstr(missing, "/no/such/program"));
-        assert_null(strstr(missing, "cannot open the thing")); /* of an earlier start */
+        assert_null(strstr(missing, "out of paper"));
 }
 
 static void silence_is_told_after_its_time(void **state)
 {
         struct fixture *f = *state;
-        CLEANUP_REMEMBERED struct remembered m = {0};
-        CLEANUP_FREE char *message = fixture_refused(f, &kind_host_service,
-                "{\"name\": \"two\", \"command\": [\"/bin/sh\", \"-c\", \"echo thinking; exec sleep 1000\"],"
-                " \"ready\": {\"tcp\": \"127.0.0.1:P03\"}, \"ready_seconds\": 1.2}",
-                &m);
-        assert_non_null(strstr(message, "does not answer at 127.0.0.1:"));
-        assert_non_null(strstr(message, "  thinking"));
-        assert_true(f->progress_lines > 1);
+        /* on a busy machine a shell may need longer than that until it has said anything */
+        static const char *const seconds[] = {"1.2", "10", "60"};
+        for (size_t i = 0; i < 3; i++) {
+                CLEANUP_REMEMBERED struct remembered m = {0};
+                CLEANUP_FREE char *spec = str_format(
+                        "{\"name\": \"two\", \"command\": [\"/bin/sh\", \"-c\", \"echo thinking; exec sleep 1000\"],"
+                        " \"ready\": {\"tcp\": \"127.0.0.1:P03\"}, \"ready_seconds\": %s}",
+                        seconds[i]);
+                f->progress_lines = 0;
+                CLEANUP_FREE char *message = fixture_refused(f, &kind_host_service, spec, &m);
+                if (strstr(message, "does not answer at 127.0.0.1:") && strstr(message, "  thinking") &&
+                        f->progress_lines > 1)
+                        return;
+        }
+        fail_msg("it does not say where nobody answers, with the log");
 }
 
 static void stranger_does_not_pass_for_it(void **state)
