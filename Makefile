@@ -138,7 +138,7 @@ $(BUILD)/fuzz/objects/%.o: %.c
 $(FUZZ): $(BUILD)/fuzz/%: $(BUILD)/fuzz/objects/tests/fuzz/%.o $(call fuzz_objects,$(FUZZ_SRC))
 	$(Q)clang $(FUZZ_CFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -ljansson -lyaml -lcrypto -lpthread $(FUZZ_LIBS)
 
-fuzz: $(FUZZ) ## fuzz smoke: FUZZ_SECONDS (20) for each target
+fuzz: $(FUZZ) ## fuzz smoke: FUZZ_SECONDS (20 or 8) for each target
 	@BUILD=$(BUILD) bash tests/lib/fuzz.sh $(FUZZ)
 
 lint: ## include direction, format, clang-tidy, shellcheck, ruff, banned functions, documentation
