@@ -50,8 +50,11 @@ static int read_line(const struct cli *cli, int fd, bool keys, char *line, size_
                 if (keys && c == KEY_INTERRUPT)
                         return err_set(err, ERR_CANCELLED, "cancelled");
                 if (keys && (c == KEY_BACKSPACE || c == KEY_DELETE)) {
-                        while (n > 0 && (line[--n] & 0xc0) == 0x80)
-                                ; /* a character may have several bytes */
+                        bool more = true; /* a character may have several bytes */
+                        while (n > 0 && more) {
+                                n--;
+                                more = (line[n] & 0xc0) == 0x80;
+                        }
                 } else if (keys && c == KEY_ERASE_LINE) {
                         n = 0;
                 } else if (n <= PASSWORD_MAX) {

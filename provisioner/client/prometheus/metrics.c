@@ -203,11 +203,15 @@ static void read_comment(struct metrics_reader *reader, const char *p)
                 reader->problem = "HELP or TYPE of no metric's name";
                 return;
         }
-        for (; help && *p; p++)
-                if (*p == '\\' && *++p != '\\' && *p != 'n') {
+        for (; help && *p; p++) {
+                if (*p != '\\')
+                        continue;
+                p++;
+                if (*p != '\\' && *p != 'n') {
                         reader->problem = "an escape in HELP that is none";
                         return;
                 }
+        }
         if (help)
                 return;
         CLEANUP_FREE char *type = word_at(&p);

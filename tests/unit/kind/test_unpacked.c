@@ -98,7 +98,7 @@ static void what_is_wrong_is_found_before(void **state)
         CLEANUP_FREE char *changed = spec_of("changed", "13.2.1", good);
         refused(f, no_version, "1.2.3");
         refused(f, no_place, "nowhere");
-        refused(f, other_key, "NO_PUBKEY");
+        refused(f, other_key, "is not signed");
         refused(f, forged, "not signed"); /* by its own key, which is not the one that was expected */
         refused(f, changed, "InRelease");
 }
