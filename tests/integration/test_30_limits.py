@@ -36,7 +36,8 @@ for pid in pids:
     used += usage.ru_utime + usage.ru_stime
 print(used / 4)
 """
-    assert float(kernel.run(code).text) < 1.25  # of two that want a core each
+    # of two that want a core each; Python warns of fork() beside threads
+    assert float(kernel.run(code).text.split()[-1]) < 1.25
 
 
 def test_memory_kills_the_kernel_and_not_the_server(alice: HubClient) -> None:

@@ -31,6 +31,8 @@ MACHINES = Path("/etc/apt/apt.conf.d/99caas-test-mirror")
 
 
 class Quiet(SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # apt 3 wants a connection ended by TLS, which this server would not do
+
     def log_message(self, *_: Any) -> None:
         pass
 

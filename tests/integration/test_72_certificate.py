@@ -22,6 +22,8 @@ EXTENSIONS = {
     "server": "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=serverAuth\nsubjectAltName=DNS:{name}\n",
 }
 
+EXPIRED = ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"]
+
 
 class Authority:
     """A root, and a CA below it that signs: what the form names is a chain, as from most of them."""
@@ -40,10 +42,15 @@ class Authority:
         by = ["-signkey", key] if subject == issuer else ["-CA", self.folder / f"{issuer}.pem"]
         by += [] if subject == issuer else ["-CAkey", self.folder / f"{issuer}.key", "-CAcreateserial"]
         made = self.folder / f"{subject}.pem"
-        self.openssl("x509", "-req", "-in", request, *by, "-days", str(days), "-extfile", extensions, "-out", made)
+        until = ["-days", str(days)] if days > 0 or not self.says("x509", "-not_after") else EXPIRED
+        self.openssl("x509", "-req", "-in", request, *by, *until, "-extfile", extensions, "-out", made)
 
     def openssl(self, *words: str | Path) -> None:
         subprocess.run(["openssl", *words], check=True, capture_output=True, timeout=30)
+
+    def says(self, command: str, option: str) -> bool:
+        """OpenSSL has that option: 3.4 and later, which want no days before today any more."""
+        return option in subprocess.run(["openssl", command, "-help"], capture_output=True, text=True).stderr
 
     def give(self, cluster: Cluster, name: str = "localhost", days: int = 30) -> bytes:
         """A new certificate and key beside the form, where it names them; the certificate's bytes."""

@@ -11,6 +11,16 @@ BUILD = ROOT / os.environ.get("BUILD", "build")
 PACKAGES = ("bubblewrap", "libcmocka0", "xfsprogs")
 
 
+def suites() -> list[str]:
+    """Programs built here run on the same Debian, which comes first, and on later ones."""
+    release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    known, here = ["bookworm", "trixie"], release.get("VERSION_CODENAME", "").strip('"')
+    return known[known.index(here) :] if here in known else known
+
+
+SUITES = suites()
+
+
 class Machine:
     def __init__(self, suite: str, *binds: str) -> None:
         self.suite, self.binds = suite, binds

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from machine import BUILD, Machine
+from machine import BUILD, SUITES, Machine
 
 HOME_BYTES = 100_000_000  # the least a form may ask for
 LIMITS = shlex.split("--memory 300000000 --cpu 500 --tasks 100")
@@ -33,7 +33,7 @@ class SandboxMachine(Machine):
         return json.loads(self.run("/programs/caas-sandbox", "show", "--parent", "caas-my-lab", "--json"))
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+@pytest.fixture(scope="module", params=SUITES)
 def machine(request: pytest.FixtureRequest) -> Iterator[SandboxMachine]:
     machine = SandboxMachine(request.param, f"{BUILD}:/programs")
     try:

@@ -12,7 +12,7 @@ import dask_cluster
 import pytest
 from conftest import PASSWORD
 from hubclient import HubClient, Kernel
-from machine import BUILD, ROOT, Machine
+from machine import BUILD, ROOT, SUITES, Machine
 
 # The network is the host's. Not the port of the other tests' clusters, which may still be there when only some tests run;
 # ports inside of a cluster are claimed by looking which are free, so those of both differ.
@@ -51,20 +51,13 @@ LOGS = ("logs", "lab", "hub", "--lines", "10000")
 START_DASK = dask_cluster.START + "kept = client.submit(lambda: 7)\nprint(kept.result(timeout=60))"
 
 
-def debian() -> str:
-    """The machine is what this host is: programs built here run there."""
-    release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
-    suite = release.get("VERSION_CODENAME", "").strip('"')
-    return suite if suite in ("bookworm", "trixie") else "bookworm"
-
-
 class Lab(Machine):
     """A machine with the checkout, and the cluster "lab" in it."""
 
     def __init__(self, folder: Path) -> None:
         self.cache = os.environ.get("CAAS_CACHE") or str(Path.home() / ".cache" / "caas-test" / "downloads")
         Path(self.cache).mkdir(parents=True, exist_ok=True)
-        super().__init__(debian(), f"{ROOT}:/src", f"{self.cache}:/downloads")
+        super().__init__(SUITES[0], f"{ROOT}:/src", f"{self.cache}:/downloads")
         self.ca = folder / "ca.crt"
 
     def caas(self, *words: str, **options) -> str:
