@@ -1,0 +1,75 @@
+"""What dashboards made for JupyterHub on Kubernetes ask, above all those of jupyterhub/grafana-dashboards: by the names of
+kube-state-metrics, cAdvisor and node exporter, and joined on labels of pods, users, groups and nodes."""
+
+OWNER = "annotation_hub_jupyter_org_username"
+OWNERS = f'group by (namespace, pod, {OWNER}) (kube_pod_annotations{{{OWNER}!=""}})'
+SERVERS = (
+    "group by (namespace, pod, label_component)"
+    ' (kube_pod_labels{label_app="jupyterhub", label_component="singleuser-server"})'
+)
+NODES = "group by (node) (kube_node_labels)"
+MEMORY = 'container_memory_working_set_bytes{name!="", pod=~"jupyter-.*"}'
+
+
+def of_group(label: str, source: str) -> str:
+    """Who is in which group, by a label of what is joined with it."""
+    info = f'label_replace(jupyterhub_user_group_info{{usergroup!="multiple"}}, "{label}", "$1", "{source}", "(.+)")'
+    return f"on (namespace, {label}) group_right () group by (namespace, {label}, usergroup) ({info})"
+
+
+def by_owner(expr: str) -> str:
+    return f"sum by (namespace, {OWNER}) ({expr} * on (namespace, pod) group_left ({OWNER}) {OWNERS})"
+
+
+def by_node(expr: str, whole: str) -> str:
+    return f"sum by (node) ({expr} * on (node) group_left () {NODES}) / sum by (node) ({whole})"
+
+
+# The question, and labels that a series of its answer has to have.
+QUESTIONS: dict[str, tuple[str, dict[str, str]]] = {
+    "hubs there are": ('kube_service_labels{service="hub"}', {}),
+    "memory of each user": (by_owner(MEMORY), {OWNER: "emma"}),
+    "memory of each group": (f"sum by (usergroup) ({by_owner(MEMORY)} * {of_group(OWNER, 'username')})", {}),
+    "processor of each user": (by_owner('irate(container_cpu_usage_seconds_total{name!=""}[5m])'), {OWNER: "emma"}),
+    "memory promised": (by_owner('kube_pod_container_resource_requests{resource="memory"}'), {OWNER: "emma"}),
+    "cores promised": (by_owner('kube_pod_container_resource_requests{resource="cpu"}'), {OWNER: "emma"}),
+    "homes of each group": (
+        "sum by (usergroup) (max by (namespace, directory) (dirsize_total_size_bytes) *"
+        f" {of_group('directory', 'username_safe')})",
+        {},
+    ),
+    "age of servers": (f"time() - kube_pod_created * on (namespace, pod) {SERVERS}", {}),
+    "share of the limit": (
+        f"max by (namespace, pod) ({MEMORY} * on (namespace, pod) group_left () {SERVERS})"
+        " / sum by (namespace, pod) (kube_pod_container_resource_limits_memory_bytes"
+        f" * on (namespace, pod) group_left () {SERVERS})",
+        {},
+    ),
+    "images": ('sum by (image_spec) (kube_pod_container_info{container="notebook"})', {}),
+    "servers of each node": (
+        f'sum by (node) (kube_pod_info{{node!=""}} * on (namespace, pod) group_left () {SERVERS})',
+        {},
+    ),
+    "servers that run": (
+        'sum by (namespace) (group by (namespace, pod) (kube_pod_status_phase{phase="Running"} == 1)'
+        f" * on (namespace, pod) {SERVERS})",
+        {},
+    ),
+    "memory of the node that is promised": (
+        by_node(
+            'kube_pod_container_resource_requests{resource="memory"}', 'kube_node_status_allocatable{resource="memory"}'
+        ),
+        {},
+    ),
+    "cores of the node that are busy": (
+        by_node('rate(node_cpu_seconds_total{mode!="idle"}[1m])', 'kube_node_status_capacity{resource="cpu"}'),
+        {},
+    ),
+    "kills for memory of the node": (f"node_vmstat_oom_kill * on (node) group_left () {NODES}", {}),
+    "answers of the hub": (
+        'sum by (code) (jupyterhub_request_duration_seconds_count{app="jupyterhub", namespace!=""})',
+        {"code": "200"},
+    ),
+    "starts": ('jupyterhub_server_spawn_duration_seconds_count{status="success", namespace!=""}', {}),
+    "who was active": ('max by (namespace) (jupyterhub_active_users{period="24h"})', {}),
+}
