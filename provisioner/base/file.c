@@ -134,10 +134,13 @@ static int remove_below(int parent, const char *name, dev_t device, const char *
 static int remove_entries(DIR *dir, dev_t device, const char *shown, struct err **err)
 {
         struct dirent *entry;
+        int parent = dirfd(dir);
+        if (parent < 0)
+                return err_set_errno(err, errno, "cannot read %s", shown);
         while ((entry = readdir(dir))) {
                 if (str_is(entry->d_name, ".") || str_is(entry->d_name, ".."))
                         continue;
-                int r = remove_below(dirfd(dir), entry->d_name, device, shown, err);
+                int r = remove_below(parent, entry->d_name, device, shown, err);
                 if (r < 0)
                         return r;
         }
