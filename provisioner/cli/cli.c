@@ -21,7 +21,7 @@ static int absolute(const char *path, char **ret, struct err **err)
         if (path[0] == '/') {
                 full = str_copy(path);
         } else {
-                CLEANUP_FREE char *here = getcwd(NULL, 0);
+                CLEANUP_FREE char *here = realpath(".", NULL);
                 if (!here)
                         return err_set_errno(err, errno, "the current folder");
                 full = file_join(here, path);
