@@ -78,18 +78,14 @@ static int read_kubernetes(json_t *tree, struct config *config, struct err **err
         return 0;
 }
 
-static int read_sizes(json_t *homes, json_t *limits, json_t *groups, struct config *config, struct err **err)
+static int read_folders(json_t *homes, json_t *groups, struct config *config, struct err **err)
 {
         json_error_t error;
-        struct config_limit *n = &config->notebook, *d = &config->dask;
         if (groups && json_unpack_ex(groups, &error, JSON_STRICT, "{s?s}", "parent", &config->groups_parent) < 0)
                 return wrong("groups", &error, err);
-        if (homes && json_unpack_ex(homes, &error, JSON_STRICT, "{s?s, s?s, s?F}", "images", &config->homes_images,
-                             "mounts", &config->homes_mounts, "gb", &config->homes_gb) < 0)
+        if (homes && json_unpack_ex(homes, &error, JSON_STRICT, "{s?s, s?s}", "images", &config->homes_images, "mounts",
+                             &config->homes_mounts) < 0)
                 return wrong("homes", &error, err);
-        if (limits && json_unpack_ex(limits, &error, JSON_STRICT, "{s?{s?F, s?F}, s?{s?F, s?F}}", "notebook", "cpus",
-                              &n->cpus, "ram", &n->ram, "dask", "cpus", &d->cpus, "ram", &d->ram) < 0)
-                return wrong("limits", &error, err);
         return 0;
 }
 
@@ -219,15 +215,14 @@ static int read_all(struct config *c, struct err **err)
 {
         json_error_t error;
         double refresh = REFRESH_SECONDS;
-        json_t *hub = NULL, *gateway = NULL, *directory = NULL, *groups = NULL, *homes = NULL, *limits = NULL;
+        json_t *hub = NULL, *gateway = NULL, *directory = NULL, *groups = NULL, *homes = NULL;
         json_t *parts = NULL, *certificates = NULL, *kubernetes = NULL, *backup = NULL;
         if (json_unpack_ex(c->root, &error, JSON_STRICT,
-                    "{s?s, s?s, s?s, s?s, s?s, s?F, s?s, s?s, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o}",
-                    "listen", &c->listen, "cluster", &c->cluster, "namespace", &c->namespace_, "node", &c->node,
-                    "token", &c->token, "refresh_seconds", &refresh, "accounts", &c->accounts, "journal", &c->journal,
-                    "hub", &hub, "gateway", &gateway, "directory", &directory, "groups", &groups, "homes", &homes,
-                    "limits", &limits, "parts", &parts, "certificates", &certificates, "kubernetes", &kubernetes,
-                    "backup", &backup) < 0)
+                    "{s?s, s?s, s?s, s?s, s?s, s?F, s?s, s?s, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o}", "listen",
+                    &c->listen, "cluster", &c->cluster, "namespace", &c->namespace_, "node", &c->node, "token",
+                    &c->token, "refresh_seconds", &refresh, "accounts", &c->accounts, "journal", &c->journal, "hub",
+                    &hub, "gateway", &gateway, "directory", &directory, "groups", &groups, "homes", &homes, "parts",
+                    &parts, "certificates", &certificates, "kubernetes", &kubernetes, "backup", &backup) < 0)
                 return wrong("", &error, err);
         int r = read_api(hub, "hub", &c->hub, err);
         if (r == 0)
@@ -235,7 +230,7 @@ static int read_all(struct config *c, struct err **err)
         if (r == 0)
                 r = read_directory(directory, &c->directory, err);
         if (r == 0)
-                r = read_sizes(homes, limits, groups, c, err);
+                r = read_folders(homes, groups, c, err);
         if (r == 0)
                 r = read_kubernetes(kubernetes, c, err);
         if (r == 0)

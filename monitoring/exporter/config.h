@@ -27,11 +27,6 @@ struct config_kubernetes {
         const char *runs;                         /* ConfigMap in which caas leaves what it did, or NULL */
 };
 
-struct config_limit {
-        double cpus;
-        double ram; /* GB, as in the form: 1e9 bytes */
-};
-
 struct config_part {
         const char *name;
         const char *url; /* answers with 2xx when it is well, or NULL */
@@ -58,9 +53,7 @@ struct config {
         struct config_kubernetes kubernetes;
         const char *groups_parent; /* or NULL */
         const char *homes_images, *homes_mounts;
-        double homes_gb;                    /* 0 = not said */
-        const char *accounts;               /* path, or NULL */
-        struct config_limit notebook, dask; /* zeros: not said */
+        const char *accounts; /* path, or NULL */
         struct config_part *parts;
         size_t part_count;
         struct config_certificate *certificates;

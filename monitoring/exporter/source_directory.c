@@ -208,14 +208,16 @@ static char *member_filter(const struct members *members)
         return any ? buf_steal(&buf) : NULL;
 }
 
-static int search(const struct config *config, struct state *state, struct err **err)
+/* end: of the refresh, monotonic. */
+static int search(const struct config *config, struct state *state, int64_t end, struct err **err)
 {
         static const char *const attributes[] = {"uid", "memberOf", NULL};
         const struct config_directory *where = &config->directory;
         struct timespec before, after;
         clock_gettime(CLOCK_MONOTONIC, &before);
+        int64_t until = now() + config->timeout_ms / 2;
         __attribute__((cleanup(members_cleanup))) struct members *members =
-                members_new(where, now() + config->timeout_ms / 2);
+                members_new(where, until < end ? until : end);
         CLEANUP_FREE char *filter = member_filter(members);
         int r = directory_each(
                 state->directory, where->users_base, DIRECTORY_TREE, filter, attributes, members_add, members, err);
@@ -239,15 +241,23 @@ static int connect_and_search(const struct config *config, struct state *state, 
                 .password = where->bind_password,
                 .connect_ms = config->timeout_ms / 4,
                 .operation_ms = config->timeout_ms / 4};
+        int64_t end = now() + config->timeout_ms;
         if (state->directory) {
-                if (search(config, state, NULL) == 0)
+                CLEANUP_ERR struct err *fault = NULL;
+                int r = search(config, state, end, &fault);
+                if (r == 0)
                         return 0;
-                /* servers end connections that they find idle: that is no failure yet */
                 state->directory = directory_close(state->directory);
+                /* servers end connections that they find idle: that is no failure yet; one that is slow is not made
+                 * faster by being asked the same again */
+                if (r == -ERR_TIMEOUT) {
+                        *err = STEAL(fault);
+                        return r;
+                }
         }
         int r = directory_open(&options, &state->directory, err);
         if (r == 0)
-                r = search(config, state, err);
+                r = search(config, state, end, err);
         if (r < 0)
                 state->directory = directory_close(state->directory);
         return r;

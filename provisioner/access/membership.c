@@ -237,6 +237,23 @@ static bool in_group(const json_t *entry, const char *group)
         return false;
 }
 
+int membership_is_in(const json_t *access, const char *name, bool *ret, struct err **err)
+{
+        CLEANUP_DIRECTORY struct directory *directory = NULL;
+        const char *const names[] = {name, NULL};
+        json_auto_t *entry = NULL;
+        int r = check_names(names, err);
+        if (r == 0)
+                r = membership_open(access, false, &directory, err);
+        if (r == 0)
+                r = membership_find(directory, access, name, &entry, err);
+        if (r < 0)
+                return r;
+        *ret = in_group(entry, membership_text(access, "users_group")) ||
+               in_group(entry, membership_text(access, "admins_group"));
+        return 0;
+}
+
 static bool is_locked(const json_t *entry)
 {
         const char *lock = directory_value(entry, "nsAccountLock");

@@ -21,6 +21,10 @@ int membership_grant(const json_t *access, const char *const *names, bool admins
  * "changed", "via": ["team"]}], new reference. Idempotent. */
 int membership_revoke(const json_t *access, const char *const *names, json_t **ret, struct err **err);
 
+/* Is this user in, directly or by way of another group, locked or not? Users that the directory does not know are not.
+ */
+int membership_is_in(const json_t *access, const char *name, bool *ret, struct err **err);
+
 /* Everybody who is in, nested groups resolved, sorted by name, at most max. *ret: {"users": [{"name", "full_name",
  * "mail", "uid", "locked", "member", "admin", "via": […]}], "more": bool}, new reference. via: groups by which (not
  * directly) */

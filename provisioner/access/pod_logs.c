@@ -223,6 +223,7 @@ struct following {
         void *data;
         struct follower *item[FOLLOWED_MAX];
         size_t count;
+        bool said_full;
 };
 
 static int pass_on(void *data, const char *text, size_t length)
@@ -281,6 +282,22 @@ static void take_out(struct following *of, size_t i, char last[STAMP_MAX])
         of->item[i] = of->item[--of->count];
 }
 
+/* Once: who is read is not everybody. */
+static void say_full(struct following *of, const struct stream *stream)
+{
+        if (of->said_full)
+                return;
+        of->said_full = true;
+        CLEANUP_FREE char *text = str_format(
+                "caas: %d containers are followed at most: %s of pod %s, and others, are not; name a service to follow "
+                "its own alone",
+                FOLLOWED_MAX, stream->container, stream->pod);
+        const struct log_line line = {stream->service, "", text, 0, strlen(text)};
+        pthread_mutex_lock(&of->mutex);
+        of->sink(of->data, &line);
+        pthread_mutex_unlock(&of->mutex);
+}
+
 /* last: from where on, for a container that ran already when we began. */
 static void begin(struct following *of, const struct stream *stream, const char *last)
 {
@@ -300,8 +317,10 @@ static void begin(struct following *of, const struct stream *stream, const char 
                 if (is_done(of->item[i]))
                         take_out(of, i, forgotten);
         }
-        if (of->count == FOLLOWED_MAX)
+        if (of->count == FOLLOWED_MAX) {
+                say_full(of, stream);
                 return;
+        }
         struct follower *follower = mem_zero(sizeof *follower);
         *follower = (struct follower){.of = of,
                 .stream = {stream->service, str_copy(stream->pod), str_copy(stream->uid), str_copy(stream->container)}};

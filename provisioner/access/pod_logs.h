@@ -11,7 +11,8 @@
 
 /* services: what services_list gives. The last `lines` of all their containers together, by time; a line's name is the
  * service's. A service without pods has none. With a cancel it goes on with what is written, also by pods that come
- * later, until that is raised. The sink is called by one thread at a time. */
+ * later, until that is raised: of 64 containers at most, and a line says so once where there are more. The sink is
+ * called by one thread at a time. */
 int pod_logs_show(struct kube_link *link, const json_t *services, size_t lines, struct cancel *cancel, log_sink sink,
         void *data, struct err **err);
 

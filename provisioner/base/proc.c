@@ -376,6 +376,14 @@ int proc_run(const struct proc_spec *spec, struct proc_result *ret, struct err *
                 log_trace("proc", "starting %s", path);
                 number = spawn(&c, &pid);
         }
+        int pidfd = number == 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+        if (number == 0 && pidfd < 0) {
+                /* nobody would say when it has ended: an old kernel, a container that does not let us, too many files
+                 */
+                number = errno;
+                kill(pid, SIGKILL);
+                collect(pid);
+        }
         if (number) {
                 close_pair(in);
                 close_pair(out);
@@ -392,7 +400,7 @@ int proc_run(const struct proc_spec *spec, struct proc_result *ret, struct err *
         run->err = (struct stream){.fd = er[0], .max = max};
         run->input = in[1];
         run->pid = pid;
-        run->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+        run->pidfd = pidfd;
         run->end = clock->monotonic_ms(clock) + (spec->timeout_ms ? spec->timeout_ms : TIMEOUT_DEFAULT);
         if (run->input >= 0 && spec->input_length == 0) {
                 close(run->input);

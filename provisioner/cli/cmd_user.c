@@ -11,12 +11,22 @@
 #include "cli/cluster.h"
 #include "cli/signals.h"
 
+static const char *uri_of(const struct cluster *cluster)
+{
+        return json_string_value(json_object_get(cluster->identity, "uri"));
+}
+
+static bool is_embedded(const struct cluster *cluster)
+{
+        return json_is_true(json_object_get(cluster->identity, "embedded"));
+}
+
 static int open_embedded(struct cli *cli, struct cluster *cluster, struct err **err)
 {
         int r = cluster_open_identity(cli, cluster, err);
-        if (r == 0 && !json_is_true(json_object_get(cluster->identity, "embedded")))
+        if (r == 0 && !is_embedded(cluster))
                 r = err_set(err, ERR_REFUSED, "the accounts of %s are in %s and are managed there", cluster->name,
-                        json_string_value(json_object_get(cluster->identity, "uri")));
+                        uri_of(cluster));
         return r;
 }
 
@@ -151,9 +161,55 @@ static int remove_user(const struct cluster *cluster, const char *name, struct e
 {
         int r = hub_revoke_all(cluster->hub, NULL, name, err);
         if (r < 0)
-                return err_suffix(err, "the account stays");
-        r = membership_user_remove(cluster->identity, name, err);
+                return err_suffix(err, is_embedded(cluster) ? "the account stays" : "the home stays");
+        if (is_embedded(cluster))
+                r = membership_user_remove(cluster->identity, name, err);
         return r < 0 ? r : hub_delete_user(cluster->hub, NULL, name, err);
+}
+
+static int open_all(struct cli *cli, struct cluster *cluster, bool data, struct err **err)
+{
+        int r = data ? cluster_open_identity(cli, cluster, err) : open_embedded(cli, cluster, err);
+        if (r == -ERR_REFUSED && cluster->identity && !is_embedded(cluster))
+                err_suffix(err, "with --delete-home the home alone is deleted, of somebody who is no longer let in");
+        return r < 0 ? r : cluster_open_hub(cluster, err);
+}
+
+/* The home of an account of somebody else's directory: of nobody who could come back to it in the next moment. */
+static int check_left(const struct cluster *cluster, const char *name, const char *home, struct err **err)
+{
+        bool in = false;
+        int r = membership_is_in(cluster->identity, name, &in, err);
+        if (r == 0 && in)
+                r = err_set(err, ERR_REFUSED,
+                        "%s is let in to %s, and the home stays: 'caas revoke %s %s' comes first, and who is in by way "
+                        "of another group has to be taken out of that one in %s",
+                        name, cluster->name, cluster->name, name, uri_of(cluster));
+        if (r == 0 && !home)
+                r = err_set(err, ERR_NOT_FOUND, "%s has no home in %s", name, cluster->name);
+        return r;
+}
+
+static char *question_of(const struct cluster *cluster, const char *name, bool data)
+{
+        if (is_embedded(cluster))
+                return str_format("remove the account %s%s?", name, data ? " AND ITS HOME" : " (its home is kept)");
+        return str_format("delete THE HOME of %s (the account is kept in %s)?", name, uri_of(cluster));
+}
+
+/* kept: the home, or NULL. */
+static void say_removed(struct cli *cli, const struct cluster *cluster, const char *name, const char *kept)
+{
+        if (cli->json) {
+                json_auto_t *document = json_pack("{s:s, s:s?}", "name", name, "home", kept);
+                cli_json(cli, document);
+        } else if (!cli->quiet && !is_embedded(cluster)) {
+                fprintf(cli->out, "the home of %s is gone; the account is kept in %s\n", name, uri_of(cluster));
+        } else if (!cli->quiet) {
+                bool passes_on = kept && reach_is_kubernetes(cluster->row); /* to whoever has the name */
+                fprintf(cli->out, "%s is gone%s%s%s\n", name, kept ? "; the home is kept: " : "", kept ? kept : "",
+                        passes_on ? "; an account of the same name made later is given it" : "");
+        }
 }
 
 static int run_remove(struct cli *cli, struct err **err)
@@ -161,34 +217,27 @@ static int run_remove(struct cli *cli, struct err **err)
         CLEANUP_CLUSTER struct cluster cluster = {0};
         const char *name = cli->args.operand[1];
         bool data = args_has(&cli->args, "delete-home");
-        int r = check_name(name, err);
+        int r = data && str_user_name(name) ? 0 : check_name(name, err); /* FreeIPA's may be longer than ours */
         if (r == 0)
-                r = open_embedded(cli, &cluster, err);
-        if (r == 0)
-                r = cluster_open_hub(&cluster, err);
+                r = open_all(cli, &cluster, data, err);
         if (r < 0)
                 return r;
-        CLEANUP_FREE char *question =
-                str_format("remove the account %s%s?", name, data ? " AND ITS HOME" : " (its home is kept)");
-        if (!args_has(&cli->args, "yes") && cli->interactive && !cli_confirm(cli, question))
-                return err_set(err, ERR_CANCELLED, "nothing was removed");
         const struct homes_place homes = {cluster.journal, cli->state_dir, cluster.row};
         CLEANUP_FREE char *home = NULL; /* who never had a server has none */
-        r = data ? 0 : homes_find(&homes, name, &home, err);
-        if (r == 0)
-                r = remove_user(&cluster, name, err);
+        r = homes_find(&homes, name, &home, err);
+        if (r == 0 && !is_embedded(&cluster))
+                r = check_left(&cluster, name, home, err);
+        if (r < 0)
+                return r;
+        CLEANUP_FREE char *question = question_of(&cluster, name, data);
+        if (!args_has(&cli->args, "yes") && cli->interactive && !cli_confirm(cli, question))
+                return err_set(err, ERR_CANCELLED, "nothing was removed");
+        r = remove_user(&cluster, name, err);
         if (r == 0 && data)
                 r = homes_delete(&homes, name, err);
         if (r < 0)
                 return r;
-        if (cli->json) {
-                json_auto_t *document = json_pack("{s:s, s:s?}", "name", name, "home", home);
-                cli_json(cli, document);
-        } else if (!cli->quiet) {
-                bool passes_on = home && reach_is_kubernetes(cluster.row); /* to whoever has the name */
-                fprintf(cli->out, "%s is gone%s%s%s\n", name, home ? "; the home is kept: " : "", home ? home : "",
-                        passes_on ? "; an account of the same name made later is given it" : "");
-        }
+        say_removed(cli, &cluster, name, data ? NULL : home);
         return EXIT_FINE;
 }
 
@@ -204,7 +253,10 @@ const struct command cmd_user_remove = {
         .summary = "remove an account (embedded directory); the home is kept",
         .details =
                 "Ends what the user has running first. On a host an account of the same name made later gets another "
-                "number and cannot open the home that was kept; on Kubernetes it is given that home.",
+                "number and cannot open the home that was kept; on Kubernetes it is given that home. With FreeIPA, "
+                "--delete-home deletes the home alone, of somebody who is in none of the cluster's groups any more; "
+                "the "
+                "account is managed there.",
         .options = remove_options,
         .min = 2,
         .max = 2,

@@ -1,6 +1,9 @@
 #include "engine/event.h"
 
 #include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/utf8.h"
 
 const char *event_type_name(enum event_type type)
 {
@@ -9,10 +12,12 @@ const char *event_type_name(enum event_type type)
         return names[type];
 }
 
+/* A text may be a line of some program: JSON would leave out all of one that is not UTF-8. */
 static void put_text(json_t *object, const char *key, const char *text)
 {
-        if (text)
-                json_object_set_new(object, key, json_string(text));
+        CLEANUP_FREE char *copy = text ? str_copy(text) : NULL;
+        if (copy)
+                json_object_set_new(object, key, json_string(utf8_make(copy)));
 }
 
 json_t *event_to_json(const struct event *event)

@@ -161,16 +161,25 @@ static void grafana_rule(struct tree *tree, const struct form_values *values, st
                         grafana);
 }
 
-/* On Kubernetes monitoring is off unless the form says otherwise: who asks for a part of it alone would get nothing. */
-static void needs_monitoring(struct tree *tree, const struct form_values *values, const char *path, struct diags *diags)
+/* Who asks for a part of it alone would get nothing. How long metrics are kept may stay, for who turns it off for a
+ * while. */
+static void needs_monitoring(struct tree *tree, const struct form_values *values, struct diags *diags)
 {
+        static const char *const parts[] = {"monitoring.remote_write.url", "monitoring.alert_email",
+                "monitoring.scrape_from", "monitoring.backup_stamp", "monitoring.backup_cronjob"};
         int line, column;
-        if (!str_is(form_text(values, "target"), "kubernetes") || !says_something(values, path) ||
-                !json_is_false(form_value(values, "monitoring.enabled")))
+        if (!json_is_false(form_value(values, "monitoring.enabled")))
                 return;
-        tree_key_place(tree, path, &line, &column);
-        diags_add(diags, line, column, "%s: only used with monitoring.enabled: true, and monitoring.enabled is false%s",
-                path, form_is_given(values, "monitoring.enabled") ? "" : " here by default");
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+                if (!says_something(values, parts[i]) || is_of_other_target(values, parts[i]) ||
+                        (str_is(parts[i], "monitoring.alert_email") && /* that has been said otherwise */
+                                !form_is_given(values, "monitoring.smtp.host")))
+                        continue;
+                tree_key_place(tree, parts[i], &line, &column);
+                diags_add(diags, line, column,
+                        "%s: only used with monitoring.enabled: true, and monitoring.enabled is false%s", parts[i],
+                        form_is_given(values, "monitoring.enabled") ? "" : " here by default");
+        }
 }
 
 /* Who asks is known by the address that a connection comes from. A balancer can leave that as it is; an Ingress or a
@@ -180,7 +189,6 @@ static void scrape_rule(struct tree *tree, const struct form_values *values, str
         static const char field[] = "monitoring.scrape_from";
         const char *entry = form_text(values, "kubernetes.entry");
         int line, column;
-        needs_monitoring(tree, values, field, diags);
         if (!str_is(form_text(values, "target"), "kubernetes") || !entry || str_is(entry, "loadbalancer") ||
                 !says_something(values, field))
                 return;
@@ -201,8 +209,7 @@ void form_rules_monitoring(struct tree *tree, const struct form_values *values, 
         }
         tls_rule(tree, values, diags);
         mail_host_rule(tree, values, diags);
-        if (form_is_given(values, "monitoring.smtp.host")) /* that has been said otherwise */
-                needs_monitoring(tree, values, "monitoring.alert_email", diags);
+        needs_monitoring(tree, values, diags);
         grafana_rule(tree, values, diags);
         scrape_rule(tree, values, diags);
 }

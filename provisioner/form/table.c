@@ -55,7 +55,8 @@ const struct form_field form_table[] = {
          .standard_words = "pangeo.<dashed external_ip>.<wildcard_dns>; on Kubernetes of the balancer's address",
          .example = "\"pangeo.example.org\"",
          .description = "Name under which the cluster is reached. It must already resolve to external_ip; on Kubernetes to the "
-                        "balancer's address, before users are let in."},
+                        "balancer's address, before users are let in. Required with kubernetes.entry: ingress or nodeport, where "
+                        "the form gives no external_ip."},
         {"external_ip", FORM_ADDRESS, .update = FORM_FIXED, .compute = form_standard_address,
          .standard_words = "the address of the default route, 127.0.0.1 if there is none; on Kubernetes the balancer's",
          .example = "\"192.0.2.10\"",
@@ -107,7 +108,8 @@ const struct form_field form_table[] = {
         {"identity.bind_password_file", FORM_PATH, .required = true, .when = "identity.provider", .when_value = "freeipa",
          .example = "\"bind-password\"", .description = "A file with that account's password, mode 0600."},
         {"identity.admins", FORM_NAMES, .max = 1000, .standard = "[\"admin\"]",
-         .description = "Users who are hub admins beside the members of the admins group."},
+         .description = "Users who are hub admins beside the members of the admins group, as long as they are members of one of the "
+                        "cluster's two groups."},
 
         {"dask", FORM_GROUP, .description = "Dask clusters of the users."},
         {"dask.worker", FORM_GROUP, .description = "A Dask worker: the size it has by default and at most."},
@@ -169,7 +171,7 @@ const struct form_field form_table[] = {
         {"monitoring.retention_days", FORM_WHOLE, 1, 3650, .unit = "days", .standard = "30",
          .description = "Metrics are kept for so long, if there is room; they go with the cluster."},
         {"monitoring.retention_gb", FORM_WHOLE, 1, 10000, .unit = "GB", .standard = "10",
-         .description = "What they may take of the disk; the oldest go first."},
+         .description = "What they may take of the disk; the oldest go first. On Kubernetes it may only grow: a volume cannot shrink."},
         {"monitoring.remote_write", FORM_GROUP, .description = "Another server that is sent every metric as well."},
         {"monitoring.remote_write.url", FORM_URL, .standard_words = "none", .example = "\"https://metrics.example.org/api/v1/write\"",
          .description = "Where it takes them, by Prometheus' remote write."},
@@ -286,7 +288,8 @@ const struct form_field form_table[] = {
         IMAGE("node_exporter", "Prometheus' node exporter, of monitoring."),
         IMAGE("grafana", "Grafana, of monitoring."),
         {"kubernetes.images.exporter", FORM_IMAGE, .example = "\"registry.example.org/pangeo/caas-exporter:1\"",
-         .description = "caas-exporter, of monitoring: the archive that `make exporter-image` makes, in a registry of yours."},
+         .description = "caas-exporter, of monitoring: the archive that `make exporter-image` makes, in a registry of yours. "
+                        "Required with monitoring.enabled."},
 
         {"kubernetes.resources", FORM_GROUP, .description = "What the parts that are no users' get."},
         PART("hub", "The hub.", "0.2", "1"),

@@ -126,7 +126,10 @@ static int check_choice(const struct form_field *field, const char *text, json_t
                         return -1;
                 }
         }
-        const char *nearest = form_nearest(text, field->values);
+        /* acme is the protocol's name; most people know only whose it is: letsencrypt, Let's Encrypt, lets-encrypt */
+        const char *nearest = str_is(field->path, "tls.mode") && strcasestr(text, "encrypt")
+                                      ? "acme"
+                                      : form_nearest(text, field->values);
         if (nearest)
                 *ret_hint = str_format("did you mean \"%s\"?", nearest);
         return -1;

@@ -37,17 +37,25 @@ static const struct known {
         {"batch/v1", "CronJob", true},
         {"autoscaling/v2", "HorizontalPodAutoscaler", true},
         {"networking.k8s.io/v1", "Ingress", true},
+        {"v1", "ReplicationController", true},
+        {"v1", "PodTemplate", true},
         {"v1", "Pod", true},
 };
 
-/* A kind that is not served, or that we may not list: nothing of it is ours. */
+/* A kind that is not served: there is nothing of it. One that we may not list is left out, and the first of them is
+ * said in *denied, if somebody wants to know. */
 static int list_kind(struct kube *kube, const struct kube_list *list, int (*each)(void *data, const json_t *object),
-        void *data, struct err **err)
+        void *data, struct err **denied, struct err **err)
 {
         CLEANUP_ERR struct err *fault = NULL;
         int r = kube_list(kube, list, each, data, NULL, &fault);
-        if (r == 0 || r == -ERR_NOT_FOUND || r == -ERR_DENIED)
+        if (r == 0 || r == -ERR_NOT_FOUND)
                 return 0;
+        if (r == -ERR_DENIED) {
+                if (denied && !*denied)
+                        *denied = STEAL(fault);
+                return 0;
+        }
         if (err)
                 *err = STEAL(fault);
         return r;
@@ -74,12 +82,12 @@ static int each_definition(void *data, const json_t *definition)
 }
 
 static int custom(struct kube *kube, const char *namespace, const char *labels,
-        int (*each)(void *data, const json_t *object), void *data, struct err **err)
+        int (*each)(void *data, const json_t *object), void *data, struct err **denied, struct err **err)
 {
         json_auto_t *kinds = json_array();
         struct kube_list definitions = {
                 .api_version = "apiextensions.k8s.io/v1", .kind = "CustomResourceDefinition", .page = 50};
-        int r = list_kind(kube, &definitions, each_definition, kinds, err);
+        int r = list_kind(kube, &definitions, each_definition, kinds, denied, err);
         size_t i;
         json_t *kind;
         json_array_foreach (kinds, i, kind) {
@@ -88,7 +96,7 @@ static int custom(struct kube *kube, const char *namespace, const char *labels,
                         .namespace = namespace,
                         .labels = labels};
                 if (r == 0)
-                        r = list_kind(kube, &list, each, data, err);
+                        r = list_kind(kube, &list, each, data, denied, err);
         }
         return r;
 }
@@ -106,20 +114,27 @@ int kube_inventory_ours(struct kube *kube, const char *cluster, const char *name
                         .namespace = known[i].namespaced ? namespace : NULL,
                         .labels = labels,
                         .fields = str_is(known[i].kind, "Namespace") ? own : NULL};
-                r = list_kind(kube, &list, each, data, err);
+                r = list_kind(kube, &list, each, data, NULL, err);
         }
-        return r < 0 ? r : custom(kube, namespace, labels, each, data, err);
+        return r < 0 ? r : custom(kube, namespace, labels, each, data, NULL, err);
 }
 
 int kube_inventory_namespace(struct kube *kube, const char *namespace, int (*each)(void *data, const json_t *object),
         void *data, struct err **err)
 {
+        CLEANUP_ERR struct err *denied = NULL;
         int r = 0;
         for (size_t i = 0; i < sizeof known / sizeof *known && r == 0; i++) {
                 struct kube_list list = {
                         .api_version = known[i].api_version, .kind = known[i].kind, .namespace = namespace};
                 if (known[i].namespaced)
-                        r = list_kind(kube, &list, each, data, err);
+                        r = list_kind(kube, &list, each, data, &denied, err);
         }
-        return r < 0 ? r : custom(kube, namespace, NULL, each, data, err);
+        if (r == 0)
+                r = custom(kube, namespace, NULL, each, data, &denied, err);
+        if (r < 0 || !denied)
+                return r;
+        if (err)
+                *err = STEAL(denied);
+        return -ERR_DENIED;
 }

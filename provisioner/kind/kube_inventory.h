@@ -13,7 +13,8 @@
 int kube_inventory_ours(struct kube *kube, const char *cluster, const char *namespace,
         int (*each)(void *data, const json_t *object), void *data, struct err **err);
 
-/* Every object in a namespace that somebody made. */
+/* Every object in a namespace that somebody made, of the kinds that Kubernetes' users make and of custom ones. Where
+ * some of them may not be listed: -ERR_DENIED, after all that may be. */
 int kube_inventory_namespace(struct kube *kube, const char *namespace, int (*each)(void *data, const json_t *object),
         void *data, struct err **err);
 

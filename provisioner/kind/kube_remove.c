@@ -50,7 +50,16 @@ static int look_for_guests(
         struct kind_ctx *ctx, struct kube *kube, const char *namespace, char **ret_kept, struct err **err)
 {
         struct guests guests = {ctx->cluster, BUF_INIT(2000), 0};
-        int r = kube_inventory_namespace(kube, namespace, each_guest, &guests, err);
+        CLEANUP_ERR struct err *fault = NULL;
+        int r = kube_inventory_namespace(kube, namespace, each_guest, &guests, &fault);
+        if (r == -ERR_DENIED && !guests.count) /* it would all go with the namespace */
+                *ret_kept = str_format(
+                        "namespace %s: what else is in it is not known (%s); kubectl delete namespace %s deletes it",
+                        namespace, fault->message, namespace);
+        if (r == -ERR_DENIED)
+                r = 0;
+        if (r < 0 && err)
+                *err = STEAL(fault);
         if (r == 0 && guests.count)
                 *ret_kept = str_format("namespace %s: there is more in it (%s%s)", namespace, guests.names.data,
                         guests.count > NAMED_MAX ? " and others" : "");

@@ -230,6 +230,8 @@ static int take_several(
 
 /* ---- yaml ---- */
 
+static int refuse(const struct role_text *role, const json_t *node, const char *path, struct err **err);
+
 /* A tree that stands once for several entries, its placeholders filled as if it stood in each. */
 static int take_yaml(
         struct scope *scope, const struct role_text *role, const char *name, json_t **ret, struct err **err)
@@ -243,7 +245,9 @@ static int take_yaml(
         if (r < 0)
                 return r;
         const struct role_text file = {.path = path, .tree = tree};
-        r = spec_subst(scope, &file, tree_root(tree), "", true, ret, err);
+        r = refuse(&file, tree_root(tree), "", err);
+        if (r == 0)
+                r = spec_subst(scope, &file, tree_root(tree), "", true, ret, err);
         tree_free(tree);
         return r;
 }
@@ -370,23 +374,78 @@ static int inline_beside(struct scope *scope, const struct role_text *role, json
         return 0;
 }
 
+/* {source: requirements.txt}: how such an object is read, or NULL; the file's name is its only value. */
+static const struct loading *loading_of(const json_t *object, const json_t **ret_name)
+{
+        for (size_t i = 0; json_object_size(object) == 1 && i < LOADING_COUNT; i++) {
+                const json_t *name = loadings[i].stays ? NULL : json_object_get(object, loadings[i].key);
+                if (!name)
+                        continue;
+                *ret_name = name;
+                return &loadings[i];
+        }
+        return NULL;
+}
+
+/* What is in `json` is somebody else's language. */
+static bool is_foreign(const char *key)
+{
+        return str_is(key, "json") || str_is(key, "$json");
+}
+
 /* `requirements: {source: requirements.txt}`: the value becomes the text. */
 static int inline_value(struct scope *scope, const struct role_text *role, json_t *spec, const char *key,
         const char *path, struct err **err)
 {
-        const json_t *object = json_object_get(spec, key);
-        if (json_object_size(object) != 1 || str_is(key, "json")) /* what is in `json` is somebody else's language */
+        const json_t *name = NULL;
+        const struct loading *loading = is_foreign(key) ? NULL : loading_of(json_object_get(spec, key), &name);
+        if (!loading)
                 return 0;
-        for (size_t i = 0; i < LOADING_COUNT; i++) {
-                const struct loading *loading = &loadings[i];
-                const json_t *name = json_object_get(object, loading->key);
-                if (!name || loading->stays)
-                        continue;
-                CLEANUP_FREE char *above = path_key(path, key);
-                CLEANUP_FREE char *at = path_key(above, loading->key);
-                json_t *content = NULL;
-                int r = take(scope, role, loading, name, at, &content, err);
-                return r < 0 ? r : json_object_set_new(spec, key, content);
+        CLEANUP_FREE char *above = path_key(path, key);
+        CLEANUP_FREE char *at = path_key(above, loading->key);
+        json_t *content = NULL;
+        int r = take(scope, role, loading, name, at, &content, err);
+        return r < 0 ? r : json_object_set_new(spec, key, content);
+}
+
+/* ---- further down ---- */
+
+static int refuse(const struct role_text *role, const json_t *node, const char *path, struct err **err)
+{
+        const json_t *name = NULL, *value;
+        const struct loading *loading = loading_of(node, &name);
+        const char *key;
+        size_t i;
+        int r = 0;
+        if (loading && (json_is_string(name) || (json_is_object(name) && loading->take == take_sources))) {
+                CLEANUP_FREE char *at = path_key(path, loading->key);
+                err_set(err, ERR_INVALID,
+                        "{%s: …} is only read as the value of a key of the spec itself, not further down",
+                        loading->key);
+                return text_at(role, at, err);
+        }
+        json_object_foreach ((json_t *)node, key, value) {
+                CLEANUP_FREE char *at = path_key(path, key);
+                if (!is_foreign(key) && (r = refuse(role, value, at, err)) < 0)
+                        return r;
+        }
+        json_array_foreach (node, i, value) {
+                CLEANUP_FREE char *at = path_item(path, i);
+                if ((r = refuse(role, value, at, err)) < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int content_check(const struct role_text *role, const json_t *text, const char *path, struct err **err)
+{
+        const json_t *value, *name;
+        const char *key;
+        json_object_foreach ((json_t *)text, key, value) {
+                CLEANUP_FREE char *at = path_key(path, key);
+                int r = is_foreign(key) || loading_of(value, &name) ? 0 : refuse(role, value, at, err);
+                if (r < 0)
+                        return r;
         }
         return 0;
 }

@@ -39,7 +39,8 @@ void role_secrets_clear(struct role_secrets *secrets);
  * become `content`; `sources: FOLDER` becomes `files`, and so does `sources: {NAME: FOLDER or [FOLDER, …], …}`, each
  * folder below its name; `copy: /path` gets `copy_digest`. As the value of another key than `json`, {source: …},
  * {template: …}, {sources: …} or {file: /path} becomes the text itself: `requirements: {source: lock.txt}`, and {yaml:
- * FILE} (of the role's folder, filled) the tree that stands there: so two targets can share one.
+ * FILE} (of the role's folder, filled) the tree that stands there: so two targets can share one. Further down, and in
+ * such a tree, they are refused.
  *
  * -ERR_INVALID with file:line:column for a fault in a role or template; -ERR_NOT_FOUND for a missing file. Pure but for
  * reading those files; may be called from any thread. */

@@ -90,6 +90,10 @@ int spec_subst(struct scope *scope, const struct role_text *role, const json_t *
 /* Replaces source, template, sources and copy of a filled spec by what is in the files. path: of the spec. */
 int content_inline(struct scope *scope, const struct role_text *role, json_t *spec, const char *path, struct err **err);
 
+/* Refuses {source: …} and the like deeper in the text of a spec than content_inline looks: it would be installed as it
+ * is written. Of the text, not of the filled spec: a form's values may well look like that. */
+int content_check(const struct role_text *role, const json_t *text, const char *path, struct err **err);
+
 /* ---- needs.c ---- */
 void needs_add(struct loader *loader, struct instance *instance, size_t other);
 /* Adds the need for one id of a placeholder. */

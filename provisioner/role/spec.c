@@ -87,7 +87,9 @@ static int fill(struct loader *loader, struct instance *instance, json_t **ret, 
         const json_t *text = json_object_get(json_array_get(role->entries, instance->entry), "spec");
         struct scope scope = {.loader = loader, .instance = instance};
         json_auto_t *spec = NULL;
-        int r = spec_subst(&scope, role, text, path, true, &spec, err);
+        int r = content_check(role, text, path, err);
+        if (r == 0)
+                r = spec_subst(&scope, role, text, path, true, &spec, err);
         if (r < 0)
                 return r;
         if (subst_has_marker(text, NULL) && check_markers(&scope, spec, err) < 0)

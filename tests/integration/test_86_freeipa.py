@@ -98,6 +98,19 @@ def test_accounts_are_the_directorys(second: Cluster) -> None:
         assert "managed there" in said, said
 
 
+def test_the_home_alone_of_who_left_is_deleted(cluster: Cluster, second: Cluster) -> None:
+    homes = [one.folder / "homes" / "images" / "alice.xfs" for one in (cluster, second)]
+    words = ("user", "remove", SECOND, "alice", "--delete-home", "--yes")
+    said = second.caas.run(*words, status=1).stderr
+    assert f"caas revoke {SECOND} alice" in said and homes[1].exists(), said
+    second.caas.run("revoke", SECOND, "alice")
+    assert "the account is kept in ldaps://" in second.caas.run(*words).stdout
+    assert [home.exists() for home in homes] == [True, False]
+    assert "has no home" in second.caas.run(*words, status=1).stderr
+    assert "alice" not in {user["name"] for user in second.caas.json("users", SECOND)["users"]}
+    second.caas.run("grant", SECOND, "alice")  # the account is there as it was
+
+
 def test_destroy_leaves_the_directory_as_it_may(cluster: Cluster, second: Cluster, names: dict[str, object]) -> None:
     second.caas.run("plan", str(second.form))  # nothing to do
     said = second.caas.run("destroy", SECOND, "--yes", "--delete-data").stdout

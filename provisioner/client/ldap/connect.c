@@ -230,13 +230,22 @@ int directory_open(const struct directory_options *o, struct directory **ret, st
         return 0;
 }
 
+/* Nobody, over a connection that somebody may be signed in to: a bind without a name or a password. */
+static int bind_as_nobody(LDAP *ld, const struct directory_options *o, struct err **err)
+{
+        struct berval none = {.bv_val = ""};
+        int result = ldap_sasl_bind_s(ld, "", LDAP_SASL_SIMPLE, &none, NULL, NULL, NULL);
+        return result == LDAP_SUCCESS ? 0 : directory_fail(ld, result, err, "cannot sign out of %s", o->uri);
+}
+
 int directory_sign_in(struct directory *directory, const struct directory_options *o, struct err **err)
 {
-        int r = bind_as(directory->ld, o, err);
+        bool nobody = !o->bind_dn || !*o->bind_dn;
+        int r = nobody ? bind_as_nobody(directory->ld, o, err) : bind_as(directory->ld, o, err);
         if (r < 0)
                 return r;
         free(directory->bind_dn);
-        directory->bind_dn = str_copy(o->bind_dn);
+        directory->bind_dn = str_copy(nobody ? "" : o->bind_dn);
         return 0;
 }
 

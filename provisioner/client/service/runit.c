@@ -266,6 +266,9 @@ static char *runit_log_tail(const struct service_host *host, const char *name, i
         char since[40] = "";
         if (since_wall_ms > 0)
                 stamp(since_wall_ms, since);
+        for (size_t i = 0; i < length; i++)
+                if (!text[i]) /* svlogd keeps it as it comes; the lines after it are the ones that matter */
+                        text[i] = '?';
         const char *begin = text + length;
         for (int found = 0; begin > text && found < lines;) {
                 const char *line = begin - 1; /* the newline, or the last character of a line cut off */

@@ -210,6 +210,35 @@ static void nested_members_are_listed_and_said_on_revoke(void **state)
         assert_true(flag(listed(&locked_list, "frank"), "locked"));
 }
 
+static bool is_in(const char *name)
+{
+        bool in = false;
+        struct err *err = NULL;
+        if (membership_is_in(access_object, name, &in, &err) < 0)
+                fixture_die(name, err);
+        return in;
+}
+
+/* A home is deleted of nobody who is in. */
+static void who_is_in_is_known(void **state)
+{
+        (void)state;
+        const char *const users[] = {"heidi", NULL}, *const admins[] = {"ivan", NULL};
+        json_auto_t *out = NULL, *other = NULL, *gone = NULL;
+        add_user("heidi");
+        add_user("ivan");
+        assert_false(is_in("heidi"));
+        assert_false(is_in("nobody-at-all"));
+        assert_int_equal(membership_grant(access_object, users, false, &out, NULL), 0);
+        assert_int_equal(membership_grant(access_object, admins, true, &other, NULL), 0);
+        assert_true(is_in("heidi"));
+        assert_true(is_in("ivan"));
+        assert_true(is_in("frank")); /* by way of another group, and locked */
+        assert_int_equal(membership_revoke(access_object, users, &gone, NULL), 0);
+        assert_false(is_in("heidi"));
+        assert_true(is_in("ivan"));
+}
+
 static void lists_have_an_end(void **state)
 {
         (void)state;
@@ -342,6 +371,7 @@ int main(void)
                 cmocka_unit_test(unknown_users_let_nobody_in),
                 cmocka_unit_test(staged_users_are_nobody),
                 cmocka_unit_test(nested_members_are_listed_and_said_on_revoke),
+                cmocka_unit_test(who_is_in_is_known),
                 cmocka_unit_test(lists_have_an_end),
                 cmocka_unit_test(passwords_change_and_accounts_go),
                 cmocka_unit_test(a_temporary_account_leaves_nothing),

@@ -65,8 +65,47 @@ static bool serve_logs(struct peer *peer, const char *request)
                              : "2026-11-21T12:00:04Z four\n2026-11-21T12:00:05Z five\n");
 }
 
+/* A pod of more containers than are followed. Their logs do not end; the third look ends it all. */
+static const char *many;
+static struct cancel *after_many;
+static atomic_int looks;
+
+static char *pod_of_many(size_t count)
+{
+        CLEANUP_BUF struct buf text = BUF_INIT(100000);
+        buf_str(&text, "{\"kind\": \"List\", \"metadata\": {\"resourceVersion\": \"9\"}, \"items\": [{\"metadata\": "
+                       "{\"name\": \"hub-1\", \"uid\": \"u\"}, \"status\": {\"containerStatuses\": [");
+        for (size_t i = 0; i < count; i++)
+                buf_format(&text, "%s{\"name\": \"c%zu\", \"state\": {\"running\": {}}}", i ? ", " : "", i);
+        buf_str(&text, "]}}]}");
+        return buf_steal(&text);
+}
+
+/* Nothing is written, and it does not end. */
+static bool begin_log(struct peer *peer)
+{
+        static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n";
+        struct pollfd wait = {.fd = peer->fd, .events = POLLIN};
+        for (bool open = peer_send(peer, head, sizeof head - 1); open && !peer->server->ending;)
+                open = poll(&wait, 1, 50) == 0;
+        return false;
+}
+
+static bool serve_many(struct peer *peer, const char *request)
+{
+        if (strstr(request, "/log?") && strstr(request, "follow=true"))
+                return begin_log(peer);
+        if (strstr(request, "/log?"))
+                return plain(peer, "");
+        if (++looks == 3)
+                cancel_raise(after_many);
+        return ok(peer, many);
+}
+
 static bool routes(struct peer *peer, const char *request)
 {
+        if (many && strstr(request, "/pods"))
+                return serve_many(peer, request);
         static const char core[] =
                 "{\"kind\": \"APIResourceList\", \"resources\": [{\"name\": \"pods\", \"kind\": \"Pod\", "
                 "\"namespaced\": true}, {\"name\": \"persistentvolumeclaims\", \"kind\": \"PersistentVolumeClaim\", "
@@ -225,6 +264,26 @@ static void test_logs_are_followed_without_gap_or_repetition(void **state)
         cancel_free(cancel);
 }
 
+static void test_who_is_not_followed_is_said(void **state)
+{
+        (void)state;
+        CLEANUP_FREE char *pod = pod_of_many(66);
+        struct cancel *cancel = cancel_new();
+        struct shown shown = {.text = BUF_INIT(10000)};
+        struct kube_link *link = link_open(cancel);
+        json_auto_t *services = json_pack("[{s:s, s:s}]", "name", "hub", "kind", "Deployment");
+        many = pod;
+        after_many = cancel;
+        looks = 0;
+        assert_int_equal(pod_logs_show(link, services, 2, cancel, show, &shown, NULL), 0);
+        many = NULL;
+        assert_string_equal(shown.text.data, "hub||caas: 64 containers are followed at most: c64 of pod hub-1, and "
+                                             "others, are not; name a service to follow its own alone\n");
+        buf_clear(&shown.text);
+        kube_link_free(link);
+        cancel_free(cancel);
+}
+
 /* ---- homes ---- */
 
 static void test_claims_of_tests_go_and_no_others(void **state)
@@ -294,6 +353,7 @@ int main(void)
                 cmocka_unit_test(test_without_room),
                 cmocka_unit_test(test_logs_come_by_time),
                 cmocka_unit_test(test_logs_are_followed_without_gap_or_repetition),
+                cmocka_unit_test(test_who_is_not_followed_is_said),
                 cmocka_unit_test(test_claims_of_tests_go_and_no_others),
                 cmocka_unit_test(test_claims_of_one_user),
                 cmocka_unit_test(test_home_of_one_user),

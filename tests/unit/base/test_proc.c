@@ -1,12 +1,18 @@
 /* Subprocesses: output, input, time-out, cancelling, descriptors. */
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,6 +105,39 @@ static void test_missing_program(void **state)
         spec.argv = folder;
         err = err_free(err);
         assert_true(proc_run(&spec, &result, &err) < 0);
+}
+
+/* In a process of its own, whose kernel does not know pidfd_open. Returns what proc_run does. */
+static int run_without_pidfd(const char *command)
+{
+        struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog filter = {.len = sizeof code / sizeof *code, .filter = code};
+        pid_t pid = fork();
+        if (pid == 0) {
+                struct proc_result result;
+                struct proc_spec spec = {.argv = sh(command), .timeout_ms = 300};
+                if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+                        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+                        _exit(100);
+                _exit(-proc_run(&spec, &result, NULL));
+        }
+        int status = 0;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        return -WEXITSTATUS(status);
+}
+
+/* It is not waited for until its time is over as if it still ran. */
+static void test_what_cannot_be_watched_is_not_run(void **state)
+{
+        (void)state;
+        assert_int_equal(run_without_pidfd("exit 0"), -ERR_IO);
+        assert_int_equal(run_without_pidfd("sleep 100"), -ERR_IO);
 }
 
 static void test_time_out_ends_the_whole_group(void **state)
@@ -231,6 +270,7 @@ int main(void)
                 cmocka_unit_test(test_input_is_given_whole),
                 cmocka_unit_test(test_child_that_does_not_read),
                 cmocka_unit_test(test_missing_program),
+                cmocka_unit_test(test_what_cannot_be_watched_is_not_run),
                 cmocka_unit_test(test_time_out_ends_the_whole_group),
                 cmocka_unit_test(test_second_cancel_ends_it),
                 cmocka_unit_test(test_no_descriptor_leaks),

@@ -176,18 +176,40 @@ static void the_plain_port_is_closed(void **state)
         err = err_free(err);
 }
 
+static size_t seen_by(struct directory *directory)
+{
+        json_auto_t *entries = NULL;
+        int r = directory_search(directory, "dc=t,dc=caas,dc=internal", DIRECTORY_TREE, "(objectClass=*)", NULL, 100,
+                &entries, NULL, NULL);
+        return r < 0 ? 0 : json_array_size(entries);
+}
+
 static void nobody_sees_nothing(void **state)
 {
         (void)state;
-        struct directory_options options = fixture_options("", "");
-        CLEANUP_DIRECTORY struct directory *directory = NULL;
-        assert_int_equal(directory_open(&options, &directory, NULL), 0);
-        json_auto_t *entries = NULL;
-        struct err *err = NULL;
-        int r = directory_search(directory, "dc=t,dc=caas,dc=internal", DIRECTORY_TREE, "(objectClass=*)", NULL, 100,
-                &entries, NULL, &err);
-        assert_true(r < 0 || json_array_size(entries) == 0);
-        err = err_free(err);
+        static const char *const names[] = {"", NULL};
+        for (size_t i = 0; i < 2; i++) {
+                struct directory_options options = fixture_options(names[i], names[i]);
+                CLEANUP_DIRECTORY struct directory *directory = NULL;
+                assert_int_equal(directory_open(&options, &directory, NULL), 0);
+                assert_int_equal(seen_by(directory), 0);
+        }
+}
+
+/* Who was signed in before is so no longer. */
+static void somebody_becomes_nobody(void **state)
+{
+        (void)state;
+        static const char *const names[] = {"", NULL};
+        for (size_t i = 0; i < 2; i++) {
+                CLEANUP_DIRECTORY struct directory *directory = fixture_root();
+                assert_true(seen_by(directory) > 0);
+                struct directory_options options = fixture_options(names[i], names[i]);
+                CLEANUP_ERR struct err *err = NULL;
+                if (directory_sign_in(directory, &options, &err) < 0)
+                        fail_msg("%s", err->message);
+                assert_int_equal(seen_by(directory), 0);
+        }
 }
 
 static void entries_come_and_go(void **state)
@@ -455,6 +477,7 @@ int main(void)
                 cmocka_unit_test(no_tls_no_password),
                 cmocka_unit_test(the_plain_port_is_closed),
                 cmocka_unit_test(nobody_sees_nothing),
+                cmocka_unit_test(somebody_becomes_nobody),
                 cmocka_unit_test(entries_come_and_go),
                 cmocka_unit_test(many_are_found_at_once),
                 cmocka_unit_test(rules_of_the_server_are_said),

@@ -9,9 +9,11 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "client/service/runit_text.h"
+#include "client/service/service.h"
 #include "client/service/systemd_text.h"
 
 static const char *const command[] = {"/opt/a b/hub", "--x=%i", "it's \"$HOME\" \\", NULL};
@@ -155,6 +157,25 @@ static void environment_files(void **state)
         assert_string_equal(empty, "");
 }
 
+/* A service may write what it likes: none of its last lines is lost. */
+static void log_with_bytes_that_are_no_text(void **state)
+{
+        (void)state;
+        static const char log[] = "2026-11-21_14:03:22.12345 one\n2026-11-21_14:03:23.12345 t\0wo\n"
+                                  "2026-11-21_14:03:24.12345 \0\n2026-11-21_14:03:25.12345 four\n";
+        char folder[] = "/tmp/caas-log-XXXXXX";
+        assert_non_null(mkdtemp(folder));
+        CLEANUP_FREE char *logs = file_join(folder, "log/hub"), *path = file_join(logs, "current");
+        assert_int_equal(file_make_dirs(logs, 0755, NULL), 0);
+        assert_int_equal(file_write_atomic(path, log, sizeof log - 1, 0644, (uid_t)-1, (gid_t)-1, NULL), 0);
+        const struct service_host host = {.cluster_dir = folder};
+        CLEANUP_FREE char *last = service_runit.log_tail(&host, "hub", 3, 0);
+        CLEANUP_FREE char *since = service_runit.log_tail(&host, "hub", 9, 1795269804000);
+        file_remove_tree(folder, NULL);
+        assert_string_equal(last, "  t?wo\n  ?\n  four");
+        assert_string_equal(since, "  ?\n  four");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -163,6 +184,7 @@ int main(void)
                 cmocka_unit_test(line_breaks_begin_no_setting),
                 cmocka_unit_test(run_script),
                 cmocka_unit_test(environment_files),
+                cmocka_unit_test(log_with_bytes_that_are_no_text),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -250,6 +250,16 @@ static void test_events_tell_the_whole_story(void **state)
         assert_null(strstr(seen.text, secret));
 }
 
+static void test_an_event_is_json_whatever_it_says(void **state)
+{
+        (void)state;
+        const struct event event = {.type = EVENT_NOTICE, .id = "a", .text = "caf\xe9 closed"};
+        json_auto_t *json = event_to_json(&event);
+        assert_string_equal(json_string_value(json_object_get(json, "text")), "caf? closed");
+        assert_string_equal(json_string_value(json_object_get(json, "id")), "a");
+        assert_null(json_object_get(json, "kind"));
+}
+
 static _Atomic int inside, most;
 static void count_inside(const char *id)
 {
@@ -310,6 +320,7 @@ int main(void)
                 T(test_a_failure_stops_only_what_needs_it),
                 T(test_cancel_finishes_what_runs_and_resumes),
                 T(test_events_tell_the_whole_story),
+                T(test_an_event_is_json_whatever_it_says),
                 T(test_one_lock_one_at_a_time),
                 T(test_the_history_says_what_happened),
         };

@@ -42,9 +42,8 @@ static const char FULL[] =
         "2,"
         " \"hub\": {\"api\": \"http://127.0.0.1:1/hub/api\", \"token\": \"h\"}, \"gateway\": {\"api\": \"http://g\"},"
         " \"directory\": {\"uri\": \"ldaps://d\", \"users_group\": \"u\", \"admins_group\": \"a\"},"
-        " \"groups\": {\"parent\": \"caas-demo\"}, \"homes\": {\"images\": \"/i\", \"mounts\": \"/m\", \"gb\": 10},"
+        " \"groups\": {\"parent\": \"caas-demo\"}, \"homes\": {\"images\": \"/i\", \"mounts\": \"/m\"},"
         " \"accounts\": \"/users.json\", \"journal\": \"/j\","
-        " \"limits\": {\"notebook\": {\"cpus\": 1, \"ram\": 2.5}, \"dask\": {\"cpus\": 8}},"
         " \"parts\": [{\"name\": \"hub\", \"url\": \"http://x\"}, {\"name\": \"proxy\", \"tcp\": \"127.0.0.1:5\"}],"
         " \"certificates\": [{\"name\": \"ca\", \"file\": \"/ca\"}, {}, {\"name\": \"p\", \"address\": \"h:1\","
         " \"server\": \"s\"}]}";
@@ -61,7 +60,7 @@ static void test_full(void **state)
         assert_string_equal(config->directory.admins_group, "a");
         assert_null(config->directory.ca);
         assert_string_equal(config->groups_parent, "caas-demo");
-        assert_true(config->homes_gb == 10 && config->notebook.ram == 2.5 && config->dask.ram == 0);
+        assert_string_equal(config->homes_mounts, "/m");
         assert_int_equal(config->refresh_ms, 2000);
         assert_int_equal(config->part_count, 2);
         assert_string_equal(config->parts[1].tcp, "127.0.0.1:5");
@@ -98,7 +97,7 @@ static void test_refused(void **state)
         refused("{\"hub\": {\"api\": \"http://x/\"}}", "slash");
         refused("{\"hub\": {\"password\": \"x\"}}", "password");
         refused("{\"directory\": {\"url\": \"x\"}}", "directory");
-        refused("{\"limits\": {\"notebook\": {\"cpu\": 1}}}", "cpu");
+        refused("{\"homes\": {\"image\": \"/i\"}}", "homes");
         refused("{\"parts\": {}}", "list");
         refused("{\"parts\": [1]}", "parts");
         refused("{\"parts\": [{\"name\": \"a\"}]}", "url or tcp");

@@ -1,6 +1,9 @@
 /* Who is in the groups: from a real directory that has nested groups, comes late and goes away. */
+#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -143,6 +146,102 @@ static void what_was_known_stays_for_a_while(void **state)
         config_free(config);
 }
 
+/* ---- between the exporter and the directory: what passes on what both say, as long as it is let ---- */
+
+struct between {
+        int listener, port;
+        pthread_t thread;
+        atomic_int connections;
+        atomic_bool stalled, cut, ending; /* cut: the connection that is there is ended */
+};
+
+static int connect_to(int port)
+{
+        struct sockaddr_in to = {
+                .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        return connect(fd, (struct sockaddr *)&to, sizeof to) == 0 ? fd : -1;
+}
+
+static bool pass(int from, int to)
+{
+        char data[16384];
+        ssize_t n = read(from, data, sizeof data);
+        return n > 0 && write(to, data, (size_t)n) == n;
+}
+
+static void *pass_on(void *data)
+{
+        struct between *b = data;
+        while (!b->ending) {
+                struct pollfd p[2] = {{.fd = b->listener, .events = POLLIN}};
+                if (poll(p, 1, 20) <= 0)
+                        continue;
+                int near = accept(b->listener, NULL, NULL), far = connect_to(fixture.port);
+                b->connections++;
+                b->cut = false;
+                for (bool open = far >= 0; open && !b->cut && !b->ending;) {
+                        p[0] = (struct pollfd){.fd = near, .events = POLLIN};
+                        p[1] = (struct pollfd){.fd = far, .events = POLLIN};
+                        if (b->stalled)
+                                usleep(5000);
+                        else if (poll(p, 2, 20) > 0)
+                                open = (!p[0].revents || pass(near, far)) && (!p[1].revents || pass(far, near));
+                }
+                close(near);
+                close(far);
+        }
+        return NULL;
+}
+
+static void between_begin(struct between *b)
+{
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t length = sizeof at;
+        b->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(b->listener, (struct sockaddr *)&at, sizeof at), 0);
+        assert_int_equal(listen(b->listener, 5), 0);
+        assert_int_equal(getsockname(b->listener, (struct sockaddr *)&at, &length), 0);
+        b->port = ntohs(at.sin_port);
+        assert_int_equal(pthread_create(&b->thread, NULL, pass_on, b), 0);
+}
+
+static bool is_up(const struct config *config, void **kept)
+{
+        struct sample_sink *sink = refreshed(config, kept);
+        bool up = samples_have(sink, "caas_directory_up 1");
+        sink_free(sink);
+        return up;
+}
+
+/* A connection that was ended is made anew, and one over which nothing comes is not: not before the next refresh. */
+static void a_slow_directory_is_asked_once(void **state)
+{
+        (void)state;
+        struct between between = {.listener = -1};
+        between_begin(&between);
+        CLEANUP_FREE char *uri = str_format("ldaps://127.0.0.1:%d", between.port);
+        const struct directory_options options = fixture_options("cn=Directory Manager", "");
+        struct config *config = config_for(uri, options.ca, "root-secret-0123456789");
+        void *kept = NULL;
+        assert_true(is_up(config, &kept));
+        assert_int_equal(between.connections, 1);
+        between.cut = true;
+        assert_true(is_up(config, &kept));
+        assert_int_equal(between.connections, 2);
+        between.stalled = true;
+        assert_false(is_up(config, &kept));
+        between.stalled = false;
+        between.cut = true; /* a second one would wait behind it, and be counted now */
+        assert_true(is_up(config, &kept));
+        assert_int_equal(between.connections, 3);
+        source_directory.done(kept);
+        between.ending = true;
+        pthread_join(between.thread, NULL);
+        close(between.listener);
+        config_free(config);
+}
+
 static void add_entries(struct members *members)
 {
 #define U "CN=T_Notebook_Users, cn=Groups,cn=accounts,dc=t,dc=caas,dc=internal"
@@ -197,6 +296,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(names_that_are_none), cmocka_unit_test(members_are_counted),
                 cmocka_unit_test(a_directory_that_is_away_is_a_figure),
+                cmocka_unit_test(a_slow_directory_is_asked_once),
                 cmocka_unit_test(what_was_known_stays_for_a_while), /* the last: it stops the directory */
         };
         return FIXTURE_RUN(tests, 21180);

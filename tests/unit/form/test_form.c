@@ -106,6 +106,13 @@ static char *uncomment(const char *text, size_t n)
         return found ? buf_steal(&buf) : NULL;
 }
 
+/* On Kubernetes it is off by default. */
+static bool needs_monitoring(const char *path)
+{
+        return str_is(path, "monitoring.scrape_from") || str_is(path, "monitoring.remote_write.url") ||
+               str_is(path, "monitoring.backup_cronjob");
+}
+
 static void each_line(const char *target)
 {
         CLEANUP_FREE char *text = form_template(NULL, target);
@@ -135,7 +142,7 @@ static void each_line(const char *target)
                              str_is(field->path, "monitoring.remote_write.token_file") ||
                              str_is(field->path, "monitoring.alert_email") ||
                              (str_starts(field->path, "monitoring.grafana_") && field->example) ||
-                             (str_is(target, "kubernetes") && str_is(field->path, "monitoring.scrape_from")) ||
+                             (str_is(target, "kubernetes") && needs_monitoring(field->path)) ||
                              (str_starts(field->path, "monitoring.smtp.") && !field->standard);
         }
         if (!str_is(target, "host")) /* it stands there */

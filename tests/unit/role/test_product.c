@@ -61,11 +61,15 @@ static void add_tls_and_identity(struct buf *text, const char *mode, bool freeip
                 buf_format(text, "  ca: %s\n", pem);
 }
 
-/* With mails and a Prometheus elsewhere: with as little as they need, and with all. */
+/* With mails and a Prometheus elsewhere: with as little as they need, and with all; and without any. */
 static void add_monitoring(struct buf *text, bool freeipa, bool ca, const char *pem)
 {
-        buf_format(text, "monitoring:\n  enabled: %s\n  remote_write: {url: https://example.org/write%s%s}\n",
-                freeipa && ca ? "false" : "true", ca ? ", token_file: " : "", ca ? pem : "");
+        if (freeipa && ca) {
+                buf_str(text, "monitoring: {enabled: false}\n");
+                return;
+        }
+        buf_format(text, "monitoring:\n  remote_write: {url: https://example.org/write%s%s}\n",
+                ca ? ", token_file: " : "", ca ? pem : "");
         buf_str(text, "  alert_email: ops@example.org\n  scrape_from: [192.0.2.7]\n");
         if (ca)
                 buf_str(text, "  backup_stamp: /var/lib/backup/last-good\n");
