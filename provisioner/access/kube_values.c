@@ -228,7 +228,8 @@ static json_t *quota_of(const json_t *form)
 
 /* ---- the way in ---- */
 
-#define ISSUER "cert-manager.io/cluster-issuer"
+#define ISSUER         "cert-manager.io/issuer"
+#define CLUSTER_ISSUER "cert-manager.io/cluster-issuer"
 
 /* What controllers that know these need for uploads and for kernels that are open for days; the form's come on top. */
 static json_t *annotations_of(const json_t *own, const char *entry, const char *tls_mode)
@@ -243,10 +244,26 @@ static json_t *annotations_of(const json_t *own, const char *entry, const char *
                 for (size_t i = 0; i < sizeof nginx / sizeof *nginx; i++)
                         json_object_set_new(ret, nginx[i][0], json_string(nginx[i][1]));
                 if (str_is(tls_mode, "cert-manager"))
-                        json_object_set_new(ret, ISSUER, json_string(text_of(own, "cert_issuer")));
+                        json_object_set_new(ret, CLUSTER_ISSUER, json_string(text_of(own, "cert_issuer")));
         }
         json_object_update(ret, json_object_get(own, "annotations"));
         return ret;
+}
+
+/* Under this name alone, cert-manager and what we make ourselves do not get into each other's way. */
+static const char *tls_secret_of(const json_t *own, const char *tls_mode)
+{
+        if (str_is(tls_mode, "secret"))
+                return text_of(own, "tls_secret");
+        return str_is(tls_mode, "cert-manager") ? "jupyterhub-certificate" : "jupyterhub-tls";
+}
+
+/* "" where the form's own annotations say that it is of another kind. */
+static const char *issuer_of(const json_t *own)
+{
+        const json_t *notes = json_object_get(own, "annotations");
+        bool other = json_object_get(notes, ISSUER "-kind") || json_object_get(notes, ISSUER "-group");
+        return other ? "" : text_of(own, "cert_issuer");
 }
 
 static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
@@ -265,16 +282,15 @@ static json_t *traffic_of(const json_t *form)
 static json_t *entry_of(const json_t *form, const json_t *own)
 {
         const char *entry = *text_of(own, "entry") ? text_of(own, "entry") : "loadbalancer";
-        const char *mode = text_of(json_object_get(form, "tls"), "mode"), *secret = text_of(own, "tls_secret");
+        const char *mode = text_of(json_object_get(form, "tls"), "mode");
         bool own_tls = is_one_of(mode, "acme", "files", "self-signed");
         json_t *port = json_object_get(own, "node_port");
-        return json_pack("{s:s, s:o, s:b, s:b, s:s, s:o, s:o, s:o, s:o}", "entry", entry, "annotations",
+        return json_pack("{s:s, s:o, s:b, s:b, s:s, s:s, s:o, s:o, s:o, s:o}", "entry", entry, "annotations",
                 annotations_of(own, entry, mode), "own_tls", (int)own_tls, "front",
-                (int)(own_tls && !str_is(entry, "ingress")), "tls_secret",
-                str_is(mode, "secret") ? secret : "jupyterhub-tls", "node_port",
-                json_integer_value(port) > 0 ? json_incref(port) : json_null(), "balancer_ip",
-                text_or_null(form, "external_ip"), "early", str_is(mode, "acme") ? json_true() : json_null(), "traffic",
-                traffic_of(form));
+                (int)(own_tls && !str_is(entry, "ingress")), "tls_secret", tls_secret_of(own, mode), "issuer",
+                issuer_of(own), "node_port", json_integer_value(port) > 0 ? json_incref(port) : json_null(),
+                "balancer_ip", text_or_null(form, "external_ip"), "early",
+                str_is(mode, "acme") ? json_true() : json_null(), "traffic", traffic_of(form));
 }
 
 int kube_values(const char *data_dir, const char *cluster, const json_t *form, json_t **ret, struct err **err)

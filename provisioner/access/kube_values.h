@@ -3,7 +3,8 @@
  *   namespace; storage_class, ingress_class, node_port, balancer_ip (null where the form leaves them to the cluster)
  *   node_selector, pull_secrets ([{name}]); tolerations and affinity of the core, user_tolerations and user_affinity
  *   quota, as kube.requirements wants it
- *   entry; annotations of its Service or Ingress; tls_secret, the name of the Ingress' or Caddy's
+ *   entry; annotations of its Service or Ingress; tls_secret, the name of the Ingress' or Caddy's; issuer, the
+ *   ClusterIssuer that has to be there ("" = of another kind)
  *   own_tls: the certificate is ours to serve or hand on; front: Caddy serves it
  *   early (true or null): users are led to Caddy before it is ready, as an authority asks it then
  *   images.<name>      the form's own, or ours with the mirror's name before it; "exporter" has no name of ours

@@ -15,8 +15,10 @@ extern const struct kind kind_host_service;
 extern const struct kind kind_host_tree;
 extern const struct kind kind_host_unpacked;
 extern const struct kind kind_host_venv;
+extern const struct kind kind_kube_certificate;
 extern const struct kind kind_kube_claim;
 extern const struct kind kind_kube_entry;
+extern const struct kind kind_kube_issuer;
 extern const struct kind kind_kube_object;
 extern const struct kind kind_kube_probe;
 extern const struct kind kind_kube_requirements;
@@ -40,8 +42,10 @@ const struct kind *const kind_table[] = {
         &kind_host_tree,
         &kind_host_unpacked,
         &kind_host_venv,
+        &kind_kube_certificate,
         &kind_kube_claim,
         &kind_kube_entry,
+        &kind_kube_issuer,
         &kind_kube_object,
         &kind_kube_probe,
         &kind_kube_requirements,

@@ -68,13 +68,14 @@ part_files() {
         hyperkube) (cd "$TESTBED" && ls hyperkube/*.go hyperkube/go.* parts/hyperkube.sh) ;;
         cloud) (cd "$TESTBED" && ls cloud/*.go cloud/go.* parts/cloud.sh) ;;
         tools) (cd "$TESTBED" && ls tools/go.* parts/tools.sh) ;;
+        cert-manager) (cd "$TESTBED" && ls cert-manager/*.go cert-manager/go.* parts/cert-manager.sh) ;;
         caddy) (cd "$TESTBED" && ls caddy/go.* parts/caddy.sh) ;;
         traefik) (cd "$TESTBED" && ls traefik/go.* parts/traefik.sh) ;;
         prometheus) (cd "$TESTBED" && ls prometheus/go.* parts/prometheus.sh) ;;
         node_exporter) (cd "$TESTBED" && ls node_exporter/go.* parts/node_exporter.sh) ;;
         esac
 }
-PARTS="hyperkube cloud tools caddy traefik prometheus node_exporter"
+PARTS="hyperkube cloud tools cert-manager caddy traefik prometheus node_exporter"
 part_digest() { (cd "$TESTBED" && part_files "$1" | xargs sha256sum | sha256sum | cut -c1-16); }
 bin_folder() { echo "$CACHE/$(for p in $PARTS; do part_digest "$p"; done | sha256sum | cut -c1-16)/bin"; }
 

@@ -18,6 +18,7 @@ import dask_cluster
 import pytest
 from authority import Authority
 from bed import PASSWORD, ROOT, SERVERS, Bed, Lab, eventually
+from cert_manager import CertManager
 from conftest import PROGRAM, Caas
 from cutting import Cutting
 from hubclient import HubClient, HubError
@@ -47,7 +48,7 @@ identity:
   bind_dn: cn=Directory Manager
   bind_password_file: {password}
 """
-MISSING = re.compile(r"may not ([a-z, ]+) ([a-z]+(?:/[a-z]+)?)\.?([a-z0-9.]*) in (the cluster|namespace)")
+MISSING = re.compile(r"may not ([a-z, ]+) ([a-z]+(?:/[a-z]+)?)\.?([a-z0-9.-]*) in (the cluster|namespace)")
 CLUSTER = dask_cluster.START + 'print("sum", client.submit(sum, [1, 2, 3]).result())'
 
 
@@ -97,24 +98,29 @@ class Ways(Lab):
         self.config = json.dumps(config)
         self.kubeconfig.write_text(self.config)
         said = self.apply(status=1).stderr
+        assert self.give_rights(TENANT, said) > 15, said
+
+    def give_rights(self, name: str, said: str) -> int:
+        """Those that caas misses by what it said; how many in the namespace."""
         rules: dict[str, list[dict[str, list[str]]]] = {"the cluster": [], "namespace": []}
         for line in said.splitlines():
             missing = MISSING.search(line)
             if missing and "(not needed with" not in line:
                 verbs, resource, group, where = missing.groups()
                 rules[where].append({"apiGroups": [group], "resources": [resource], "verbs": verbs.split(", ")})
-        assert len(rules["namespace"]) > 15, said
         for where, kind in (("namespace", "Role"), ("the cluster", "ClusterRole")):
-            role = {"apiVersion": RBAC, "kind": kind, "metadata": {"name": TENANT}, "rules": rules[where]}
+            role = {"apiVersion": RBAC, "kind": kind, "metadata": {"name": name}, "rules": rules[where]}
             binding = {
                 "apiVersion": RBAC,
                 "kind": f"{kind}Binding",
-                "metadata": {"name": TENANT},
-                "roleRef": {"apiGroup": RBAC.split("/")[0], "kind": kind, "name": TENANT},
+                "metadata": {"name": name},
+                "roleRef": {"apiGroup": RBAC.split("/")[0], "kind": kind, "name": name},
                 "subjects": [{"kind": "ServiceAccount", "name": "tenant", "namespace": NAMESPACE}],
             }
             for made in (role, binding):
-                self.kubectl("create", "-f", "-", given=json.dumps(made))
+                if rules[where]:
+                    self.kubectl("create", "-f", "-", given=json.dumps(made))
+        return len(rules["namespace"])
 
     def client_at(self, address: str, ca: Path) -> HubClient:
         return HubClient(f"https://{DOMAIN}", str(ca), address=address)
@@ -230,6 +236,16 @@ def given(ways: Ways) -> tuple[Path, Path, Path]:
 
 
 @pytest.fixture(scope="module")
+def cert_manager(ways: Ways, bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CertManager]:
+    """Not installed yet."""
+    made = CertManager(bed, tmp_path_factory.mktemp("cert-manager"))
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
 def authority(ways: Ways, bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
     """An ACME server on this machine, for which DOMAIN leads where it does for caas."""
     caddy = [*ways.with_names(), bed.program("caddy")]
@@ -301,17 +317,33 @@ def test_the_certificate_of_a_given_secret(ways: Ways, given: tuple[Path, Path, 
     ways.plan(status=0)
 
 
-def test_the_certificate_that_cert_manager_makes(ways: Ways, given: tuple[Path, Path, Path], controller: str) -> None:
-    ways.write(INGRESS + "  cert_issuer: letsencrypt\n", "{mode: cert-manager}")
-    ways.apply()
+def test_the_certificate_that_cert_manager_makes(ways: Ways, cert_manager: CertManager, controller: str) -> None:
+    ways.write(INGRESS + "  cert_issuer: ocean\n", "{mode: cert-manager}")
+    said = ways.apply(status=1).stderr
+    assert "cert-manager is not installed" in said, said
+    assert ways.give_rights("ways-certificates", said) == 2, said
+    cert_manager.install()
+    # Who may see ClusterIssuers is told before anything is changed.
+    ways.kubeconfig.write_bytes(ways.bed.kubeconfig.read_bytes())
+    said = ways.apply(status=1).stderr
+    ways.kubeconfig.write_text(ways.config)
+    assert "there is no ClusterIssuer ocean" in said, said
+    assert ways.get("ingress")[0]["spec"]["tls"][0]["secretName"] == "given-tls"
+    # Who may not waits for the certificate.
+    cert_manager.start()
+    applying = ways.caas.start("apply", str(ways.form), "--yes")
+    eventually(lambda: applying.poll() is not None or ways.kubectl("get", "certificaterequest", "-o", "name"), 120)
+    assert applying.poll() is None, applying.communicate()[0]
+    ca = cert_manager.issue("ocean")
+    said = applying.communicate(timeout=300)[0]
+    assert applying.returncode == 0, said
     (ingress,) = ways.get("ingress")
-    assert ingress["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] == "letsencrypt"
-    assert ingress["spec"]["tls"] == [{"hosts": [DOMAIN], "secretName": "jupyterhub-tls"}]
-    # Here the test does what it does.
-    ways.secret("jupyterhub-tls", given[1], given[2])
-    eventually(lambda: ways.answers(controller, given[0]), 30)
+    assert ingress["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] == "ocean"
+    assert ingress["spec"]["tls"] == [{"hosts": [DOMAIN], "secretName": "jupyterhub-certificate"}]
+    assert ways.names("secret") >= {"jupyterhub-certificate"}
+    eventually(lambda: ways.answers(controller, ca), 30)
+    assert ways.client_at(controller, ca).login("alice", PASSWORD)[0] == 302
     ways.plan(status=0)
-    ways.kubectl("delete", "secret", "jupyterhub-tls")
 
 
 def test_files_and_a_name_that_has_to_lead_to_the_balancer(
@@ -327,6 +359,8 @@ def test_files_and_a_name_that_has_to_lead_to_the_balancer(
     ways.apply()
     eventually(lambda: ways.answers(address, ca), 30)
     assert not ways.names("ingress")
+    # What cert-manager has made is gone with it, and is not renewed for ever.
+    assert not ways.kubectl("get", "certificate", "-o", "name") and "jupyterhub-certificate" not in ways.names("secret")
     ways.plan(status=0)
 
 

@@ -184,6 +184,14 @@ static void ways_in(void **state)
         assert_string_equal(
                 json_string_value(json_object_get(notes, "nginx.ingress.kubernetes.io/proxy-body-size")), "1g");
         assert_true(json_is_false(json_object_get(manager, "front")));
+        /* Not the name that a certificate of ours would have: both may be there for a moment. */
+        assert_at(manager, "tls_secret", "jupyterhub-certificate");
+        assert_at(manager, "issuer", "ours");
+        json_auto_t *foreign =
+                values_of("{" NOTEBOOK ", \"tls\": {\"mode\": \"cert-manager\"}, \"kubernetes\": {\"entry\": "
+                          "\"ingress\", \"cert_issuer\": \"ours\", \"annotations\": "
+                          "{\"cert-manager.io/issuer-group\": \"example.org\"}}}");
+        assert_at(foreign, "issuer", "");
         json_auto_t *given =
                 values_of("{" NOTEBOOK ", \"tls\": {\"mode\": \"secret\"}, \"kubernetes\": {\"entry\": \"ingress\", "
                           "\"tls_secret\": \"theirs\"}}");
