@@ -255,8 +255,7 @@ const struct command cmd_user_remove = {
                 "Ends what the user has running first. On a host an account of the same name made later gets another "
                 "number and cannot open the home that was kept; on Kubernetes it is given that home. With FreeIPA, "
                 "--delete-home deletes the home alone, of somebody who is in none of the cluster's groups any more; "
-                "the "
-                "account is managed there.",
+                "the account is managed there.",
         .options = remove_options,
         .min = 2,
         .max = 2,
