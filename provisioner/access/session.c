@@ -298,6 +298,17 @@ int session_open_form(const struct session_options *options, const char *path, e
         return 0;
 }
 
+/* Looks before it takes the lock, which a name that is wrong shall not have, and again after it: whoever held the lock
+ * may have changed the form, or ended the cluster. */
+static int find_and_lock(struct session *session, struct err **err)
+{
+        json_auto_t *before = NULL;
+        int r = clusters_find(session->journal, session->cluster, &before, err);
+        if (r == 0 && session->mode == SESSION_CHANGE)
+                r = take_lock(session, "destroy", err);
+        return r < 0 ? r : clusters_find(session->journal, session->cluster, &session->stored, err);
+}
+
 int session_open_cluster(const struct session_options *options, const char *cluster, enum session_mode mode,
         struct session **ret, struct err **err)
 {
@@ -305,9 +316,7 @@ int session_open_cluster(const struct session_options *options, const char *clus
         session->cluster = str_copy(cluster);
         int r = journal_open(options->state_dir, false, &session->journal, err);
         if (r == 0)
-                r = clusters_find(session->journal, cluster, &session->stored, err);
-        if (r == 0 && mode == SESSION_CHANGE)
-                r = take_lock(session, "destroy", err);
+                r = find_and_lock(session, err);
         if (r < 0)
                 return r;
         session->form = json_incref(json_object_get(session->stored, "form"));
