@@ -39,6 +39,9 @@ void form_resolve_paths(json_t *form, const char *folder);
  * NULL. The caller frees. */
 char *form_template(const char *cluster, const char *target);
 
+/* What is wrong with the name of a cluster, in words that say what it may be; NULL: nothing. The caller frees. */
+char *form_cluster_problem(const char *name);
+
 /* The targets that there are, NULL-terminated. Static. */
 const char *const *form_targets(void);
 

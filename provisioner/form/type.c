@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "form/form.h"
 #include "form/net.h"
 #include "form/type_kube.h"
 #include "form/type_net.h"
@@ -469,4 +470,17 @@ int form_name_check(const json_t *value, json_t **ret, char **ret_hint)
                 return -1;
         *ret = json_string(text);
         return 0;
+}
+
+char *form_cluster_problem(const char *name)
+{
+        const struct form_field *field = &form_table[form_find("cluster")];
+        json_auto_t *value = json_string(name), *good = NULL;
+        CLEANUP_FREE char *hint = NULL;
+        if (value && form_type_check(field, value, &good, &hint) == 0)
+                return NULL;
+        CLEANUP_FREE char *found = form_found(value);
+        CLEANUP_FREE char *allowed = form_allowed(field);
+        return str_format("%s: found %s; allowed is %s%s%s", field->path, value ? found : "what is not UTF-8", allowed,
+                hint ? "; " : "", hint ? hint : "");
 }

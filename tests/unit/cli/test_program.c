@@ -116,6 +116,10 @@ static void test_statuses(void **state)
         expect("list --json", 0, "[]\n", "");
         expect("status lab", 1, "", "no cluster was made here yet");
         expect("new Lab_1", 1, "", "cluster: ");
+        expect("new 'a\"b'", 1, "", "the text \"a\\\"b\"; allowed is a name of at most 40 letters");
+        expect("new \"$(printf 'a\\nb')\"", 1, "", "the text \"a\\nb\"; allowed is a name of at most 40 letters");
+        expect("new 'a: b'", 1, "", "allowed is a name of at most 40 letters");
+        expect("new ''", 1, "", "allowed is a name of at most 40 letters");
         expect("new lab", 0, "cluster: lab\n", "");
         expect("new lab --target kubernetes", 0, "\ntarget: kubernetes\n", "");
         expect("new --target kubernets", 64, "", "did you mean kubernetes");
