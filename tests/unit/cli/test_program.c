@@ -114,6 +114,10 @@ static void test_statuses(void **state)
         expect("schema", 0, "\"$schema\"", "");
         expect("list", 0, "no clusters in ", "");
         expect("list --json", 0, "[]\n", "");
+        expect("status", 0, "no clusters in ", "");
+        expect("status --json", 0, "[]\n", "");
+        expect("help", 0, "\noption of all commands but new and completion:\n  --json ", "");
+        expect("new --json", 64, "{\"error\"", "new: has no --json");
         expect("status lab", 1, "", "no cluster was made here yet");
         expect("new Lab_1", 1, "", "cluster: ");
         expect("new 'a\"b'", 1, "", "the text \"a\\\"b\"; allowed is a name of at most 40 letters");
