@@ -7,6 +7,7 @@
 #include "access/clusters.h"
 #include "access/facts.h"
 #include "access/kube_values.h"
+#include "access/named_files.h"
 #include "access/remains.h"
 #include "access/runs.h"
 #include "access/whose.h"
@@ -258,10 +259,15 @@ static int check_against_stored(struct session *session, const char *path, struc
         int r = session_read_form(path, known_address(session), &session->form, &tree, diags, err);
         if (r < 0)
                 return r;
-        if (!str_is(json_string_value(json_object_get(session->form, "cluster")), session->cluster))
+        if (!str_is(json_string_value(json_object_get(session->form, "cluster")), session->cluster)) {
                 r = err_set(err, ERR_INVALID, "%s changed while it was read", path);
-        else if (session->stored && !is_set(session->stored, "destroyed")) {
-                r = form_check_update(json_object_get(session->stored, "form"), session->form, tree, diags);
+        } else {
+                if (session->stored && !is_set(session->stored, "destroyed"))
+                        r = form_check_update(json_object_get(session->stored, "form"), session->form, tree, diags);
+                int files = named_files_check(session->form, tree, diags);
+                if (r == 0)
+                        r = files;
+                diags_sort(diags);
                 if (r < 0)
                         r = findings(path, r, diags, err);
         }

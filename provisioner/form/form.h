@@ -35,6 +35,9 @@ int form_check_update(const json_t *old_form, const json_t *new_form, struct tre
 /* Puts the folder before every relative path in a complete form (in place). Reads nothing. */
 void form_resolve_paths(json_t *form, const char *folder);
 
+/* The files that a complete form names and that have to be there: [{"path": "tls.key", "file": …}]; new reference. */
+json_t *form_files(const json_t *form);
+
 /* The commented template that `caas new` prints, with the fields of one target ("host", "kubernetes"). `cluster` may be
  * NULL. The caller frees. */
 char *form_template(const char *cluster, const char *target);

@@ -219,7 +219,7 @@ const struct form_field form_table[] = {
         {"monitoring.grafana_users", FORM_SWITCH, .when = "target", .when_value = "host", .standard = "false",
          .description = "With monitoring.grafana: external: whether it lets users in, too, who see their own figures; then it asks "
                         "only for who has signed in by the hub."},
-        {"monitoring.backup_stamp", FORM_PATH, .when = "target", .when_value = "host", .standard_words = "none",
+        {"monitoring.backup_stamp", FORM_PATH, .made_later = true, .when = "target", .when_value = "host", .standard_words = "none",
          .example = "\"/var/lib/backup/last-good\"",
          .description = "A file that your backup touches when it has ended well. An alert says when that was more than two days ago."},
         {"monitoring.backup_cronjob", FORM_NAME, .max = 52, .when = "target", .when_value = "kubernetes",

@@ -322,6 +322,38 @@ static void test_refused_forms_change_nothing(void **state)
         assert_int_equal(planned(p), 0);
 }
 
+/* All of them at once, where the form names them. */
+static void test_named_files(void **state)
+{
+        struct place *p = *state;
+        CLEANUP_FREE char *good = file_join(p->root, "good");
+        write_text(good, "x");
+        write_form(p, "1",
+                "tls:\n  mode: files\n  certificate: none.pem\n  key: data\n"
+                "monitoring: {backup_stamp: not-yet}\n"
+                "environments:\n  - {name: a, description: x, lock: good}\n  - name: b\n    description: y\n    lock: "
+                "nolock.txt\n");
+        for (enum session_mode mode = SESSION_LOOK; mode <= SESSION_CHANGE; mode++) {
+                CLEANUP_SESSION struct session *session = NULL;
+                CLEANUP_DIAGS struct diags diags = {0};
+                CLEANUP_ERR struct err *err = NULL;
+                assert_int_equal(session_open_form(&p->options, p->form, mode, &session, &diags, &err), -ERR_INVALID);
+                assert_true(str_ends(err->message, "form.yaml: 3 errors; nothing was touched"));
+                static const struct {
+                        int line, column;
+                        const char *begin, *end;
+                } wanted[] = {{7, 16, "tls.certificate: cannot open /", "/none.pem: No such file or directory"},
+                        {8, 8, "tls.key: /", "/data is a folder: write the file in it that is meant"},
+                        {14, 11, "environments[1].lock: cannot open /", "/nolock.txt: No such file or directory"}};
+                for (size_t i = 0; i < 3; i++) {
+                        assert_int_equal(diags.item[i].line, wanted[i].line);
+                        assert_int_equal(diags.item[i].column, wanted[i].column);
+                        assert_true(str_starts(diags.item[i].message, wanted[i].begin));
+                        assert_true(str_ends(diags.item[i].message, wanted[i].end));
+                }
+        }
+}
+
 static void test_lock(void **state)
 {
         struct place *p = *state;
@@ -475,6 +507,7 @@ int main(void)
                 T(test_a_kubeconfig_that_is_somebody_elses),
                 T(test_what_is_on_this_machine_is_not_forgotten),
                 T(test_refused_forms_change_nothing),
+                T(test_named_files),
                 T(test_lock),
                 T(test_wait),
                 T(test_access_resolves_secrets),
