@@ -171,7 +171,7 @@ demo: deps ## a working Pangeo on this machine, from nothing
 	@$(MAKE) --no-print-directory -j2 all
 	@bash tests/lib/demo.sh
 
-demo-stop: ## removes the demo; homes are kept
+demo-stop: ## removes the demo; homes and accounts are kept
 	@build/caas destroy demo --yes
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARIES)

@@ -7,6 +7,7 @@
 #include "access/clusters.h"
 #include "access/facts.h"
 #include "access/kube_values.h"
+#include "access/named_files.h"
 #include "access/remains.h"
 #include "access/runs.h"
 #include "access/whose.h"
@@ -258,10 +259,15 @@ static int check_against_stored(struct session *session, const char *path, struc
         int r = session_read_form(path, known_address(session), &session->form, &tree, diags, err);
         if (r < 0)
                 return r;
-        if (!str_is(json_string_value(json_object_get(session->form, "cluster")), session->cluster))
+        if (!str_is(json_string_value(json_object_get(session->form, "cluster")), session->cluster)) {
                 r = err_set(err, ERR_INVALID, "%s changed while it was read", path);
-        else if (session->stored && !is_set(session->stored, "destroyed")) {
-                r = form_check_update(json_object_get(session->stored, "form"), session->form, tree, diags);
+        } else {
+                if (session->stored && !is_set(session->stored, "destroyed"))
+                        r = form_check_update(json_object_get(session->stored, "form"), session->form, tree, diags);
+                int files = named_files_check(session->form, tree, diags);
+                if (r == 0)
+                        r = files;
+                diags_sort(diags);
                 if (r < 0)
                         r = findings(path, r, diags, err);
         }
@@ -298,6 +304,17 @@ int session_open_form(const struct session_options *options, const char *path, e
         return 0;
 }
 
+/* Looks before it takes the lock, which a name that is wrong shall not have, and again after it: whoever held the lock
+ * may have changed the form, or ended the cluster. */
+static int find_and_lock(struct session *session, struct err **err)
+{
+        json_auto_t *before = NULL;
+        int r = clusters_find(session->journal, session->cluster, &before, err);
+        if (r == 0 && session->mode == SESSION_CHANGE)
+                r = take_lock(session, "destroy", err);
+        return r < 0 ? r : clusters_find(session->journal, session->cluster, &session->stored, err);
+}
+
 int session_open_cluster(const struct session_options *options, const char *cluster, enum session_mode mode,
         struct session **ret, struct err **err)
 {
@@ -305,9 +322,7 @@ int session_open_cluster(const struct session_options *options, const char *clus
         session->cluster = str_copy(cluster);
         int r = journal_open(options->state_dir, false, &session->journal, err);
         if (r == 0)
-                r = clusters_find(session->journal, cluster, &session->stored, err);
-        if (r == 0 && mode == SESSION_CHANGE)
-                r = take_lock(session, "destroy", err);
+                r = find_and_lock(session, err);
         if (r < 0)
                 return r;
         session->form = json_incref(json_object_get(session->stored, "form"));

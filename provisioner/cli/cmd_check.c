@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "cli/change.h"
 #include "cli/cli.h"
+#include "cli/text.h"
 
 /* One form. Findings go to the output: they are the result of this command. */
 static bool check(const struct cli *cli, const char *path, json_t *report)
@@ -20,12 +21,15 @@ static bool check(const struct cli *cli, const char *path, json_t *report)
         if (cli->json)
                 json_array_append_new(report, json_pack("{s:s, s:b, s:s?, s:o}", "file", shown, "ok", (int)good,
                                                       "cluster", cluster, "findings", change_findings_json(&diags)));
-        else if (unread)
-                fprintf(cli->out, "%s\n", diags.item[0].message);
-        else if (!good)
+        else if (!good && !unread)
                 change_findings(cli->out, path, &diags);
-        else if (!cli->quiet)
-                fprintf(cli->out, "%s: ok (cluster %s)\n", path, cluster);
+        else if (unread || !cli->quiet) {
+                CLEANUP_FREE char *safe = text_safe(unread ? diags.item[0].message : path, false);
+                if (unread)
+                        fprintf(cli->out, "%s\n", safe);
+                else
+                        fprintf(cli->out, "%s: ok (cluster %s)\n", safe, cluster);
+        }
         return good;
 }
 

@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
@@ -24,17 +22,10 @@ static int run(struct cli *cli, struct err **err)
                 return known;
         if (!target)
                 target = "host";
-        if (name) {
-                /* A name that the form would refuse is refused here, with the form's own words. */
-                CLEANUP_FREE char *text =
-                        str_format("cluster: \"%.200s\"\nnotebook: {cpus: 1, ram: 1, storage: 1}\n", name);
-                CLEANUP_DIAGS struct diags diags = {0};
-                json_auto_t *form = NULL;
-                int r = form_read(text, strlen(text), &(struct form_facts){0}, &form, NULL, &diags);
-                if (r < 0)
-                        return err_set(err, ERR_INVALID, "%s",
-                                diags.count ? diags.item[0].message : "not a name for a cluster");
-        }
+        /* A name that the form would refuse is refused here, with the form's own words. */
+        CLEANUP_FREE char *problem = name ? form_cluster_problem(name) : NULL;
+        if (problem)
+                return err_set(err, ERR_INVALID, "%s", problem);
         CLEANUP_FREE char *text = form_template(name, target);
         fputs(text, cli->out);
         return EXIT_FINE;

@@ -5,7 +5,7 @@ static int run(struct cli *cli, struct err **err)
 {
         (void)err;
         json_auto_t *schema = form_schema();
-        json_dumpf(schema, cli->out, JSON_INDENT(2));
+        json_dumpf(schema, cli->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
         fputc('\n', cli->out);
         return EXIT_FINE;
 }

@@ -228,14 +228,26 @@ static int rows_of(struct cli *cli, struct journal *journal, json_t **ret, struc
         return r;
 }
 
+/* No state folder: no clusters. Who asks for one of them is told. */
+static int open_rows(struct cli *cli, struct journal **ret_journal, json_t **ret_rows, struct err **err)
+{
+        CLEANUP_ERR struct err *fault = NULL;
+        int r = journal_open(cli->state_dir, false, ret_journal, &fault);
+        if (r == 0)
+                return rows_of(cli, *ret_journal, ret_rows, err);
+        if (r == -ERR_NOT_FOUND && cli->args.count == 0)
+                return 0;
+        if (err)
+                *err = STEAL(fault);
+        return r;
+}
+
 static int run(struct cli *cli, struct err **err)
 {
         struct journal *journal = NULL;
         json_auto_t *rows = NULL, *list = json_array();
         bool good = true;
-        int r = journal_open(cli->state_dir, false, &journal, err);
-        if (r == 0)
-                r = rows_of(cli, journal, &rows, err);
+        int r = open_rows(cli, &journal, &rows, err);
         size_t i;
         json_t *row;
         json_array_foreach (rows, i, row) {
@@ -263,7 +275,8 @@ const struct command cmd_status = {
         .name = "status",
         .args = "[CLUSTER]",
         .summary = "show how a cluster does: address, services, use, last run",
-        .details = "Without CLUSTER, all of them. The exit status is 1 when a service is down or not ready.",
+        .details = "Without CLUSTER, all of them, which may be none. The exit status is 1 when a service is down or "
+                   "not ready.",
         .min = 0,
         .max = 1,
         .first = COMPLETE_CLUSTER,

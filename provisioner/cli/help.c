@@ -45,19 +45,37 @@ static char *option_text(const struct option *option)
                 option->optional ? "]" : "");
 }
 
+static void print_option(FILE *out, const struct option *option)
+{
+        CLEANUP_FREE char *text = option_text(option);
+        int column = fprintf(out, "  %-22s  ", text);
+        if (column > 26) {
+                fprintf(out, "\n%26s", "");
+                column = 26;
+        }
+        print_wrapped(out, option->summary, 26, column);
+}
+
 static void print_options(FILE *out, const struct option *option, bool json)
 {
-        for (; option && option->name; option++) {
-                if (str_is(option->name, "json") && !json)
+        for (; option && option->name; option++)
+                if (json || !str_is(option->name, "json"))
+                        print_option(out, option);
+}
+
+char *help_without_json(void)
+{
+        CLEANUP_BUF struct buf names = BUF_INIT(1000);
+        size_t left = 0;
+        for (size_t i = 0; command_table[i]; i++)
+                left += !command_table[i]->json;
+        for (size_t i = 0; command_table[i]; i++) {
+                if (command_table[i]->json)
                         continue;
-                CLEANUP_FREE char *text = option_text(option);
-                int column = fprintf(out, "  %-22s  ", text);
-                if (column > 26) {
-                        fprintf(out, "\n%26s", "");
-                        column = 26;
-                }
-                print_wrapped(out, option->summary, 26, column);
+                buf_format(&names, "%s%s", command_table[i]->name, left > 2 ? ", " : left > 1 ? " and " : "");
+                left--;
         }
+        return buf_steal(&names);
 }
 
 void help_overview(FILE *out)
@@ -71,7 +89,12 @@ void help_overview(FILE *out)
                 fprintf(out, "  %-32s %s\n", usage, command->summary);
         }
         fputs("\noptions of all commands:\n", out);
-        print_options(out, global_options, true);
+        print_options(out, global_options, false);
+        CLEANUP_FREE char *without = help_without_json();
+        fprintf(out, "\noption of all commands but %s:\n", without);
+        for (const struct option *option = global_options; option->name; option++)
+                if (str_is(option->name, "json"))
+                        print_option(out, option);
         fputs("\n'caas help COMMAND' says more about one of them. To begin:\n"
               "  caas new lab > form.yaml     then fill it in\n"
               "  caas apply form.yaml\n",

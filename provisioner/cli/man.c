@@ -170,6 +170,8 @@ void help_manual(FILE *out)
                         command_table[i]->args, *command_table[i]->args ? "\n" : "");
         fputs(description, out);
         print_options(out, global_options);
+        CLEANUP_FREE char *without = help_without_json();
+        fprintf(out, ".Fl \\-json\nis an option of all commands but %s.\n", without);
         fputs(".Sh COMMANDS\n.Bl -tag -width Ds\n", out);
         for (size_t i = 0; command_table[i]; i++)
                 print_command(out, command_table[i]);

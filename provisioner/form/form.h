@@ -35,9 +35,15 @@ int form_check_update(const json_t *old_form, const json_t *new_form, struct tre
 /* Puts the folder before every relative path in a complete form (in place). Reads nothing. */
 void form_resolve_paths(json_t *form, const char *folder);
 
+/* The files that a complete form names and that have to be there: [{"path": "tls.key", "file": …}]; new reference. */
+json_t *form_files(const json_t *form);
+
 /* The commented template that `caas new` prints, with the fields of one target ("host", "kubernetes"). `cluster` may be
  * NULL. The caller frees. */
 char *form_template(const char *cluster, const char *target);
+
+/* What is wrong with the name of a cluster, in words that say what it may be; NULL: nothing. The caller frees. */
+char *form_cluster_problem(const char *name);
 
 /* The targets that there are, NULL-terminated. Static. */
 const char *const *form_targets(void);

@@ -226,7 +226,9 @@ static void mode_rules(json_t *object, const char *prefix)
                                 continue;
                         if (field->required)
                                 json_array_append_new(required, json_string(form_leaf(field)));
-                        set(none, form_leaf(field), json_false());
+                        /* The block of another target may be there with nothing in it, as the checker has it. */
+                        json_t *nothing = form_is_block(field) ? json_pack("{s:s}", "type", "null") : json_false();
+                        set(none, form_leaf(field), nothing);
                 }
                 const char *leaf = first->when + strlen(prefix);
                 /* Not given counts as the default, unless that depends on what a schema does not know. */

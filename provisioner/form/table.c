@@ -119,7 +119,9 @@ const struct form_field form_table[] = {
          .standard_words = "2, and on request up to the notebook's", .example = "2", .description = "Memory."},
         {"dask.max", FORM_GROUP, .description = "What one user may hold over all their Dask clusters."},
         {"dask.max.cpus", FORM_NUMBER, 0.1, 65536, .compute = form_standard_max_cpus, .standard_words = "8 x the notebook's",
-         .example = "16", .description = "CPUs; fractions are allowed."},
+         .example = "16",
+         .description = "CPUs; fractions are allowed. Each cluster's scheduler is of it, too: as large as a worker, but from 0.5 to 1 "
+                        "CPU and GB; its workers need room beside it."},
         {"dask.max.ram", FORM_NUMBER, 0.25, 1048576, .unit = "GB", .compute = form_standard_max_ram,
          .standard_words = "8 x the notebook's", .example = "32", .description = "Memory."},
         {"dask.idle_minutes", FORM_WHOLE, 1, 10080, .unit = "minutes", .standard = "60",
@@ -219,7 +221,7 @@ const struct form_field form_table[] = {
         {"monitoring.grafana_users", FORM_SWITCH, .when = "target", .when_value = "host", .standard = "false",
          .description = "With monitoring.grafana: external: whether it lets users in, too, who see their own figures; then it asks "
                         "only for who has signed in by the hub."},
-        {"monitoring.backup_stamp", FORM_PATH, .when = "target", .when_value = "host", .standard_words = "none",
+        {"monitoring.backup_stamp", FORM_PATH, .made_later = true, .when = "target", .when_value = "host", .standard_words = "none",
          .example = "\"/var/lib/backup/last-good\"",
          .description = "A file that your backup touches when it has ended well. An alert says when that was more than two days ago."},
         {"monitoring.backup_cronjob", FORM_NAME, .max = 52, .when = "target", .when_value = "kubernetes",

@@ -54,6 +54,7 @@ struct form_field {
         const char *update_words; /* of a field that may only grow: what to do instead of making it smaller */
         const char *when,
                 *when_value; /* used only where that field has that value; NULL = always. Of a group: all of it */
+        bool made_later;     /* of a FORM_PATH: the file need not be there yet */
         const char *example; /* JSON, for the template and the schema; NULL = the default */
         bool shown;          /* the template has it uncommented though it is not required */
         const char *description;

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "form/form.h"
 #include "form/net.h"
 #include "form/type_kube.h"
 #include "form/type_net.h"
@@ -61,10 +62,12 @@ static bool has_control(const char *text)
 
 /* ---- numbers ---- */
 
-static bool is_number_text(const char *text, size_t length)
+/* How much of the text's beginning is one number: "1.5" of "1.5.2". */
+static size_t number_length(const char *text)
 {
-        size_t digits = strspn(text, "0123456789.");
-        return digits > 0 && digits == length && isdigit((unsigned char)*text);
+        static const char decimal[] = "0123456789";
+        size_t whole = strspn(text, decimal);
+        return whole > 0 && text[whole] == '.' ? whole + 1 + strspn(text + whole + 1, decimal) : whole;
 }
 
 static const char *unit_words(const struct form_field *field)
@@ -78,16 +81,17 @@ static char *number_hint(const struct form_field *field, const json_t *value)
         const char *text = json_string_value(value);
         if (!text)
                 return NULL;
-        size_t length = strlen(text), digits = strspn(text, "0123456789.");
-        if (is_number_text(text, length))
+        size_t length = number_length(text);
+        const char *rest = text + length;
+        if (length == 0 || *rest == '.')
+                return NULL;
+        if (*rest == '\0')
                 return str_copy("take it out of its quotes");
-        if (digits > 0 && isdigit((unsigned char)*text) && length - digits <= 8 && field->unit)
-                return str_format("write the number alone, it counts %s", unit_words(field));
-        if (digits > 0 && str_is(text + digits, "m"))
-                return str_format("write %g", strtod(text, NULL) / 1000);
-        if (digits > 0 && strchr(text, ','))
+        if (*rest == ',')
                 return str_copy("write a point where you wrote a comma");
-        return NULL;
+        if (strlen(rest) <= 8 && field->unit)
+                return str_format("write the number alone, it counts %s", unit_words(field));
+        return str_is(rest, "m") ? str_format("write %g", strtod(text, NULL) / 1000) : NULL;
 }
 
 static int check_number(const struct form_field *field, const json_t *value, json_t **ret, char **ret_hint)
@@ -469,4 +473,17 @@ int form_name_check(const json_t *value, json_t **ret, char **ret_hint)
                 return -1;
         *ret = json_string(text);
         return 0;
+}
+
+char *form_cluster_problem(const char *name)
+{
+        const struct form_field *field = &form_table[form_find("cluster")];
+        json_auto_t *value = json_string(name), *good = NULL;
+        CLEANUP_FREE char *hint = NULL;
+        if (value && form_type_check(field, value, &good, &hint) == 0)
+                return NULL;
+        CLEANUP_FREE char *found = form_found(value);
+        CLEANUP_FREE char *allowed = form_allowed(field);
+        return str_format("%s: found %s; allowed is %s%s%s", field->path, value ? found : "what is not UTF-8", allowed,
+                hint ? "; " : "", hint ? hint : "");
 }

@@ -66,11 +66,25 @@ void diags_clear(struct diags *diags)
         *diags = (struct diags){0};
 }
 
-/* C1 controls and the line separators: two or three bytes that a terminal may act upon. */
-static bool unprintable(const unsigned char *s)
+/* What a terminal may act upon (C1 controls, line separators, marks of the direction), and what nobody sees: with it a
+ * word looks like another. U+0080 and above, in order. */
+static const struct {
+        unsigned first, last;
+} hidden[] = {{0x80, 0x9f}, {0xad, 0xad}, {0x61c, 0x61c}, {0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e},
+        {0x2060, 0x206f}, {0xfe00, 0xfe0f}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe01ef}};
+
+/* s is one character of UTF-8, of so many bytes. */
+static bool unprintable(const unsigned char *s, size_t length)
 {
-        return (s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xe2 && s[1] == 0x80 && s[2] >= 0xa8 && s[2] <= 0xae) ||
-               (s[0] == 0xe2 && s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9);
+        if (length < 2)
+                return false;
+        unsigned point = s[0] & (0x7fU >> length);
+        for (size_t i = 1; i < length; i++)
+                point = point << 6 | (s[i] & 0x3fU);
+        for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+                if (point >= hidden[i].first && point <= hidden[i].last)
+                        return true;
+        return false;
 }
 
 char *diag_quote(const char *text)
@@ -92,7 +106,7 @@ char *diag_quote(const char *text)
                         buf_format(&buf, "\\%c", *s);
                 else if (*s < 0x20 || *s == 0x7f)
                         buf_format(&buf, "\\x%02x", *s);
-                else if (unprintable(s))
+                else if (unprintable(s, length))
                         buf_str(&buf, "?");
                 else
                         buf_add(&buf, (const char *)s, length);

@@ -22,5 +22,5 @@ The demo runs (set up in $((took / 60)) min $((took % 60)) s).
     a scientist   $caas user add demo alice && $caas grant demo alice
     is it well    $caas test demo
     watch it      ${address}services/monitoring/   (as admin; $caas top demo in a terminal)
-    stop it       make demo-stop          (homes are kept; $caas destroy demo --delete-data removes them, too)
+    stop it       make demo-stop          (homes and accounts are kept; $caas destroy demo --delete-data removes them, too)
 TEXT

@@ -322,6 +322,38 @@ static void test_refused_forms_change_nothing(void **state)
         assert_int_equal(planned(p), 0);
 }
 
+/* All of them at once, where the form names them. */
+static void test_named_files(void **state)
+{
+        struct place *p = *state;
+        CLEANUP_FREE char *good = file_join(p->root, "good");
+        write_text(good, "x");
+        write_form(p, "1",
+                "tls:\n  mode: files\n  certificate: none.pem\n  key: data\n"
+                "monitoring: {backup_stamp: not-yet}\n"
+                "environments:\n  - {name: a, description: x, lock: good}\n  - name: b\n    description: y\n    lock: "
+                "nolock.txt\n");
+        for (enum session_mode mode = SESSION_LOOK; mode <= SESSION_CHANGE; mode++) {
+                CLEANUP_SESSION struct session *session = NULL;
+                CLEANUP_DIAGS struct diags diags = {0};
+                CLEANUP_ERR struct err *err = NULL;
+                assert_int_equal(session_open_form(&p->options, p->form, mode, &session, &diags, &err), -ERR_INVALID);
+                assert_true(str_ends(err->message, "form.yaml: 3 errors; nothing was touched"));
+                static const struct {
+                        int line, column;
+                        const char *begin, *end;
+                } wanted[] = {{7, 16, "tls.certificate: cannot open /", "/none.pem: No such file or directory"},
+                        {8, 8, "tls.key: /", "/data is a folder: write the file in it that is meant"},
+                        {14, 11, "environments[1].lock: cannot open /", "/nolock.txt: No such file or directory"}};
+                for (size_t i = 0; i < 3; i++) {
+                        assert_int_equal(diags.item[i].line, wanted[i].line);
+                        assert_int_equal(diags.item[i].column, wanted[i].column);
+                        assert_true(str_starts(diags.item[i].message, wanted[i].begin));
+                        assert_true(str_ends(diags.item[i].message, wanted[i].end));
+                }
+        }
+}
+
 static void test_lock(void **state)
 {
         struct place *p = *state;
@@ -341,6 +373,65 @@ static void test_lock(void **state)
         CLEANUP_FREE char *other = NULL;
         assert_int_equal(open_result(p, SESSION_CHANGE, &other, &waited), -ERR_CANCELLED);
         cancel_free(cancel);
+}
+
+/* The run of somebody else that holds the lock, and what it does before it ends. */
+struct other {
+        struct journal *journal;
+        struct journal_lock *lock;
+        bool forget;
+        size_t waits;
+};
+
+static void end_other(void *data, const char *message)
+{
+        struct other *other = data;
+        assert_non_null(strstr(message, "lab"));
+        other->waits++;
+        json_auto_t *form = json_pack("{s:s, s:s, s:s}", "cluster", "lab", "target", "host", "domain", "new.example");
+        if (other->forget)
+                assert_int_equal(journal_forget_cluster(other->journal, "lab", false, NULL), 0);
+        else
+                assert_int_equal(journal_put_cluster(other->journal, "lab", "host", form, 3, NULL), 0);
+        other->lock = journal_unlock(other->lock);
+}
+
+static int no_sleep(struct clock *clock, int64_t ms, struct cancel *cancel)
+{
+        (void)clock, (void)ms, (void)cancel;
+        return 0;
+}
+
+/* What waited for the lock goes on with what the one before left, not with what it read before. */
+static void test_wait(void **state)
+{
+        struct place *p = *state;
+        write_form(p, "1", "");
+        applied(p);
+        struct clock clock = *clock_system();
+        clock.sleep_ms = no_sleep;
+        struct other other = {0};
+        assert_int_equal(journal_open(p->state, true, &other.journal, NULL), 0);
+        p->options.clock = &clock;
+        p->options.wait = true;
+        p->options.on_event = NULL;
+        p->options.on_wait = end_other;
+        p->options.event_data = &other;
+
+        assert_int_equal(journal_lock(other.journal, "lab", "apply", &other.lock, NULL), 0);
+        CLEANUP_SESSION struct session *session = NULL;
+        assert_int_equal(session_open_cluster(&p->options, "lab", SESSION_CHANGE, &session, NULL), 0);
+        assert_int_equal(other.waits, 1);
+        assert_string_equal(json_string_value(json_object_get(session_form(session), "domain")), "new.example");
+        session = session_close(session);
+
+        other.forget = true;
+        CLEANUP_ERR struct err *err = NULL;
+        assert_int_equal(journal_lock(other.journal, "lab", "destroy", &other.lock, NULL), 0);
+        assert_int_equal(session_open_cluster(&p->options, "lab", SESSION_CHANGE, &session, &err), -ERR_NOT_FOUND);
+        assert_int_equal(other.waits, 2);
+        assert_true(str_starts(err->message, "there is no cluster 'lab'"));
+        journal_close(other.journal);
 }
 
 static void test_access_resolves_secrets(void **state)
@@ -416,7 +507,9 @@ int main(void)
                 T(test_a_kubeconfig_that_is_somebody_elses),
                 T(test_what_is_on_this_machine_is_not_forgotten),
                 T(test_refused_forms_change_nothing),
+                T(test_named_files),
                 T(test_lock),
+                T(test_wait),
                 T(test_access_resolves_secrets),
                 T(test_somebody_elses_folder),
                 T(test_a_name_of_another_state_folder),

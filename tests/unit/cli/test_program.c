@@ -114,8 +114,16 @@ static void test_statuses(void **state)
         expect("schema", 0, "\"$schema\"", "");
         expect("list", 0, "no clusters in ", "");
         expect("list --json", 0, "[]\n", "");
+        expect("status", 0, "no clusters in ", "");
+        expect("status --json", 0, "[]\n", "");
+        expect("help", 0, "\noption of all commands but new and completion:\n  --json ", "");
+        expect("new --json", 64, "{\"error\"", "new: has no --json");
         expect("status lab", 1, "", "no cluster was made here yet");
         expect("new Lab_1", 1, "", "cluster: ");
+        expect("new 'a\"b'", 1, "", "the text \"a\\\"b\"; allowed is a name of at most 40 letters");
+        expect("new \"$(printf 'a\\nb')\"", 1, "", "the text \"a\\nb\"; allowed is a name of at most 40 letters");
+        expect("new 'a: b'", 1, "", "allowed is a name of at most 40 letters");
+        expect("new ''", 1, "", "allowed is a name of at most 40 letters");
         expect("new lab", 0, "cluster: lab\n", "");
         expect("new lab --target kubernetes", 0, "\ntarget: kubernetes\n", "");
         expect("new --target kubernets", 64, "", "did you mean kubernetes");
@@ -179,6 +187,16 @@ static void test_check(void **state)
         expect(apply, 1, "", "2 errors");
 }
 
+/* Nor are names of files printed as they are. */
+static void test_check_odd_names(void **state)
+{
+        (void)state;
+        put("g\x1b[2J.yaml", "cluster: lab\nnotebook: {cpus: 1, ram: 1, storage: 1}\n");
+        CLEANUP_FREE char *good = str_format("check \"$(printf '%s/g\\033[2J.yaml')\"", root);
+        expect(good, 0, "/g\\x1b[2J.yaml: ok (cluster lab)\n", "");
+        expect("check \"$(printf '/n\\033[2J')\"", 1, "cannot open /n\\x1b[2J: ", "");
+}
+
 /* JSON is UTF-8; names that people give need not be. */
 static void test_names_that_are_no_utf8(void **state)
 {
@@ -219,6 +237,7 @@ int main(void)
                 T(test_no_state_is_made_by_looking),
                 T(test_new_passes_check),
                 T(test_check),
+                T(test_check_odd_names),
                 T(test_names_that_are_no_utf8),
                 T(test_output_that_cannot_be_written),
                 T(test_broken_pipes),

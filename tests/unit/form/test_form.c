@@ -194,7 +194,8 @@ static void test_schema_has_every_field(void **state)
         assert_int_equal(json_array_size(tree_get(schema, "properties.kubernetes.allOf")), 4);
         /* each block with its target, and nothing else; without a target it is host */
         assert_int_equal(json_array_size(tree_get(schema, "allOf")), 2);
-        assert_true(json_is_false(tree_get(schema, "allOf[1].then.properties.kubernetes")));
+        assert_string_equal(json_string_value(tree_get(schema, "allOf[1].then.properties.kubernetes.type")), "null");
+        assert_true(json_is_false(tree_get(schema, "properties.tls.allOf[1].then.properties.email")));
         assert_non_null(tree_get(schema, "allOf[1].if.not.properties.target"));
 }
 

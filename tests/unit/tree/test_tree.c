@@ -234,7 +234,11 @@ static void test_quoting(void **state)
 {
         (void)state;
         static const char *const pairs[][2] = {{"", "\"\""}, {"a\"\\b", "\"a\\\"\\\\b\""},
-                {"x\ny\tz\x1b", "\"x\\ny\\x09z\\x1b\""}, {"ä€😀", "\"ä€😀\""}, {"\xc2\x9b\xe2\x80\xae", "\"??\""}};
+                {"x\ny\tz\x1b", "\"x\\ny\\x09z\\x1b\""}, {"ä€😀", "\"ä€😀\""}, {"\xc2\x9b\xe2\x80\xae", "\"??\""},
+                {"a\xef\xbb\xbf"
+                 "b\xe2\x80\x8b\xc2\xad\xe2\x81\xa0",
+                        "\"a?b???\""},
+                {"\xc2\xa0\xe2\x80\xa6\xef\xbb\xbe", "\"\xc2\xa0\xe2\x80\xa6\xef\xbb\xbe\""}};
         for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
                 CLEANUP_FREE char *quoted = diag_quote(pairs[i][0]);
                 assert_string_equal(quoted, pairs[i][1]);
