@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/proc.h"
@@ -81,6 +83,7 @@ static pid_t start(int *ret_output)
         pid_t pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL); /* where a test fails */
                 dup2(ends[1], STDOUT_FILENO), dup2(ends[1], STDERR_FILENO);
                 close(ends[0]), close(ends[1]);
                 putenv(state_env), putenv(data_env);
@@ -98,8 +101,10 @@ static void until(int output, struct buf *said, const char *word)
 {
         struct pollfd wait = {.fd = output, .events = POLLIN};
         char part[4096];
+        int64_t end =
+                clock_system()->monotonic_ms(clock_system()) + NEVER_MS; /* it says that it waits, again and again */
         while (!word || !strstr(said->data ? said->data : "", word)) {
-                if (poll(&wait, 1, NEVER_MS) != 1)
+                if (poll(&wait, 1, NEVER_MS) != 1 || clock_system()->monotonic_ms(clock_system()) > end)
                         fail_msg("it waits for ever; it said: %s", said->data);
                 ssize_t n = read(output, part, sizeof part);
                 if (n <= 0 && !word)
