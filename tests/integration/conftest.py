@@ -141,8 +141,8 @@ class Cluster:
                 pass
         return found
 
-    def ldif(self, text: str) -> None:
-        """Changes the directory as its owner would, past caas."""
+    def ldif(self, text: str) -> str:
+        """Changes the directory as its owner would, past caas, or asks it: what it printed."""
         script = (
             "import json, sys, ldap3\n"
             "from pangeo_hub.directory import VerifiedTls\n"
@@ -155,7 +155,25 @@ class Cluster:
         given = json.dumps({**access, "text": text})
         python = self.folder / "env" / "hub" / "bin" / "python"
         code = {**os.environ, "PYTHONPATH": str(self.folder / "hub" / "code"), "PYTHONDONTWRITEBYTECODE": "1"}
-        subprocess.run([python, "-c", script], input=given, text=True, check=True, timeout=30, env=code)
+        options: dict[str, Any] = {"text": True, "check": True, "timeout": 30, "env": code}
+        return subprocess.run([python, "-c", script], input=given, stdout=subprocess.PIPE, **options).stdout
+
+    def in_directory(self, name: str, attribute: str) -> list[str]:
+        """What the directory has there of accounts with this name, in which * stands for anything."""
+        base = f"cn=users,cn=accounts,dc={self.name},dc=caas,dc=internal"
+        said = self.ldif(
+            f"c.search({base!r}, '(uid={name})', attributes=[{attribute!r}])\n"
+            f"print(json.dumps([str(entry[{attribute!r}]) for entry in c.entries]))"
+        )
+        return json.loads(said)
+
+    def left_of_tests(self) -> list[str]:
+        """Accounts, homes and servers of `caas test` that are still there."""
+        homes = [path for folder in ("images", "mounts") for path in (self.folder / "homes" / folder).iterdir()]
+        assert any(path.name.startswith("alice") for path in homes)  # else nobody's would be seen
+        left = [str(path) for path in homes if path.name.startswith("caas-test")]
+        users = [user["name"] for user in self.caas.json("users", self.name)["users"]]
+        return left + self.in_directory("caas-test*", "uid") + [user for user in users if user.startswith("caas-test")]
 
     def directory(self) -> dict[str, str]:
         hub = json.loads((self.folder / "hub" / "hub.json").read_text())["directory"]

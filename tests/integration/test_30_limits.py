@@ -1,7 +1,10 @@
 """What the form says holds, and users are apart."""
 
+import json
 import os
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from conftest import Cluster
@@ -121,9 +124,21 @@ print(found)
     assert kernel.run(code).text.strip() == "[]"
 
 
-def test_set_uid_programs_gain_nothing(kernel: Kernel) -> None:
-    code = "import subprocess; r = subprocess.run(['su', '-c', 'id'], capture_output=True, input='', text=True); print(r.returncode != 0 and 'uid=0' not in r.stdout)"
-    assert kernel.run(code).text.strip() == "True"
+def test_set_uid_programs_gain_nothing(cluster: Cluster, kernel: Kernel) -> None:
+    program = Path(f"/usr/bin/{cluster.name}-set-uid-of-a-test")  # users see /usr as the machine has it
+    shutil.copyfile("/usr/bin/id", program)
+    try:
+        program.chmod(0o4755)
+        ask = [str(program), "-u"]
+        outside = subprocess.run(ask, user=65534, group=65534, extra_groups=[], capture_output=True, text=True)
+        assert outside.stdout == "0\n"  # elsewhere it makes everybody root
+        code = (
+            f"import os, subprocess; print(os.getuid(), subprocess.run({ask}, capture_output=True, text=True).stdout)"
+        )
+        mine, became = kernel.run(code).text.split()
+        assert became == mine != "0"
+    finally:
+        program.unlink()
 
 
 def test_pip_install_user_stays_in_the_home(kernel: Kernel) -> None:
@@ -143,13 +158,12 @@ def test_a_profile_is_another_size(cluster: Cluster) -> None:
 
 
 def test_the_uid_on_the_host_is_the_directorys(cluster: Cluster, alice: HubClient) -> None:
-    listed = subprocess.run(["ps", "axww", "-o", "uid,args"], capture_output=True, text=True, check=True).stdout
-    uids = {
-        int(line.split()[0]) for line in listed.splitlines()[1:] if "jupyterhub-singleuser" in line and "alice" in line
-    }
-    owner = os.stat(cluster.folder / "homes" / "mounts" / "alice").st_uid
-    assert owner >= 200000
-    assert owner in uids or not uids
+    (uid,) = cluster.in_directory("alice", "uidNumber")
+    assert int(uid) >= 200000
+    assert os.stat(cluster.folder / "homes" / "mounts" / "alice").st_uid == int(uid)
+    assert json.loads((cluster.folder / "hub" / "users.json").read_text())["alice"]["uid"] == int(uid)
+    assert any("singleuser" in line for line in cluster.processes("alice"))  # those of that uid, as the host sees them
+    assert alice.kernel().run("import os; print(os.getuid())").text.strip() == uid
 
 
 def test_libraries_of_the_geosciences_are_there(kernel: Kernel) -> None:

@@ -197,6 +197,34 @@ static void test_check_odd_names(void **state)
         expect("check \"$(printf '/n\\033[2J')\"", 1, "cannot open /n\\x1b[2J: ", "");
 }
 
+/* Every finding of tests/forms/bad.yaml, in order; and the form of `make demo`. */
+static void test_the_forms_that_are_shown(void **state)
+{
+        (void)state;
+        static const char *const findings[] = {"2:10: cluster", "5:9: notebook.cpus", "6:8: notebook.ram",
+                "7:12: notebook.storage", "8:3: notebook.storage", "9:1: prot", "10:9: domain", "11:14: external_ip",
+                "13:3: tls.certificate", "13:3: tls.key", "14:3: tls.email", "14:10: tls.email",
+                "16:3: identity.server", "17:17: identity.admins[1]", "20:11: dask.worker.cpus",
+                "21:10: dask.worker.ram", "23:9: dask.max.ram", "24:17: dask.idle_minutes",
+                "26:5: profiles[0].description", "26:5: profiles[0].ram", "29:5: environments[0].image",
+                "29:12: environments[0].name", "29:33: environments[0].description", "29:45: environments[0].lock",
+                "29:51: environments[0].lock"};
+        CLEANUP_PROC struct proc_result result = {0};
+        assert_int_equal(run(&result, "check tests/forms/bad.yaml"), 1);
+        const char *line = result.output;
+        for (size_t i = 0; i < sizeof findings / sizeof *findings; i++) {
+                CLEANUP_FREE char *begin = str_format("tests/forms/bad.yaml:%s: ", findings[i]);
+                if (!str_starts(line, begin))
+                        fail_msg("%s is not the next one of: %s", begin, line);
+                line = strchr(line, '\n');
+                assert_non_null(line);
+                line++;
+        }
+        assert_string_equal(line, "");
+        assert_string_equal(result.error, "");
+        expect("check tests/forms/demo.yaml", 0, "tests/forms/demo.yaml: ok (cluster demo)\n", "");
+}
+
 /* JSON is UTF-8; names that people give need not be. */
 static void test_names_that_are_no_utf8(void **state)
 {
@@ -238,6 +266,7 @@ int main(void)
                 T(test_new_passes_check),
                 T(test_check),
                 T(test_check_odd_names),
+                T(test_the_forms_that_are_shown),
                 T(test_names_that_are_no_utf8),
                 T(test_output_that_cannot_be_written),
                 T(test_broken_pipes),

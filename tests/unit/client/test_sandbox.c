@@ -348,9 +348,12 @@ static int64_t milliseconds(void)
 }
 
 /* The status after at most ms; fails the test when it does not end. */
-static int ends_within(pid_t pid, int ms)
+/* Longer than any end takes on a busy machine. Without the sandbox's doing these programs would not end at all. */
+#define NEVER_MS 60000
+
+static int ends(pid_t pid)
 {
-        int64_t end = milliseconds() + ms;
+        int64_t end = milliseconds() + NEVER_MS;
         int status;
         for (;;) {
                 pid_t r = waitpid(pid, &status, WNOHANG);
@@ -358,24 +361,24 @@ static int ends_within(pid_t pid, int ms)
                         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
                 if (milliseconds() > end) {
                         kill(pid, SIGKILL);
-                        fail_msg("still runs after %d ms", ms);
+                        fail_msg("still runs after %d ms", NEVER_MS);
                 }
                 clock_system()->sleep_ms(clock_system(), 10, NULL);
         }
 }
 
 /* Everything in the sandbox holds the pipe's writing end: at its end nothing is left. */
-static void all_gone_within(int output, int ms)
+static void all_gone(int output)
 {
         char buffer[256];
         fcntl(output, F_SETFL, O_NONBLOCK);
-        int64_t end = milliseconds() + ms;
+        int64_t end = milliseconds() + NEVER_MS;
         for (;;) {
                 ssize_t n = read(output, buffer, sizeof buffer);
                 if (n == 0)
                         break;
                 if (milliseconds() > end)
-                        fail_msg("processes are left after %d ms", ms);
+                        fail_msg("processes are left after %d ms", NEVER_MS);
                 if (n < 0)
                         clock_system()->sleep_ms(clock_system(), 10, NULL);
         }
@@ -393,11 +396,11 @@ static void graceful_stop(void **state)
                         str_format("trap 'echo bye; exit 5' %d; echo up; while :; do sleep 0.02; done", signals[i]);
                 pid_t pid = start("term", script, &output);
                 assert_int_equal(kill(pid, signals[i]), 0);
-                assert_int_equal(ends_within(pid, 5000), 5);
+                assert_int_equal(ends(pid), 5);
                 char said[8] = "";
                 assert_int_equal(read(output, said, 4), 4);
                 assert_string_equal(said, "bye\n");
-                all_gone_within(output, 1000);
+                all_gone(output);
         }
 }
 
@@ -411,13 +414,11 @@ static void stop_kills_everything(void **state)
                 "1; done",
                 &output);
         CLEANUP_PROC struct proc_result result = {0};
-        int64_t begin = milliseconds();
         assert_int_equal(
                 run_program((const char *[]){program, "stop", "--parent", parent, "--group", "stop", NULL}, &result),
                 0);
-        assert_true(milliseconds() - begin < 1000);
-        assert_int_equal(ends_within(pid, 1000), 137);
-        all_gone_within(output, 1000);
+        assert_int_equal(ends(pid), 137);
+        all_gone(output);
         CLEANUP_PROC struct proc_result shown = {0};
         run_program((const char *[]){program, "show", "--parent", parent, "--prefix", "stop", "--json", NULL}, &shown);
         assert_string_equal(shown.output, "[]\n");
@@ -430,8 +431,8 @@ static void supervisor_killed(void **state)
         int output;
         pid_t pid = start("orphan", "(trap '' TERM; setsid sleep 1000) & echo up; while :; do sleep 1; done", &output);
         assert_int_equal(kill(pid, SIGKILL), 0);
-        assert_int_equal(ends_within(pid, 1000), 137);
-        all_gone_within(output, 2000);
+        assert_int_equal(ends(pid), 137);
+        all_gone(output);
 }
 
 /* The hub's end does not end it; a new run of the same name replaces what was left. */
@@ -446,7 +447,7 @@ static void outlives_its_starter(void **state)
                 pid_t pid = start("hub", "echo up; while :; do sleep 1; done", &output);
                 _exit(write(tell[1], &pid, sizeof pid) != sizeof pid);
         }
-        assert_int_equal(ends_within(hub, 5000), 0);
+        assert_int_equal(ends(hub), 0);
         pid_t pid = 0;
         assert_int_equal(read(tell[0], &pid, sizeof pid), sizeof pid);
         clock_system()->sleep_ms(clock_system(), 200, NULL);
@@ -461,8 +462,8 @@ static void outlives_its_starter(void **state)
                 0) /* where nobody reaps orphans, what is left of it is a zombie */
                 assert_non_null(strstr(text, ") Z "));
         assert_int_equal(kill(next, SIGTERM), 0);
-        assert_int_equal(ends_within(next, 2000), 143);
-        all_gone_within(output, 1000);
+        assert_int_equal(ends(next), 143);
+        all_gone(output);
 }
 
 int main(void)

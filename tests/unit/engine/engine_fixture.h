@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -18,8 +19,9 @@
 #include "fake.h"
 #include "journal/journal_test.h"
 
-static char *base;  /* a temporary folder with state/ and things/ */
-static char *where; /* the state folder */
+static char *base;        /* a temporary folder with state/ and things/ */
+static char *where;       /* the state folder */
+static char *secret_file; /* where the secret is read from; NULL = it is made */
 static int slept_ms;
 static atomic_int slow_ms;         /* what the clock has advanced */
 static const char *stored_version; /* of the caas that applied it last, as the engine is told; NULL = never applied */
@@ -51,6 +53,7 @@ static inline int setup(void **state)
         fake_broken = stored_version = NULL;
         stored_cpus = 0;
         fake_hook = NULL;
+        secret_file = NULL;
         return 0;
 }
 
@@ -121,7 +124,7 @@ static inline int run(const struct call_options *o, struct err **err)
         struct engine *engine = NULL;
         CLEANUP_RESOURCES struct resources desired = {0};
         CLEANUP_PLAN struct plan plan = {0};
-        struct role_secret secret = {.name = (char *)"r/secret", .bytes = secret_bytes[0]};
+        struct role_secret secret = {.name = (char *)"r/secret", .bytes = secret_bytes[0], .file = secret_file};
         struct role_secrets secrets = {.item = &secret, .count = 1};
         json_auto_t *form = json_pack("{s:i}", "cpus", 0);
         json_auto_t *stored = json_pack("{s:s?, s:{s:i}}", "version", stored_version, "form", "cpus", stored_cpus);

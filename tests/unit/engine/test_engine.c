@@ -260,6 +260,27 @@ static void test_an_event_is_json_whatever_it_says(void **state)
         assert_null(json_object_get(json, "kind"));
 }
 
+static void test_a_file_with_a_secret_is_for_its_owner_alone(void **state)
+{
+        (void)state;
+        static const mode_t others[] = {0644, 0640, 0604, 0610, 0602};
+        CLEANUP_FREE char *path = file_join(base, "given");
+        assert_int_equal(file_write_atomic(path, "given-secret\n", 13, 0600, (uid_t)-1, (gid_t)-1, NULL), 0);
+        secret_file = path;
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+                CLEANUP_ERR struct err *err = NULL;
+                assert_int_equal(chmod(path, others[i]), 0);
+                CLEANUP_FREE char *says = str_format("%s can be read by others (mode %04o)", path, (unsigned)others[i]);
+                assert_int_equal(run(&(struct call_options){.desired = version_one}, &err), -ERR_REFUSED);
+                assert_non_null(strstr(err->message, says));
+                expect_none();
+        }
+        assert_int_equal(chmod(path, 0400), 0);
+        must(version_one);
+        CLEANUP_FREE char *secret = content("s");
+        assert_string_equal(secret, "given-secret");
+}
+
 static _Atomic int inside, most;
 static void count_inside(const char *id)
 {
@@ -321,6 +342,7 @@ int main(void)
                 T(test_cancel_finishes_what_runs_and_resumes),
                 T(test_events_tell_the_whole_story),
                 T(test_an_event_is_json_whatever_it_says),
+                T(test_a_file_with_a_secret_is_for_its_owner_alone),
                 T(test_one_lock_one_at_a_time),
                 T(test_the_history_says_what_happened),
         };

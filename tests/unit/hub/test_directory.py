@@ -1,4 +1,4 @@
-"""Against ldap3's directory in memory; TLS and time-outs against the real thing are in the integration tests."""
+"""Against ldap3's directory in memory; TLS is in test_directory_tls.py, the real thing in the integration tests."""
 
 import contextlib
 import dataclasses
