@@ -231,8 +231,9 @@ local lay(rows) = std.foldl(
 
   row(title, panels):: { title: title, panels: panels },
 
-  // File systems of the host; a home is one in a file, and has figures of its own.
-  disks: '{cluster="$cluster", fstype!~"tmpfs|ramfs|overlay|squashfs", device!~"/dev/loop.*"}',
+  // File systems of the host; a home is one in a file, and has figures of its own. The disk of homes is said once more, for
+  // dashboards made for Kubernetes.
+  disks: '{cluster="$cluster", fstype!~"tmpfs|ramfs|overlay|squashfs", device!~"/dev/loop.*", component!="shared-volume-metrics"}',
 
   // Seconds until the disk of the homes is full. A year at most, and nothing in the first hour: it would be guessed.
   full_in: |||

@@ -34,12 +34,18 @@ static int wrong(const char *where, const json_error_t *error, struct err **err)
         return err_set(err, ERR_INVALID, "%s%s%s", where, *where ? ": " : "", error->text);
 }
 
-static int read_api(json_t *tree, const char *where, struct config_api *ret, struct err **err)
+/* ret_database NULL: it has none. */
+static int read_api(
+        json_t *tree, const char *where, struct config_api *ret, const char **ret_database, struct err **err)
 {
         json_error_t error;
         if (!tree)
                 return 0;
-        if (json_unpack_ex(tree, &error, JSON_STRICT, "{s?s, s?s}", "api", &ret->api, "token", &ret->token) < 0)
+        int r = ret_database ? json_unpack_ex(tree, &error, JSON_STRICT, "{s?s, s?s, s?s}", "api", &ret->api, "token",
+                                       &ret->token, "database", ret_database)
+                             : json_unpack_ex(
+                                       tree, &error, JSON_STRICT, "{s?s, s?s}", "api", &ret->api, "token", &ret->token);
+        if (r < 0)
                 return wrong(where, &error, err);
         if (ret->api && str_ends(ret->api, "/"))
                 return err_set(err, ERR_INVALID, "%s.api ends with a slash", where);
@@ -224,9 +230,9 @@ static int read_all(struct config *c, struct err **err)
                     &hub, "gateway", &gateway, "directory", &directory, "groups", &groups, "homes", &homes, "parts",
                     &parts, "certificates", &certificates, "kubernetes", &kubernetes, "backup", &backup) < 0)
                 return wrong("", &error, err);
-        int r = read_api(hub, "hub", &c->hub, err);
+        int r = read_api(hub, "hub", &c->hub, &c->hub_database, err);
         if (r == 0)
-                r = read_api(gateway, "gateway", &c->gateway, err);
+                r = read_api(gateway, "gateway", &c->gateway, NULL, err);
         if (r == 0)
                 r = read_directory(directory, &c->directory, err);
         if (r == 0)

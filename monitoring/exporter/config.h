@@ -49,6 +49,7 @@ struct config {
         int timeout_ms;        /* a source gives up a refresh after so long (the time of all its requests together) */
         struct cancel *cancel; /* raised when the exporter ends: give it to http_client_new and the like */
         struct config_api hub, gateway;
+        const char *hub_database; /* on a host: path, or NULL */
         struct config_directory directory;
         struct config_kubernetes kubernetes;
         const char *groups_parent; /* or NULL */

@@ -5,9 +5,9 @@
  * The core says of each: caas_source_up, caas_source_duration_seconds, caas_source_last_success_timestamp_seconds and
  * caas_samples_dropped.
  *
- * Who says what Kubernetes would on a host: container_* is in source_cgroup.c, kubelet_volume_stats_* and
- * dirsize_total_size_bytes in source_home.c, kube_* in pods.c. On Kubernetes source_kube.c and source_kubelet.c read it
- * from there. A family belongs to exactly one source of those that a cluster can have. */
+ * Who says what Kubernetes would on a host: container_* is in source_cgroup.c, kubelet_volume_stats_*,
+ * dirsize_* and node_filesystem_* in source_home.c, kube_* in pods.c. On Kubernetes source_kube.c and source_kubelet.c
+ * read it from there. A family belongs to exactly one source of those that a cluster can have. */
 #ifndef CAAS_EXPORTER_SOURCE_H
 #define CAAS_EXPORTER_SOURCE_H
 

@@ -35,9 +35,10 @@ struct home_store {
 
 struct home_info {
         char *user;
-        int64_t bytes; /* what the user can store */
-        int64_t used;  /* of it; 0 if not mounted */
-        int64_t disk;  /* what the image takes on the host */
+        int64_t bytes;   /* what the user can store */
+        int64_t used;    /* of it; 0 if not mounted */
+        int64_t disk;    /* what the image takes on the host */
+        int64_t entries; /* files and folders in it, with its own; 0 if not mounted */
         bool mounted;
 };
 struct homes {

@@ -8,6 +8,7 @@ SERVERS = (
     ' (kube_pod_labels{label_app="jupyterhub", label_component="singleuser-server"})'
 )
 NODES = "group by (node) (kube_node_labels)"
+SHARED = '{mountpoint="/shared-volume", component="shared-volume-metrics"}'
 MEMORY = 'container_memory_working_set_bytes{name!="", pod=~"jupyter-.*"}'
 
 
@@ -36,6 +37,16 @@ QUESTIONS: dict[str, tuple[str, dict[str, str]]] = {
     "homes of each group": (
         "sum by (usergroup) (max by (namespace, directory) (dirsize_total_size_bytes) *"
         f" {of_group('directory', 'username_safe')})",
+        {},
+    ),
+    "files of each home": ("max by (directory) (dirsize_entries_count)", {"directory": "emma"}),
+    "free on the disk of the hub": (
+        'sum by (namespace) (kubelet_volume_stats_available_bytes{persistentvolumeclaim="hub-db-dir"})'
+        ' / sum by (namespace) (kubelet_volume_stats_capacity_bytes{persistentvolumeclaim="hub-db-dir"})',
+        {},
+    ),
+    "free on the disk of homes": (
+        f"min by (namespace) (node_filesystem_avail_bytes{SHARED} / node_filesystem_size_bytes{SHARED})",
         {},
     ),
     "age of servers": (f"time() - kube_pod_created * on (namespace, pod) {SERVERS}", {}),

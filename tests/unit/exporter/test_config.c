@@ -40,7 +40,8 @@ static void test_minimal(void **state)
 static const char FULL[] =
         "{\"listen\": \"[::1]:9000\", \"cluster\": \"demo\", \"node\": \"box\", \"token\": \"t\", \"refresh_seconds\": "
         "2,"
-        " \"hub\": {\"api\": \"http://127.0.0.1:1/hub/api\", \"token\": \"h\"}, \"gateway\": {\"api\": \"http://g\"},"
+        " \"hub\": {\"api\": \"http://127.0.0.1:1/hub/api\", \"token\": \"h\", \"database\": \"/d/hub.sqlite\"},"
+        " \"gateway\": {\"api\": \"http://g\"},"
         " \"directory\": {\"uri\": \"ldaps://d\", \"users_group\": \"u\", \"admins_group\": \"a\"},"
         " \"groups\": {\"parent\": \"caas-demo\"}, \"homes\": {\"images\": \"/i\", \"mounts\": \"/m\"},"
         " \"accounts\": \"/users.json\", \"journal\": \"/j\","
@@ -57,6 +58,7 @@ static void test_full(void **state)
         assert_string_equal(config->node, "box");
         assert_string_equal(config->hub.token, "h");
         assert_null(config->gateway.token);
+        assert_string_equal(config->hub_database, "/d/hub.sqlite");
         assert_string_equal(config->directory.admins_group, "a");
         assert_null(config->directory.ca);
         assert_string_equal(config->groups_parent, "caas-demo");
@@ -96,6 +98,8 @@ static void test_refused(void **state)
         refused("{\"hub\": 1}", "hub");
         refused("{\"hub\": {\"api\": \"http://x/\"}}", "slash");
         refused("{\"hub\": {\"password\": \"x\"}}", "password");
+        refused("{\"hub\": {\"database\": 1}}", "hub");
+        refused("{\"gateway\": {\"database\": \"/d\"}}", "database");
         refused("{\"directory\": {\"url\": \"x\"}}", "directory");
         refused("{\"homes\": {\"image\": \"/i\"}}", "homes");
         refused("{\"parts\": {}}", "list");

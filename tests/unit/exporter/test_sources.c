@@ -12,12 +12,15 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 
 #include "../client/http_server.h"
 #include "../client/must.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "client/home/home.h"
+#include "client/home/image.h"
 #include "client/tls/certificate.h"
 #include "exporter/source_list.h"
 #include "journal/journal.h"
@@ -348,8 +351,10 @@ static void test_homes(void **state)
 {
         (void)state;
         void *memory = NULL;
-        CLEANUP_CONFIG struct config *config = config_of(str_format(
-                "{\"cluster\": \"demo\", \"homes\": {\"images\": \"%s\", \"mounts\": \"%s/mounts\"}}", root, root));
+        CLEANUP_CONFIG struct config *config =
+                config_of(str_format("{\"cluster\": \"demo\", \"node\": \"box\","
+                                     " \"homes\": {\"images\": \"%s\", \"mounts\": \"%s/mounts\"}}",
+                        root, root));
         put("alice.xfs", "no file system"); /* one that is just being made, or damaged: nothing is said of it */
         put("notes.txt", "");
         struct sample_sink *sink = refreshed(&source_home, config, &memory);
@@ -358,6 +363,8 @@ static void test_homes(void **state)
         assert_non_null(strstr(text, "caas_homes_images_bytes 0\n"));
         assert_non_null(strstr(text, "caas_homes_free_bytes "));
         assert_null(strstr(text, "caas_homes_free_bytes 0\n"));
+        assert_int_equal(samples_count(sink, "kubelet_volume_stats_capacity_bytes"), 0);
+        assert_true(samples_sound(sink));
         sink_free(sink);
         source_home.done(memory);
         source_home.done(NULL);
@@ -365,6 +372,76 @@ static void test_homes(void **state)
         CLEANUP_CONFIG struct config *away =
                 config_of(str_copy("{\"homes\": {\"images\": \"/nowhere/images\", \"mounts\": \"/nowhere/m\"}}"));
         fails(&source_home, away, &memory, "/nowhere/images");
+        source_home.done(memory);
+}
+
+/* The figure of exactly this series. */
+static double figure(const struct sample_sink *sink, const char *series)
+{
+        CLEANUP_FREE char *all = samples_text(sink), *framed = str_format("\n%s", all),
+                          *wanted = str_format("\n%s ", series);
+        const char *found = strstr(framed, wanted);
+        if (!found)
+                fail_msg("no %s in\n%s", series, all);
+        return found ? strtod(found + strlen(wanted), NULL) : -1;
+}
+
+/* As Kubernetes' dashboards ask for them: the disk of all homes, and that of the hub's database. */
+static void test_volumes(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_CONFIG struct config *config = config_of(str_format(
+                "{\"cluster\": \"demo\", \"node\": \"box\", \"homes\": {\"images\": \"%s\", \"mounts\": \"%s/m\"},"
+                " \"hub\": {\"database\": \"%s/hub.sqlite\"}}",
+                root, root, root));
+        struct sample_sink *sink = refreshed(&source_home, config, &memory);
+        assert_int_equal(samples_count(sink, "kubelet_volume_stats_capacity_bytes"), 0); /* it has not begun yet */
+        sink_free(sink);
+        put("hub.sqlite", "");
+        sink = refreshed(&source_home, config, &memory);
+        assert_true(samples_sound(sink));
+        static const char shared[] =
+                "{namespace=\"demo\",mountpoint=\"/shared-volume\",component=\"shared-volume-metrics\"}";
+        static const char hub[] = "{namespace=\"demo\",persistentvolumeclaim=\"hub-db-dir\",node=\"box\"}";
+        CLEANUP_FREE char *shared_free = str_format("node_filesystem_avail_bytes%s", shared),
+                          *shared_size = str_format("node_filesystem_size_bytes%s", shared),
+                          *hub_free = str_format("kubelet_volume_stats_available_bytes%s", hub),
+                          *hub_used = str_format("kubelet_volume_stats_used_bytes%s", hub),
+                          *hub_size = str_format("kubelet_volume_stats_capacity_bytes%s", hub);
+        struct statvfs disk;
+        assert_int_equal(statvfs(root, &disk), 0);
+        double size = (double)disk.f_blocks * (double)disk.f_frsize;
+        assert_true(figure(sink, shared_size) == size && figure(sink, hub_size) == size);
+        assert_true(figure(sink, shared_free) == figure(sink, "caas_homes_free_bytes"));
+        assert_true(figure(sink, shared_free) > 0 && figure(sink, shared_free) <= size);
+        assert_true(figure(sink, hub_free) == figure(sink, shared_free)); /* here they are one disk */
+        assert_true(figure(sink, hub_used) > 0 && figure(sink, hub_used) + figure(sink, hub_free) <= size);
+        sink_free(sink);
+        source_home.done(memory);
+}
+
+/* A home that is not in use is said as it last was. */
+static void test_home_at_rest(void **state)
+{
+        (void)state;
+        struct homes *last = mem_zero(sizeof *last);
+        void *memory = last;
+        CLEANUP_CONFIG struct config *config = config_of(str_format(
+                "{\"cluster\": \"demo\", \"homes\": {\"images\": \"%s\", \"mounts\": \"%s/m\"}}", root, root));
+        const struct home_store store = {.images = root, .mounts = root};
+        MUST(image_make(&store, "alice", HOME_BYTES_MIN, err));
+        MUST(image_make(&store, "bob", HOME_BYTES_MIN, err));
+        last->item = mem_zero(sizeof *last->item);
+        last->count = last->capacity = 1;
+        last->item[0] = (struct home_info){.user = str_copy("alice"), .used = 4096, .entries = 12};
+        struct sample_sink *sink = refreshed(&source_home, config, &memory);
+        assert_true(samples_have(sink, "dirsize_entries_count{namespace=\"demo\",directory=\"alice\"} 12"));
+        assert_true(samples_have(sink, "dirsize_total_size_bytes{namespace=\"demo\",directory=\"alice\"} 4096"));
+        assert_int_equal(samples_count(sink, "dirsize_entries_count"), 1); /* Bob's was never seen open */
+        assert_int_equal(samples_count(sink, "dirsize_total_size_bytes"), 2);
+        assert_true(samples_sound(sink));
+        sink_free(sink);
         source_home.done(memory);
 }
 
@@ -380,6 +457,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_writer, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_backup, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_homes, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_volumes, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_home_at_rest, set_up, tear_down),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

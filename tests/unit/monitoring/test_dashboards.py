@@ -67,6 +67,13 @@ def test_the_sources_are_formatted() -> None:
     assert done.returncode == 0, f"jsonnetfmt -i would change something {done.stderr}"
 
 
+def test_the_disk_of_homes_counts_once() -> None:
+    """The exporter says it, too, for Kubernetes' dashboards: none of ours, and no alert, may take it for one disk more."""
+    asked = [s for q in promql.queries() for s in promql.selectors(q.expr) if s.startswith("node_filesystem_")]
+    assert len(asked) >= 6
+    assert [s for s in asked if 'component!="shared-volume-metrics"' not in s] == []
+
+
 @by_file
 def test_what_grafana_needs_of_a_dashboard(name: str) -> None:
     board = DASHBOARDS[name]
