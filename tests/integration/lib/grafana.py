@@ -1,5 +1,5 @@
 """What a Grafana does with the files that it is given, as far as its documentation says: signs people in by generic OAuth, asks
-its data source's questions. There is no Grafana in it (docs/TESTING.md)."""
+its data source's questions. There is no Grafana in it (docs/TESTING.md). And what one that runs is asked: ask()."""
 
 import base64
 import configparser
@@ -8,6 +8,7 @@ import json
 import secrets
 import ssl
 import sys
+import time
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,21 @@ SECURE_KEYS = "basicAuthPassword tlsCACert tlsClientCert tlsClientKey httpHeader
 JSON_KEYS = """httpMethod prometheusType prometheusVersion cacheLevel timeInterval queryTimeout manageAlerts
     disableRecordingRules customQueryParameters tlsAuth tlsAuthWithCACert tlsSkipVerify serverName timeout
     allowAsRecordingRulesTarget oauthPassThru"""
+
+
+def ask(client: HubClient, question: str, **more: Any) -> tuple[int, Any]:
+    """As a panel does, of a Grafana behind the proxy: the status that its plug-in was told, and the labels of each series that was
+    found, or why not. more: of the query, instead of an instant one."""
+    now = int(time.time() * 1000)
+    source = {"type": "prometheus", "uid": "pangeo"}
+    one = {"refId": "A", "datasource": source, "expr": question, "instant": True, **more}
+    asked = {"from": str(now - 600_000), "to": str(now), "queries": [one]}
+    answer = client.request("POST", "/services/grafana/api/ds/query", data=asked).json()
+    said = answer["results"]["A"] if "results" in answer else {"status": 0, "error": answer}
+    if "error" in said:
+        return said["status"], said["error"]
+    fields = [field for frame in said["frames"] for field in frame["schema"].get("fields", [])]
+    return said["status"], [field.get("labels", {}) for field in fields if field["type"] == "number"]
 
 
 class Grafana:
