@@ -30,7 +30,7 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
     c.lines('Cores held', '', [c.over('sum by (user) (caas_dask_user_cores%s)' % is, '{{user}}')], stacked=true),
     c.lines('Memory held', '', [c.over('sum by (user) (caas_dask_user_memory_bytes%s)' % is, '{{user}}')], unit='bytes', stacked=true),
     c.lines('Dask clusters', '', [c.over('sum by (user) (caas_dask_user_clusters%s)' % is, '{{user}}')], stacked=true, decimals=0),
-    c.lines('Workers', '', [c.over('sum by (user, dask_cluster) (caas_dask_cluster_workers%s)' % is, '{{user}} {{dask_cluster}}')], stacked=true, decimals=0),
+    c.lines('Workers', '', [c.over('sum by (user, dask_cluster) (caas_dask_cluster_workers%s)' % is, '{{user}} {{dask_cluster}}')], stacked=true, decimals=0, below=true),
   ]),
   c.row('What do they do with it?', [
     c.lines(
@@ -62,7 +62,7 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
     c.lines(
       'Fullest worker, of its limit', 'At 70 % it spills results to disk, at 80 % it starts no more tasks, at 95 % it is ended.', [
         c.over('max by (user, dask_cluster) (caas_dask_worker_memory_fullest_ratio%s)' % is, '{{user}} {{dask_cluster}}'),
-      ], unit='percentunit', steps=[['transparent'], ['red', 0.95]]
+      ], unit='percentunit', steps=[['transparent'], ['red', 0.95]], below=true
     ),
     c.lines('Spilled to disk', 'Written for want of memory, and read again.', [
       c.over('sum by (user, activity) (rate(dask_worker_spill_bytes_total%s[$__rate_interval]))' % is, '{{user}} {{activity}}'),
@@ -77,9 +77,9 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
     c.lines('Tasks at workers by state', 'Of memory, disk: results that they hold.', [c.over('sum by (state) (dask_worker_tasks%s)' % is, '{{state}}')], stacked=true),
     c.lines('Event loop stands still', 'The longest time of the last half minute, of the worst worker. Seconds: a task does not let others run (it holds the GIL), or the machine is too busy.', [
       c.over('max by (user, dask_cluster) (dask_worker_tick_duration_maximum_seconds%s)' % is, '{{user}} {{dask_cluster}}'),
-    ], unit='s'),
+    ], unit='s', below=true),
     c.lines('Heartbeats take', 'There and back, of the worst worker. All of them long: the scheduler is busy.', [
       c.over('max by (user, dask_cluster) (dask_worker_latency_seconds%s)' % is, '{{user}} {{dask_cluster}}'),
-    ], unit='s'),
+    ], unit='s', below=true),
   ]),
 ], variables=[c.user], annotations=[c.killed])

@@ -5,7 +5,6 @@ settings that Grafana does not know."""
 import json
 import os
 import re
-import shutil
 import socket
 import ssl
 import stat
@@ -18,6 +17,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import grafana
 import promql
 import pytest
 from bed import eventually
@@ -41,13 +41,7 @@ def mirror() -> Iterator[tuple[str, Path]]:
     with tempfile.TemporaryDirectory(prefix="caas-mirror-", dir="/var/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        build = ROOT / "tests" / "grafana" / "build.sh"
-        program = subprocess.run(["bash", build], check=True, stdout=subprocess.PIPE, text=True)
-        share = folder / "tree" / "usr" / "share" / "grafana"
-        (share / "bin").mkdir(parents=True)
-        (share / "conf").mkdir()
-        shutil.copy(Path(program.stdout.strip()) / "grafana", share / "bin" / "grafana")
-        (share / "conf" / "defaults.ini").write_text("")
+        grafana.lay_out(folder / "tree" / "usr" / "share" / "grafana")
         version = re.search(r"^ +version: \"(.*)\"$", (ROOT / "roles/grafana/role.yaml").read_text(), re.MULTILINE)
         assert version
         make = ["bash", ROOT / "tests/lib/apt-repository.sh", folder / "apt", "grafana", version[1], folder / "tree"]

@@ -5,8 +5,12 @@ import base64
 import configparser
 import http.client
 import json
+import os
+import re
 import secrets
+import shutil
 import ssl
+import subprocess
 import sys
 import time
 import urllib.parse
@@ -29,6 +33,32 @@ SECURE_KEYS = "basicAuthPassword tlsCACert tlsClientCert tlsClientKey httpHeader
 JSON_KEYS = """httpMethod prometheusType prometheusVersion cacheLevel timeInterval queryTimeout manageAlerts
     disableRecordingRules customQueryParameters tlsAuth tlsAuthWithCACert tlsSkipVerify serverName timeout
     allowAsRecordingRulesTarget oauthPassThru"""
+
+# The home of a Grafana (bin/, conf/, public/), which is tried in the place of the stand-in; docs/TESTING.md.
+REAL = os.environ.get("CAAS_TEST_GRAFANA", "")
+STAND_IN = Path(__file__).resolve().parents[2] / "grafana"
+
+
+def lay_out(home: Path) -> None:
+    """Puts into a folder what runs as Grafana, as its package has it in /usr/share/grafana."""
+    if REAL:
+        for name in ("bin", "conf", "public"):
+            shutil.copytree(Path(REAL) / name, home / name, symlinks=True)
+        return
+    made = subprocess.run(["bash", STAND_IN / "build.sh"], check=True, stdout=subprocess.PIPE, text=True)
+    (home / "bin").mkdir(parents=True)
+    (home / "conf").mkdir()
+    shutil.copy(Path(made.stdout.strip()) / "grafana", home / "bin" / "grafana")
+    (home / "conf" / "defaults.ini").write_text("")
+
+
+def knows(section: str, key: str) -> bool:
+    """Whether it has a setting. One that is older than ours passes over in silence what it does not know."""
+    if not REAL:
+        return True
+    sections = re.split(r"^\[(.*)\]$", (Path(REAL) / "conf" / "defaults.ini").read_text(), flags=re.MULTILINE)
+    texts = dict(zip(sections[1::2], sections[2::2], strict=True))
+    return re.search(rf"^{key} *=", texts.get(section, ""), re.MULTILINE) is not None
 
 
 def ask(client: HubClient, question: str, **more: Any) -> tuple[int, Any]:
