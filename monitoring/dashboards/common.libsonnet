@@ -143,8 +143,10 @@ local lay(rows) = std.foldl(
       maxDataPoints: most,
     },
 
-  bars(title, description, queries, unit='percentunit', width=12, height=8, min=0, max=null, steps=[['green'], ['orange', 0.8], ['red', 0.95]])::
+  // `name`: the label that each is called by; of one alone Grafana would leave out its legend.
+  bars(title, description, queries, name=null, unit='percentunit', width=12, height=8, min=0, max=null, steps=[['green'], ['orange', 0.8], ['red', 0.95]])::
     panel('bargauge', title, description, queries, width, height, {
+      [if name != null then 'displayName']: '${__field.labels.%s}' % name,
       unit: unit,
       min: min,
       [if max != null then 'max']: max,

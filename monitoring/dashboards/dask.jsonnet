@@ -25,8 +25,8 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
     ], sort='Idle for'),
   ]),
   c.row('Who holds what?', [
-    c.bars('Of the cores a user may hold', 'At 100 % no further worker comes.', [c.now('max by (user) (caas_dask_user_cores%s / on (cluster) group_left caas_dask_max_cores{cluster="$cluster"})' % is, '{{user}}')], max=1),
-    c.bars('Of the memory a user may hold', 'At 100 % no further worker comes.', [c.now('max by (user) (caas_dask_user_memory_bytes%s / on (cluster) group_left caas_dask_max_memory_bytes{cluster="$cluster"})' % is, '{{user}}')], max=1),
+    c.bars('Of the cores a user may hold', 'At 100 % no further worker comes.', [c.now('max by (user) (caas_dask_user_cores%s / on (cluster) group_left caas_dask_max_cores{cluster="$cluster"})' % is, '{{user}}')], name='user', max=1),
+    c.bars('Of the memory a user may hold', 'At 100 % no further worker comes.', [c.now('max by (user) (caas_dask_user_memory_bytes%s / on (cluster) group_left caas_dask_max_memory_bytes{cluster="$cluster"})' % is, '{{user}}')], name='user', max=1),
     c.lines('Cores held', '', [c.over('sum by (user) (caas_dask_user_cores%s)' % is, '{{user}}')], stacked=true),
     c.lines('Memory held', '', [c.over('sum by (user) (caas_dask_user_memory_bytes%s)' % is, '{{user}}')], unit='bytes', stacked=true),
     c.lines('Dask clusters', '', [c.over('sum by (user) (caas_dask_user_clusters%s)' % is, '{{user}}')], stacked=true, decimals=0),

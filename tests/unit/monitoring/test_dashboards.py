@@ -37,7 +37,7 @@ OPTIONS = {
     "state-timeline": {"mergeValues", "showValue", "alignValue", "rowHeight", "legend", "tooltip"},
     "text": {"mode", "content"},
 }
-DEFAULTS = {"unit", "decimals", "min", "max", "mappings", "color", "thresholds", "custom"}
+DEFAULTS = {"displayName", "unit", "decimals", "min", "max", "mappings", "color", "thresholds", "custom"}
 UNITS = {"short", "s", "bytes", "percentunit", "Bps"}
 PROPERTIES = {"unit", "decimals", "mappings", "thresholds", "color", "custom.cellOptions", "custom.lineStyle"}
 
@@ -143,6 +143,14 @@ def test_long_names_leave_room_for_the_graph(name: str) -> None:
     for panel in drawn(DASHBOARDS[name]):
         if any("{{dask_cluster}}" in target["legendFormat"] for target in panel.get("targets", [])):
             assert panel["type"] != "timeseries" or panel["options"]["legend"]["placement"] == "bottom", panel["title"]
+
+
+@by_file
+def test_one_bar_alone_is_named(name: str) -> None:
+    """Of whom it is: Grafana leaves out the legend of a bar that is alone, but not a name of the panel's own."""
+    for panel in drawn(DASHBOARDS[name]):
+        if panel["type"] == "bargauge" and "{{user}}" in panel["targets"][0]["legendFormat"]:
+            assert panel["fieldConfig"]["defaults"]["displayName"] == "${__field.labels.user}", panel["title"]
 
 
 def check_thresholds(thresholds: dict[str, Any] | None, said: str) -> None:
