@@ -73,6 +73,12 @@ func files[T any](folder string, each func(T)) {
 }
 
 func (s *server) provision(folder string) {
+	// Grafana says of each that it cannot be read, and goes on.
+	for _, kind := range []string{"plugins", "alerting"} {
+		if _, err := os.ReadDir(filepath.Join(folder, kind)); err != nil {
+			fail("provisioning: %v", err)
+		}
+	}
 	files(filepath.Join(folder, "datasources"), func(read struct {
 		Version int `yaml:"apiVersion"`
 		Prune   bool

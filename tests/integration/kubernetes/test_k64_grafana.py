@@ -135,14 +135,15 @@ def test_nor_by_other_questions(alice: HubClient) -> None:
     for path in ("admin/tsdb/snapshot", "status/config", "rules", "query/../../../../prometheus/api/v1/query?query=up"):
         answer = alice.request("GET", SOURCE + path)
         assert answer.status in (403, 404) and "yaml" not in answer.text, path
-    # Which data sources there are, and how they are reached, is for Grafana's own administrators, and there are none.
-    assert alice.request("GET", HOME + "api/datasources").status == 403
+    # Which data sources there are everybody may read; to change them is for Grafana's own administrators, and there are none.
+    assert [one["uid"] for one in alice.request("GET", HOME + "api/datasources").json()] == ["pangeo"]
+    assert alice.request("DELETE", HOME + "api/datasources/uid/pangeo").status == 403
 
 
 def test_administrators_see_all(admin: HubClient) -> None:
     status, result = ask(admin, "caas_user_group_info")
     assert status == 200 and users_of(result) >= {"alice", "dora"}
-    assert admin.request("GET", HOME + "api/datasources").status == 403
+    assert admin.request("DELETE", HOME + "api/datasources/uid/pangeo").status == 403
 
 
 def test_who_is_taken_out_is_answered_nothing(shown: Lab) -> None:
