@@ -36,6 +36,7 @@ JSON_KEYS = """httpMethod prometheusType prometheusVersion cacheLevel timeInterv
 
 # The home of a Grafana (bin/, conf/, public/), which is tried in the place of the stand-in; docs/TESTING.md.
 REAL = os.environ.get("CAAS_TEST_GRAFANA", "")
+SOURCE = {"type": "prometheus", "uid": "pangeo"}
 STAND_IN = Path(__file__).resolve().parents[2] / "grafana"
 
 
@@ -61,14 +62,22 @@ def knows(section: str, key: str) -> bool:
     return re.search(rf"^{key} *=", texts.get(section, ""), re.MULTILINE) is not None
 
 
-def ask(client: HubClient, question: str, **more: Any) -> tuple[int, Any]:
-    """As a panel does, of a Grafana behind the proxy: the status that its plug-in was told, and the labels of each series that was
+def version() -> tuple[int, ...]:
+    said = subprocess.run([Path(REAL) / "bin" / "grafana", "-v"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return tuple(int(part) for part in re.findall(r"[0-9]+", said)[:3])
+
+
+def has_pages() -> bool:
+    return not REAL or (Path(REAL) / "public" / "views" / "index.html").exists()
+
+
+def ask(client: HubClient, question: str, home: str = "/services/grafana/", **more: Any) -> tuple[int, Any]:
+    """As a panel does, of the Grafana at `home`: the status that its plug-in was told, and the labels of each series that was
     found, or why not. more: of the query, instead of an instant one."""
     now = int(time.time() * 1000)
-    source = {"type": "prometheus", "uid": "pangeo"}
-    one = {"refId": "A", "datasource": source, "expr": question, "instant": True, **more}
+    one = {"datasource": SOURCE, "instant": True, **more, "refId": "A", "expr": question}
     asked = {"from": str(now - 600_000), "to": str(now), "queries": [one]}
-    answer = client.request("POST", "/services/grafana/api/ds/query", data=asked).json()
+    answer = client.request("POST", home + "api/ds/query", data=asked).json()
     said = answer["results"]["A"] if "results" in answer else {"status": 0, "error": answer}
     if "error" in said:
         return said["status"], said["error"]
