@@ -21,7 +21,7 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
       c.column('Up for', 'max by (user, dask_cluster) (time() - caas_dask_cluster_started_timestamp_seconds%s)' % is, 's', 0),
       c.column('Fullest worker', 'max by (user, dask_cluster) (caas_dask_worker_memory_fullest_ratio%s)' % is, 'percentunit', 0, [['green'], ['orange', 0.7], ['red', 0.95]]),
       c.column('Spilled', 'max by (user, dask_cluster) (dask_worker_memory_bytes{cluster="$cluster", user=~"$user", type="spilled"})', 'bytes'),
-      c.column('Scheduler answers', 'max by (user, dask_cluster) (caas_dask_scheduler_up%s)' % is, 'short', null, [['red'], ['green', 1]], c.yes_or_no),
+      c.column('Answers', 'max by (user, dask_cluster) (caas_dask_scheduler_up%s)' % is, 'short', null, [['red'], ['green', 1]], c.yes_or_no),
     ], sort='Idle for'),
   ]),
   c.row('Who holds what?', [
