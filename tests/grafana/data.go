@@ -73,10 +73,16 @@ func files[T any](folder string, each func(T)) {
 }
 
 func (s *server) provision(folder string) {
-	// Grafana says of each that it cannot be read, and goes on.
+	// Of each that is not there Grafana says this, and goes on; in the second it takes no other files.
 	for _, kind := range []string{"plugins", "alerting"} {
-		if _, err := os.ReadDir(filepath.Join(folder, kind)); err != nil {
-			fail("provisioning: %v", err)
+		found, err := os.ReadDir(filepath.Join(folder, kind))
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "logger=provisioning.%s level=error msg=\"can't read provisioning files from directory\" error=%q\n", kind, err)
+		}
+		for _, one := range found {
+			if kind == "alerting" && !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(one.Name())) {
+				fail("file has invalid suffix %q", one.Name())
+			}
 		}
 	}
 	files(filepath.Join(folder, "datasources"), func(read struct {
