@@ -81,6 +81,8 @@ local lay(rows) = std.foldl(
     options: { '0': { text: 'no', color: 'red', index: 0 }, '1': { text: 'yes', color: 'green', index: 1 } },
   }],
 
+  // Where little is red, no answer would be as red as none left.
+  not_known:: [{ type: 'special', options: { match: 'null+nan', result: { text: 'not known', color: 'text', index: 1 } } }],
   never:: [{ type: 'value', options: { '-1': { text: 'never', color: 'red', index: 0 } } }],
 
   // One number, or one a series. `steps`: [colour], [colour, from], …
@@ -88,7 +90,7 @@ local lay(rows) = std.foldl(
     panel('stat', title, description, queries, width, height, {
       unit: unit,
       [if decimals != null then 'decimals']: decimals,
-      mappings: mappings,
+      mappings: if mappings == [] && steps[0][0] == 'red' then $.not_known else mappings,
       color: { mode: 'thresholds' },
       thresholds: thresholds(steps),
     }, {
@@ -103,7 +105,7 @@ local lay(rows) = std.foldl(
       wideLayout: true,
     }),
 
-  lines(title, description, queries, unit='short', width=12, height=8, stacked=false, max=null, min=0, decimals=null, bars=false, steps=null)::
+  lines(title, description, queries, unit='short', width=12, height=8, stacked=false, max=null, min=0, decimals=null, bars=false, steps=null, below=width < 12)::
     panel('timeseries', title, description, queries, width, height, {
       unit: unit,
       [if min != null then 'min']: min,
@@ -121,10 +123,10 @@ local lay(rows) = std.foldl(
       },
       [if steps != null then 'thresholds']: thresholds(steps),
     }, {
-      // Below, it would take the height of the graph; in a narrow panel, its width.
+      // Below, it takes of the height of the graph; in a narrow panel, or with long names, it would take the width.
       legend: {
         displayMode: 'table',
-        placement: if width >= 12 then 'right' else 'bottom',
+        placement: if below then 'bottom' else 'right',
         showLegend: true,
         calcs: ['lastNotNull', 'max'],
         sortBy: 'Last *',
@@ -141,8 +143,10 @@ local lay(rows) = std.foldl(
       maxDataPoints: most,
     },
 
-  bars(title, description, queries, unit='percentunit', width=12, height=8, min=0, max=null, steps=[['green'], ['orange', 0.8], ['red', 0.95]])::
+  // `name`: the label that each is called by; of one alone Grafana would leave out its legend.
+  bars(title, description, queries, name=null, unit='percentunit', width=12, height=8, min=0, max=null, steps=[['green'], ['orange', 0.8], ['red', 0.95]])::
     panel('bargauge', title, description, queries, width, height, {
+      [if name != null then 'displayName']: '${__field.labels.%s}' % name,
       unit: unit,
       min: min,
       [if max != null then 'max']: max,

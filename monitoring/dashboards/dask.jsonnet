@@ -21,16 +21,16 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
       c.column('Up for', 'max by (user, dask_cluster) (time() - caas_dask_cluster_started_timestamp_seconds%s)' % is, 's', 0),
       c.column('Fullest worker', 'max by (user, dask_cluster) (caas_dask_worker_memory_fullest_ratio%s)' % is, 'percentunit', 0, [['green'], ['orange', 0.7], ['red', 0.95]]),
       c.column('Spilled', 'max by (user, dask_cluster) (dask_worker_memory_bytes{cluster="$cluster", user=~"$user", type="spilled"})', 'bytes'),
-      c.column('Scheduler answers', 'max by (user, dask_cluster) (caas_dask_scheduler_up%s)' % is, 'short', null, [['red'], ['green', 1]], c.yes_or_no),
+      c.column('Answers', 'max by (user, dask_cluster) (caas_dask_scheduler_up%s)' % is, 'short', null, [['red'], ['green', 1]], c.yes_or_no),
     ], sort='Idle for'),
   ]),
   c.row('Who holds what?', [
-    c.bars('Of the cores a user may hold', 'At 100 % no further worker comes.', [c.now('max by (user) (caas_dask_user_cores%s / on (cluster) group_left caas_dask_max_cores{cluster="$cluster"})' % is, '{{user}}')], max=1),
-    c.bars('Of the memory a user may hold', 'At 100 % no further worker comes.', [c.now('max by (user) (caas_dask_user_memory_bytes%s / on (cluster) group_left caas_dask_max_memory_bytes{cluster="$cluster"})' % is, '{{user}}')], max=1),
+    c.bars('Of the cores a user may hold', 'At 100 % no further worker comes.', [c.now('max by (user) (caas_dask_user_cores%s / on (cluster) group_left caas_dask_max_cores{cluster="$cluster"})' % is, '{{user}}')], name='user', max=1),
+    c.bars('Of the memory a user may hold', 'At 100 % no further worker comes.', [c.now('max by (user) (caas_dask_user_memory_bytes%s / on (cluster) group_left caas_dask_max_memory_bytes{cluster="$cluster"})' % is, '{{user}}')], name='user', max=1),
     c.lines('Cores held', '', [c.over('sum by (user) (caas_dask_user_cores%s)' % is, '{{user}}')], stacked=true),
     c.lines('Memory held', '', [c.over('sum by (user) (caas_dask_user_memory_bytes%s)' % is, '{{user}}')], unit='bytes', stacked=true),
     c.lines('Dask clusters', '', [c.over('sum by (user) (caas_dask_user_clusters%s)' % is, '{{user}}')], stacked=true, decimals=0),
-    c.lines('Workers', '', [c.over('sum by (user, dask_cluster) (caas_dask_cluster_workers%s)' % is, '{{user}} {{dask_cluster}}')], stacked=true, decimals=0),
+    c.lines('Workers', '', [c.over('sum by (user, dask_cluster) (caas_dask_cluster_workers%s)' % is, '{{user}} {{dask_cluster}}')], stacked=true, decimals=0, below=true),
   ]),
   c.row('What do they do with it?', [
     c.lines(
@@ -62,7 +62,7 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
     c.lines(
       'Fullest worker, of its limit', 'At 70 % it spills results to disk, at 80 % it starts no more tasks, at 95 % it is ended.', [
         c.over('max by (user, dask_cluster) (caas_dask_worker_memory_fullest_ratio%s)' % is, '{{user}} {{dask_cluster}}'),
-      ], unit='percentunit', steps=[['transparent'], ['red', 0.95]]
+      ], unit='percentunit', steps=[['transparent'], ['red', 0.95]], below=true
     ),
     c.lines('Spilled to disk', 'Written for want of memory, and read again.', [
       c.over('sum by (user, activity) (rate(dask_worker_spill_bytes_total%s[$__rate_interval]))' % is, '{{user}} {{activity}}'),
@@ -77,9 +77,9 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
     c.lines('Tasks at workers by state', 'Of memory, disk: results that they hold.', [c.over('sum by (state) (dask_worker_tasks%s)' % is, '{{state}}')], stacked=true),
     c.lines('Event loop stands still', 'The longest time of the last half minute, of the worst worker. Seconds: a task does not let others run (it holds the GIL), or the machine is too busy.', [
       c.over('max by (user, dask_cluster) (dask_worker_tick_duration_maximum_seconds%s)' % is, '{{user}} {{dask_cluster}}'),
-    ], unit='s'),
+    ], unit='s', below=true),
     c.lines('Heartbeats take', 'There and back, of the worst worker. All of them long: the scheduler is busy.', [
       c.over('max by (user, dask_cluster) (dask_worker_latency_seconds%s)' % is, '{{user}} {{dask_cluster}}'),
-    ], unit='s'),
+    ], unit='s', below=true),
   ]),
 ], variables=[c.user], annotations=[c.killed])

@@ -72,6 +72,7 @@ c.dashboard('overview', 'CaaS / Overview', 'Is the cluster well? Who is on, what
       'Who uses the memory?',
       'The ten who use most, notebook and Dask together.',
       [c.now('topk(10, sum by (user) (caas_user_memory_bytes{cluster="$cluster"}))', '{{user}}')],
+      name='user',
       unit='bytes',
       steps=[['blue']],
       width=8

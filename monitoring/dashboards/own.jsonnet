@@ -42,9 +42,9 @@ c.dashboard('own', 'CaaS / My usage', 'What do I use, and how much is left of wh
     c.lines('Idle for', 'Since when nobody has used the server; one that is idle for too long is stopped.', [c.over('max(time() - caas_server_last_activity_timestamp_seconds%s)' % is, 'server')], unit='s'),
   ]),
   c.row('My Dask clusters', [
-    c.lines('Workers', 'That run or start.', [c.over('sum by (dask_cluster) (caas_dask_cluster_workers%s)' % is, '{{dask_cluster}}')], stacked=true),
-    c.lines('Memory', 'That they hold against the cap, used or not.', [c.over('sum by (dask_cluster) (caas_dask_cluster_memory_bytes%s)' % is, '{{dask_cluster}}')], unit='bytes', stacked=true),
-    c.lines('Idle for', "By their schedulers' word. One that has nothing to do holds what others could use.", [c.over('max by (dask_cluster) (caas_dask_cluster_idle_seconds%s)' % is, '{{dask_cluster}}')], unit='s'),
-    c.lines('Fullest worker', 'Memory of the worker that is nearest to its limit. From 70 % on it spills to disk, from 80 % on it pauses, at 95 % it is ended.', [c.over('max by (dask_cluster) (caas_dask_worker_memory_fullest_ratio%s)' % is, '{{dask_cluster}}')], unit='percentunit', max=1, steps=[['transparent'], ['red', 0.95]]),
+    c.lines('Workers', 'That run or start.', [c.over('sum by (dask_cluster) (caas_dask_cluster_workers%s)' % is, '{{dask_cluster}}')], stacked=true, below=true),
+    c.lines('Memory', 'That they hold against the cap, used or not.', [c.over('sum by (dask_cluster) (caas_dask_cluster_memory_bytes%s)' % is, '{{dask_cluster}}')], unit='bytes', stacked=true, below=true),
+    c.lines('Idle for', "By their schedulers' word. One that has nothing to do holds what others could use.", [c.over('max by (dask_cluster) (caas_dask_cluster_idle_seconds%s)' % is, '{{dask_cluster}}')], unit='s', below=true),
+    c.lines('Fullest worker', 'Memory of the worker that is nearest to its limit. From 70 % on it spills to disk, from 80 % on it pauses, at 95 % it is ended.', [c.over('max by (dask_cluster) (caas_dask_worker_memory_fullest_ratio%s)' % is, '{{dask_cluster}}')], unit='percentunit', max=1, steps=[['transparent'], ['red', 0.95]], below=true),
   ]),
 ], variables=[c.myself])

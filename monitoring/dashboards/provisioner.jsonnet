@@ -10,7 +10,7 @@ c.dashboard('provisioner', 'CaaS / Provisioner', 'What was done to the cluster, 
     c.stat('Changed by others', 'What the last apply found that was not as the one before had left it, and put back. Which: caas history CLUSTER --steps.', [c.now('caas_drift_resources' + is)], decimals=0, steps=[['green'], ['orange', 1]]),
     c.stat('Last backup', 'How long ago the last good one ended, where the form names what makes backups (monitoring.backup_stamp, monitoring.backup_cronjob).', [
       c.now('time() - (caas_backup_last_success_timestamp_seconds%s > 0) or caas_backup_last_success_timestamp_seconds%s - 1' % [is, is]),
-    ], unit='s', steps=[['red'], ['green', 0], ['orange', 36 * 3600], ['red', 48 * 3600]], mappings=c.never),
+    ], unit='s', steps=[['red'], ['green', 0], ['orange', 36 * 3600], ['red', 48 * 3600]], mappings=c.never + c.not_known),
     c.stat('Version', 'Of caas-exporter, and with it of caas.', [c.now('caas_exporter_build_info' + is, '{{version}}')]) {
       options+: { textMode: 'name' },
     },

@@ -25,7 +25,7 @@ c.dashboard('storage', 'CaaS / Storage', 'When is the disk full, and who fills i
     ], unit='percentunit', max=1, steps=[['transparent'], ['red', 0.95]]),
   ]),
   c.row('Who fills it?', [
-    c.bars('Homes by how full they are', 'At 100 % notebooks cannot be saved. The size is notebook.storage of the form; it can be raised while homes are in use.', [c.now('topk(15, max by (user) (caas_home_used_bytes%s / caas_home_size_bytes%s))' % [is, is], '{{user}}')], max=1, height=10),
+    c.bars('Homes by how full they are', 'At 100 % notebooks cannot be saved. The size is notebook.storage of the form; it can be raised while homes are in use.', [c.now('topk(15, max by (user) (caas_home_used_bytes%s / caas_home_size_bytes%s))' % [is, is], '{{user}}')], name='user', max=1, height=10),
     c.table('Homes', 'Full in: if it goes on as in the last six hours; nothing where it does not grow, or not within a year.', [['user', 'User']], [
       c.column('Used', 'max by (user) (caas_home_used_bytes%s)' % is, 'bytes'),
       c.column('Size', 'max by (user) (caas_home_size_bytes%s)' % is, 'bytes'),

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,6 +73,18 @@ func files[T any](folder string, each func(T)) {
 }
 
 func (s *server) provision(folder string) {
+	// Of each that is not there Grafana says this, and goes on; in the second it takes no other files.
+	for _, kind := range []string{"plugins", "alerting"} {
+		found, err := os.ReadDir(filepath.Join(folder, kind))
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "logger=provisioning.%s level=error msg=\"can't read provisioning files from directory\" error=%q\n", kind, err)
+		}
+		for _, one := range found {
+			if kind == "alerting" && !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(one.Name())) {
+				fail("file has invalid suffix %q", one.Name())
+			}
+		}
+	}
 	files(filepath.Join(folder, "datasources"), func(read struct {
 		Version int `yaml:"apiVersion"`
 		Prune   bool
@@ -181,6 +195,48 @@ func (s *server) forward(w http.ResponseWriter, r *http.Request, who *person) {
 	_, _ = io.Copy(w, answer.Body)
 }
 
+// frames are what pages draw: one a series, a field with its times and one, which has the labels, with its values.
+func frames(refID, kind string, result json.RawMessage) ([]any, error) {
+	type one struct {
+		Metric map[string]string
+		Value  []any
+		Values [][]any
+	}
+	series := []one{{}}
+	var err error
+	if kind == "scalar" {
+		err = json.Unmarshal(result, &series[0].Value)
+	} else {
+		err = json.Unmarshal(result, &series)
+	}
+	shown := []any{}
+	for _, one := range series {
+		if one.Values == nil {
+			one.Values = [][]any{one.Value}
+		}
+		times, values := []any{}, []any{}
+		for _, pair := range one.Values {
+			var value float64
+			if len(pair) == 2 {
+				value, err = strconv.ParseFloat(fmt.Sprint(pair[1]), 64)
+			}
+			if len(pair) != 2 || err != nil {
+				return nil, fmt.Errorf("%v is no value: %w", pair, err)
+			}
+			at, _ := pair[0].(float64)
+			times = append(times, int64(at*1000))
+			if math.IsNaN(value) || math.IsInf(value, 0) {
+				values = append(values, nil) // JSON has no such number
+			} else {
+				values = append(values, value)
+			}
+		}
+		fields := []any{map[string]any{"name": "Time", "type": "time"}, map[string]any{"name": "Value", "type": "number", "labels": one.Metric}}
+		shown = append(shown, map[string]any{"schema": map[string]any{"refId": refID, "fields": fields}, "data": map[string]any{"values": []any{times, values}}})
+	}
+	return shown, err
+}
+
 // query is /api/ds/query: what panels ask, as its plug-in for Prometheus does.
 func (s *server) query(w http.ResponseWriter, r *http.Request, who *person) {
 	var asked struct {
@@ -220,8 +276,11 @@ func (s *server) query(w http.ResponseWriter, r *http.Request, who *person) {
 			form.Set("time", seconds(asked.To))
 		}
 		var said struct {
-			Error string
-			Data  struct{ Result []any }
+			Error, ErrorType string
+			Data             struct {
+				ResultType string
+				Result     json.RawMessage
+			}
 		}
 		answer, err := s.send(from, who, http.MethodPost, path, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
 		code := http.StatusBadGateway
@@ -230,15 +289,21 @@ func (s *server) query(w http.ResponseWriter, r *http.Request, who *person) {
 			err = json.NewDecoder(answer.Body).Decode(&said)
 			answer.Body.Close()
 		}
+		var shown []any
+		if err == nil && code == http.StatusOK {
+			shown, err = frames(one.RefID, said.Data.ResultType, said.Data.Result)
+		}
 		if err != nil && said.Error == "" {
 			said.Error = err.Error()
+		} else {
+			said.Error = said.ErrorType + ": " + said.Error
 		}
-		if code != http.StatusOK {
+		if err != nil || code != http.StatusOK {
 			status = http.StatusBadRequest
 			results[one.RefID] = map[string]any{"status": code, "error": said.Error}
 			continue
 		}
-		results[one.RefID] = map[string]any{"status": code, "result": said.Data.Result} // not as frames: nobody draws them here
+		results[one.RefID] = map[string]any{"status": code, "frames": shown}
 	}
 	reply(w, status, map[string]any{"results": results})
 }

@@ -51,7 +51,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // route says what is answered, for `signed` ones to who is signed in. Of Grafana's rights: all see dashboards and ask data sources
-// but for who has the role None; provisioned dashboards are changed by nobody; how data sources are reached is for its Admins.
+// but for who has the role None, and which data sources there are, without their secrets; provisioned dashboards are changed by
+// nobody, data sources by its Admins.
 func (s *server) route() {
 	s.routes = http.NewServeMux()
 	signed := func(pattern string, answer func(http.ResponseWriter, *http.Request, *person)) {
@@ -100,15 +101,22 @@ func (s *server) route() {
 	signed("POST /api/ds/query", s.query)
 	signed("/api/datasources/proxy/uid/{uid}/{path...}", s.forward)
 	signed("/api/datasources/uid/{uid}/resources/{path...}", s.forward)
-	sources := func(w http.ResponseWriter, _ *http.Request, who *person) {
+	signed("GET /api/datasources", func(w http.ResponseWriter, _ *http.Request, _ *person) {
+		found := []any{}
+		for uid, one := range s.sources {
+			found = append(found, map[string]any{"uid": uid, "name": one.Name, "type": one.Type, "url": one.URL, "jsonData": one.JSON, "readOnly": !one.Editable, "isDefault": one.Default})
+		}
+		reply(w, http.StatusOK, found)
+	})
+	changed := func(w http.ResponseWriter, _ *http.Request, who *person) {
 		if who.Role != "Admin" {
-			refuseTo(w, http.StatusForbidden, "You'll need additional permissions to perform this action. Permissions needed: datasources:read")
+			refuseTo(w, http.StatusForbidden, "You'll need additional permissions to perform this action. Permissions needed: datasources:write")
 			return
 		}
-		reply(w, http.StatusOK, s.sources)
+		refuseTo(w, http.StatusNotImplemented, "the stand-in changes none")
 	}
-	signed("/api/datasources", sources)
-	signed("/api/datasources/", sources)
+	signed("/api/datasources", changed)
+	signed("/api/datasources/", changed)
 	signed("/api/", func(w http.ResponseWriter, _ *http.Request, _ *person) { refuseTo(w, http.StatusNotFound, "Not found") })
 	signed("/", func(w http.ResponseWriter, _ *http.Request, who *person) {
 		fmt.Fprintf(w, "<title>Grafana</title> %s\n", who.Login)

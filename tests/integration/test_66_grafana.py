@@ -3,13 +3,18 @@ nothing else. It asks from 127.0.0.3."""
 
 import json
 import re
+import shutil
+import socket
 import stat
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grafana
 import pytest
+from bed import eventually
 from conftest import PASSWORD, Cluster
 from grafana import Grafana
 from hubclient import HubClient
@@ -264,3 +269,85 @@ def test_and_not_when_the_form_says_so_no_more(
     assert there.sign_in(client, alice, CALLBACK)[0] == 403
     assert there.user(bearer)[0] == 403
     assert with_users.ask("POST", "api/v1/query", authorization=f"Bearer {bearer}", query="1")[0] == 403
+
+
+# ---- a Grafana that is there (docs/TESTING.md), with the files in its own folder in the place of /etc/grafana
+
+if grafana.REAL:
+
+    @pytest.fixture(scope="module")
+    def real(cluster: Cluster, applied: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+        """A browser before it, at its own address, and what it says; it asks from this host's."""
+        cluster.write_form(
+            extra=f"monitoring:\n  grafana: external\n  grafana_url: {HOME}\n  grafana_from: [127.0.0.1, '::1']\n"
+        )
+        cluster.apply()
+        etc = tmp_path_factory.mktemp("etc") / "grafana"
+        shutil.copytree(cluster.folder / "monitoring" / "grafana", etc)
+        for path in etc.rglob("*"):
+            if path.suffix in (".ini", ".yaml"):
+                path.write_text(path.read_text().replace("/etc/grafana", str(etc)))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        own = {
+            "server": {"http_addr": "127.0.0.1", "http_port": port, "root_url": HOME},
+            # Its own first account; before version 10 an address of a sign-in that is the same would be taken for it.
+            "security": {"admin_user": "root", "admin_email": "root@grafana.example.org"},
+            "database": {"wal": "true"},
+            "paths": {"data": etc / "data", "provisioning": etc / "provisioning", "logs": etc / "log"},
+            "analytics": {
+                "reporting_enabled": "false",
+                "check_for_updates": "false",
+                "check_for_plugin_updates": "false",
+            },
+            "log": {"mode": "console"},
+        }
+        text = "".join(
+            f"[{part}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items()) for part, keys in own.items()
+        )
+        (etc / "grafana.ini").write_text(text + (etc / "pangeo-caas" / f"{cluster.name}.ini").read_text())
+        program = Path(grafana.REAL) / "bin" / "grafana"
+        words = [program, "server", f"--homepath={grafana.REAL}", f"--config={etc / 'grafana.ini'}"]
+        with (etc / "said").open("w") as said:
+            running = subprocess.Popen(words, stdout=said, stderr=said, cwd=etc)
+        browser = HubClient(f"http://127.0.0.1:{port}")
+        eventually(lambda: heard(browser), 180)
+        yield browser, etc / "said"
+        running.terminate()
+        running.wait(30)
+
+    def heard(browser: HubClient) -> bool:
+        try:
+            return bool(browser.request("GET", "/api/health").status == 200)
+        except OSError:
+            return False
+
+    def comes_by(real: HubClient, hub: HubClient) -> str:
+        """By the hub to Grafana, with the address that only its users can reach left out: where that leads; "" without a code."""
+        there = real.request("GET", "/login/generic_oauth", follow=False).headers["Location"]
+        back = hub.request("GET", there, follow=False).headers.get("Location") or ""
+        if not back.startswith(CALLBACK + "?"):
+            return ""
+        return str(real.request("GET", back.removeprefix(HOME.rstrip("/")), follow=False).headers["Location"])
+
+    def test_a_real_one_takes_the_files(
+        cluster: Cluster, real: tuple[HubClient, Path], admin: HubClient, alice: HubClient
+    ) -> None:
+        browser, log = real
+        assert comes_by(browser, alice) == "" and browser.request("GET", "/api/user").status == 401
+        assert comes_by(browser, admin) == "/", log.read_text()[-3000:]
+        who = browser.request("GET", "/api/user").json()
+        assert who["login"] == "admin@localhost" and not who["isGrafanaAdmin"]
+        assert [one["role"] for one in browser.request("GET", "/api/user/orgs").json()] == ["Editor"]
+        (one,) = browser.request("GET", "/api/datasources").json()
+        assert one["name"] == f"Pangeo {cluster.name}" and one["readOnly"] and one["basicAuth"]
+        found = browser.request("GET", "/api/search?type=dash-db").json()
+        assert len(found) >= 7 and {board["folderTitle"] for board in found} == {"Pangeo"}
+        source = {"type": "prometheus", "uid": one["uid"]}
+        status, result = grafana.ask(browser, "up", home="/", datasource=source)
+        assert status == 200 and {"hub", "exporter"} <= {labels["job"] for labels in result}
+        wrong = re.findall(
+            r"level=error.*(?:provisioning\.(?:datasources|dashboard)|oauth|certificate).*", log.read_text()
+        )
+        assert not wrong

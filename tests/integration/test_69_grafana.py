@@ -1,33 +1,37 @@
 """A Grafana of the cluster's own: installed from a repository, behind the hub's sign-in; who gets in, as what, and whose figures
 are answered. The hub, the page, Prometheus, apt are real; what runs as Grafana is the stand-in (tests/grafana), which refuses
-settings that Grafana does not know."""
+settings that Grafana does not know, or the Grafana that CAAS_TEST_GRAFANA names (docs/TESTING.md)."""
 
 import json
 import os
 import re
-import shutil
 import socket
 import ssl
 import stat
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import grafana
 import promql
 import pytest
 from bed import eventually
-from conftest import PASSWORD, ROOT, Cluster
+from conftest import PASSWORD, PORT, ROOT, Cluster
+from grafana import ask
 from hubclient import HubClient
 
 HOME = "/services/grafana/"
 SOURCE = HOME + "api/datasources/proxy/uid/pangeo/api/v1/"
-MACHINES = Path("/etc/apt/apt.conf.d/99caas-test-mirror")
+# Where somebody begins to sign in: an older Grafana does not go on to there by itself.
+BEGIN = HOME if grafana.knows("auth.generic_oauth", "auto_login") else HOME + "login/generic_oauth"
+# Not "localhost": what apt is told of a host holds for another run on this machine as well.
+MIRROR = f"127.69.{PORT >> 8}.{PORT & 255}"
+MACHINES = Path(f"/etc/apt/apt.conf.d/99caas-test-mirror-{PORT}")
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -43,28 +47,22 @@ def mirror() -> Iterator[tuple[str, Path]]:
     with tempfile.TemporaryDirectory(prefix="caas-mirror-", dir="/var/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        build = ROOT / "tests" / "grafana" / "build.sh"
-        program = subprocess.run(["bash", build], check=True, stdout=subprocess.PIPE, text=True)
-        share = folder / "tree" / "usr" / "share" / "grafana"
-        (share / "bin").mkdir(parents=True)
-        (share / "conf").mkdir()
-        shutil.copy(Path(program.stdout.strip()) / "grafana", share / "bin" / "grafana")
-        (share / "conf" / "defaults.ini").write_text("")
+        grafana.lay_out(folder / "tree" / "usr" / "share" / "grafana")
         version = re.search(r"^ +version: \"(.*)\"$", (ROOT / "roles/grafana/role.yaml").read_text(), re.MULTILINE)
         assert version
         make = ["bash", ROOT / "tests/lib/apt-repository.sh", folder / "apt", "grafana", version[1], folder / "tree"]
         subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
         certificate, key = folder / "tls.crt", folder / "tls.key"
-        subject = ["-subj", "/CN=mirror", "-addext", "subjectAltName=DNS:localhost"]
+        subject = ["-subj", "/CN=mirror", "-addext", f"subjectAltName=IP:{MIRROR}"]
         make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
         subprocess.run([*make, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder / "apt")))
+        server = ThreadingHTTPServer((MIRROR, 0), partial(Quiet, directory=str(folder / "apt")))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        MACHINES.write_text(f'Acquire::https::localhost::CaInfo "{certificate}";\n')
-        yield f"https://localhost:{server.server_address[1]}/", folder / "apt" / "key.asc"
+        MACHINES.write_text(f'Acquire::https::{MIRROR}::CaInfo "{certificate}";\n')
+        yield f"https://{MIRROR}:{server.server_address[1]}/", folder / "apt" / "key.asc"
         MACHINES.unlink()
         server.shutdown()
 
@@ -87,8 +85,16 @@ def applied(cluster: Cluster, mirror: tuple[str, Path]) -> Iterator[str]:
 def signed_in(cluster: Cluster, user: str, password: str = PASSWORD) -> HubClient:
     """At the hub, and by it at Grafana."""
     client = cluster.signed_in(user, password)
-    assert client.request("GET", HOME).status == 200
+    page = client.request("GET", BEGIN)
+    # One that was built without its pages has none to show.
+    assert page.status == 200 or not grafana.has_pages()
+    assert client.request("GET", HOME + "api/user").status == 200
     return client
+
+
+def refused(said: tuple[int, Any]) -> bool:
+    """With words. (What a data source refuses, Grafana 9.4 shows as no figures.)"""
+    return said == (200, []) if grafana.REAL and grafana.version() < (10,) else said[0] == 403 and bool(said[1])
 
 
 @pytest.fixture(scope="module")
@@ -99,15 +105,6 @@ def looking(cluster: Cluster, applied: str) -> HubClient:
 @pytest.fixture(scope="module")
 def admin(cluster: Cluster, applied: str) -> HubClient:
     return signed_in(cluster, "admin", cluster.caas.run("password", cluster.name).stdout.strip())
-
-
-def ask(client: HubClient, question: str) -> tuple[int, Any]:
-    """As a panel does, by the plug-in for Prometheus: the status that it was told, and the result or why not."""
-    now = int(time.time() * 1000)
-    one = {"refId": "A", "datasource": {"type": "prometheus", "uid": "pangeo"}, "expr": question, "instant": True}
-    asked = {"from": str(now - 600_000), "to": str(now), "queries": [one]}
-    said = client.request("POST", HOME + "api/ds/query", data=asked).json()["results"]["A"]
-    return said["status"], said.get("result", said.get("error"))
 
 
 def command(pid: str) -> str:
@@ -123,11 +120,11 @@ def command(pid: str) -> str:
 
 def test_a_repository_that_is_not_there_is_found_before(cluster: Cluster, mirror: tuple[str, Path]) -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # nobody listens
-        cluster.write_form(extra=form(f"https://localhost:{taken.getsockname()[1]}/", mirror[1]))
+        taken.bind((MIRROR, 0))  # nobody listens
+        cluster.write_form(extra=form(f"https://{MIRROR}:{taken.getsockname()[1]}/", mirror[1]))
         done = cluster.caas.run("apply", str(cluster.form), "--yes", status=1)
     said = done.stdout + done.stderr
-    assert "cannot be had from https://localhost:" in said and "monitoring.grafana can be external or off" in said
+    assert f"cannot be had from https://{MIRROR}:" in said and "monitoring.grafana can be external or off" in said
     assert not (cluster.folder / "grafana").exists() and "nothing was changed" in said.lower()
     cluster.write_form()
 
@@ -170,23 +167,63 @@ def test_an_administrator_may_edit_and_a_user_look(admin: HubClient, looking: Hu
 def test_others_are_sent_to_the_hub(cluster: Cluster, applied: str) -> None:
     stranger = cluster.client()
     assert stranger.request("GET", HOME + "api/user").status == 401
-    page = stranger.request("GET", HOME)
+    page = stranger.request("GET", BEGIN)
     assert page.status == 200 and 'name="password"' in page.text
     assert stranger.login("bob", PASSWORD)[0] == 403  # he is no member
-    assert 'name="password"' in stranger.request("GET", HOME).text
+    assert 'name="password"' in stranger.request("GET", BEGIN).text
     basic = {"Authorization": "Basic YWRtaW46YWRtaW4="}  # Grafana's own first account
     assert stranger.request("GET", HOME + "api/user", headers=basic).status == 401
+    assert stranger.request("POST", HOME + "login", data={"user": "admin", "password": "admin"}).status == 401
+
+
+def test_who_signs_out_is_out(cluster: Cluster, applied: str) -> None:
+    client = signed_in(cluster, "dora")
+    answer = client.request("GET", HOME + "logout", follow=False)
+    assert answer.status == 302 and answer.headers["Location"] == f"{cluster.url}/hub/home"
+    assert client.request("GET", HOME + "api/user").status == 401
+
+
+def test_data_sources_are_changed_by_nobody(admin: HubClient, looking: HubClient) -> None:
+    for client in (admin, looking):
+        (one,) = client.request("GET", HOME + "api/datasources").json()
+        assert one["uid"] == "pangeo" and one["readOnly"] and not one.get("secureJsonData")
+        for method, path in (("POST", ""), ("DELETE", "/uid/pangeo"), ("PUT", "/uid/pangeo")):
+            given = {"name": "x", "type": "prometheus", "access": "proxy", "url": "http://127.0.0.1:1/"}
+            assert client.request(method, HOME + "api/datasources" + path, data=given).status == 403, (method, path)
+
+
+def test_it_complains_of_nothing(cluster: Cluster, admin: HubClient, looking: HubClient) -> None:
+    said = cluster.caas.run("logs", cluster.name, "grafana").stdout
+    old = "logger=provisioning.notifiers"  # of versions before 11, which look for one folder more
+    assert not [line for line in said.splitlines() if "level=error" in line and old not in line]
 
 
 # ---- whose figures
 
 
+def test_every_panel_is_answered(cluster: Cluster, admin: HubClient) -> None:
+    """Together with what else its panel asks, and with all that a panel sends of a question."""
+    variables = {"me": "admin", "cluster": cluster.name, "__user.login": "admin@localhost"}
+    asked, wrong = 0, []
+    for name, source in promql.dashboards().items():
+        board = admin.request("GET", f"{HOME}api/dashboards/uid/{source['uid']}").json()
+        assert board["meta"]["provisioned"] and board["meta"]["folderTitle"] == "Pangeo", name
+        for panel in promql.panels(board["dashboard"]):
+            for target in panel.get("targets", []):
+                asked += 1
+                more = {**target, "intervalMs": 15000, "maxDataPoints": 600, "datasource": grafana.SOURCE}
+                status, said = ask(admin, promql.fill(more.pop("expr"), variables), **more)
+                if status != 200:
+                    wrong.append((name, panel["title"], said))
+    assert asked > 150 and not wrong
+
+
 def test_ones_own_figures_are_answered(looking: HubClient, admin: HubClient) -> None:
     own = 'caas_user_group_info{user="alice"}'
     status, result = eventually(lambda: (said := ask(looking, own))[1] and said, 60)
-    assert status == 200 and {one["metric"]["user"] for one in result} == {"alice"}
+    assert status == 200 and {one["user"] for one in result} == {"alice"}
     status, result = ask(admin, "caas_user_group_info")
-    assert status == 200 and {one["metric"]["user"] for one in result} >= {"alice", "dora"}
+    assert status == 200 and {one["user"] for one in result} >= {"alice", "dora"}
 
 
 def test_my_usage_asks_nothing_that_is_refused(cluster: Cluster, looking: HubClient) -> None:
@@ -195,10 +232,10 @@ def test_my_usage_asks_nothing_that_is_refused(cluster: Cluster, looking: HubCli
     asked = [target["expr"] for panel in promql.panels(board) for target in panel.get("targets", [])]
     asked += ["caas_exporter_build_info"]
     (login,) = [v["definition"] for v in board["templating"]["list"] if v["name"] == "me"]
-    refused = {one: said for one in asked if (said := ask(looking, promql.fill(one, variables)))[0] != 200}
-    assert len(asked) >= 12 and not refused
+    wrong = {one: said for one in asked if (said := ask(looking, promql.fill(one, variables)))[0] != 200}
+    assert len(asked) >= 12 and not wrong
     (who,) = ask(looking, promql.fill(login.removeprefix("query_result(")[:-1], variables))[1]
-    assert who["metric"] == {"login": "alice@localhost", "user": "alice"}
+    assert who == {"login": "alice@localhost", "user": "alice"}
 
 
 @pytest.mark.parametrize(
@@ -216,8 +253,7 @@ def test_my_usage_asks_nothing_that_is_refused(cluster: Cluster, looking: HubCli
     ],
 )
 def test_nobody_elses_are(looking: HubClient, question: str) -> None:
-    status, why = ask(looking, question)
-    assert status == 403 and why, question
+    assert refused(ask(looking, question)), question
 
 
 def test_nor_by_other_questions(looking: HubClient) -> None:
@@ -246,4 +282,4 @@ def test_who_is_taken_out_sees_nothing_any_more(cluster: Cluster, applied: str) 
     client = signed_in(cluster, "gina")
     assert ask(client, "1")[0] == 200
     cluster.caas.run("revoke", cluster.name, "gina")
-    eventually(lambda: ask(client, "1")[0] in (401, 403), 10)
+    eventually(lambda: refused(ask(client, "1")), 10)

@@ -1,13 +1,18 @@
 """What a Grafana does with the files that it is given, as far as its documentation says: signs people in by generic OAuth, asks
-its data source's questions. There is no Grafana in it (docs/TESTING.md)."""
+its data source's questions. There is no Grafana in it (docs/TESTING.md). And what one that runs is asked: ask()."""
 
 import base64
 import configparser
 import http.client
 import json
+import os
+import re
 import secrets
+import shutil
 import ssl
+import subprocess
 import sys
+import time
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -28,6 +33,56 @@ SECURE_KEYS = "basicAuthPassword tlsCACert tlsClientCert tlsClientKey httpHeader
 JSON_KEYS = """httpMethod prometheusType prometheusVersion cacheLevel timeInterval queryTimeout manageAlerts
     disableRecordingRules customQueryParameters tlsAuth tlsAuthWithCACert tlsSkipVerify serverName timeout
     allowAsRecordingRulesTarget oauthPassThru"""
+
+# The home of a Grafana (bin/, conf/, public/), which is tried in the place of the stand-in; docs/TESTING.md.
+REAL = os.environ.get("CAAS_TEST_GRAFANA", "")
+SOURCE = {"type": "prometheus", "uid": "pangeo"}
+STAND_IN = Path(__file__).resolve().parents[2] / "grafana"
+
+
+def lay_out(home: Path) -> None:
+    """Puts into a folder what runs as Grafana, as its package has it in /usr/share/grafana."""
+    if REAL:
+        for name in ("bin", "conf", "public"):
+            shutil.copytree(Path(REAL) / name, home / name, symlinks=True)
+        return
+    made = subprocess.run(["bash", STAND_IN / "build.sh"], check=True, stdout=subprocess.PIPE, text=True)
+    (home / "bin").mkdir(parents=True)
+    (home / "conf").mkdir()
+    shutil.copy(Path(made.stdout.strip()) / "grafana", home / "bin" / "grafana")
+    (home / "conf" / "defaults.ini").write_text("")
+
+
+def knows(section: str, key: str) -> bool:
+    """Whether it has a setting. One that is older than ours passes over in silence what it does not know."""
+    if not REAL:
+        return True
+    sections = re.split(r"^\[(.*)\]$", (Path(REAL) / "conf" / "defaults.ini").read_text(), flags=re.MULTILINE)
+    texts = dict(zip(sections[1::2], sections[2::2], strict=True))
+    return re.search(rf"^{key} *=", texts.get(section, ""), re.MULTILINE) is not None
+
+
+def version() -> tuple[int, ...]:
+    said = subprocess.run([Path(REAL) / "bin" / "grafana", "-v"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return tuple(int(part) for part in re.findall(r"[0-9]+", said)[:3])
+
+
+def has_pages() -> bool:
+    return not REAL or (Path(REAL) / "public" / "views" / "index.html").exists()
+
+
+def ask(client: HubClient, question: str, home: str = "/services/grafana/", **more: Any) -> tuple[int, Any]:
+    """As a panel does, of the Grafana at `home`: the status that its plug-in was told, and the labels of each series that was
+    found, or why not. more: of the query, instead of an instant one."""
+    now = int(time.time() * 1000)
+    one = {"datasource": SOURCE, "instant": True, **more, "refId": "A", "expr": question}
+    asked = {"from": str(now - 600_000), "to": str(now), "queries": [one]}
+    answer = client.request("POST", home + "api/ds/query", data=asked).json()
+    said = answer["results"]["A"] if "results" in answer else {"status": 0, "error": answer}
+    if "error" in said:
+        return said["status"], said["error"]
+    fields = [field for frame in said["frames"] for field in frame["schema"].get("fields", [])]
+    return said["status"], [field.get("labels", {}) for field in fields if field["type"] == "number"]
 
 
 class Grafana:

@@ -37,7 +37,7 @@ OPTIONS = {
     "state-timeline": {"mergeValues", "showValue", "alignValue", "rowHeight", "legend", "tooltip"},
     "text": {"mode", "content"},
 }
-DEFAULTS = {"unit", "decimals", "min", "max", "mappings", "color", "thresholds", "custom"}
+DEFAULTS = {"displayName", "unit", "decimals", "min", "max", "mappings", "color", "thresholds", "custom"}
 UNITS = {"short", "s", "bytes", "percentunit", "Bps"}
 PROPERTIES = {"unit", "decimals", "mappings", "thresholds", "color", "custom.cellOptions", "custom.lineStyle"}
 
@@ -130,6 +130,34 @@ def test_what_grafana_needs_of_a_panel(name: str) -> None:
             *({p["id"]: p["value"] for p in o["properties"]} for o in fields["overrides"]),
         ]:
             check_thresholds(place.get("thresholds"), said)
+
+
+@by_file
+def test_no_answer_is_not_shown_as_a_bad_one(name: str) -> None:
+    """Of a number that is red when it is small, Grafana writes "No data" in red as well; of a state that is right."""
+    for panel in drawn(DASHBOARDS[name]):
+        fields = panel.get("fieldConfig", {}).get("defaults", {})
+        if panel["type"] != "stat" or fields["thresholds"]["steps"][0]["color"] != "red":
+            continue
+        states = [list(one["options"]) for one in fields["mappings"] if one["type"] == "value"]
+        special = [one["options"]["match"] for one in fields["mappings"] if one["type"] == "special"]
+        assert special == ([] if ["0", "1"] in states else ["null+nan"]), panel["title"]
+
+
+@by_file
+def test_long_names_leave_room_for_the_graph(name: str) -> None:
+    """A Dask cluster's has 32 digits: in a legend beside it, more than half of the panel."""
+    for panel in drawn(DASHBOARDS[name]):
+        if any("{{dask_cluster}}" in target["legendFormat"] for target in panel.get("targets", [])):
+            assert panel["type"] != "timeseries" or panel["options"]["legend"]["placement"] == "bottom", panel["title"]
+
+
+@by_file
+def test_one_bar_alone_is_named(name: str) -> None:
+    """Of whom it is: Grafana leaves out the legend of a bar that is alone, but not a name of the panel's own."""
+    for panel in drawn(DASHBOARDS[name]):
+        if panel["type"] == "bargauge" and "{{user}}" in panel["targets"][0]["legendFormat"]:
+            assert panel["fieldConfig"]["defaults"]["displayName"] == "${__field.labels.user}", panel["title"]
 
 
 def check_thresholds(thresholds: dict[str, Any] | None, said: str) -> None:
