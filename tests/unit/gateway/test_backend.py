@@ -1,7 +1,11 @@
 """The backend's own parts: what it knows after a restart, what it tells processes, the provisioner's routes."""
 
 import asyncio
+import gc
 import os
+import signal
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from conftest import Gateway
 from dask_gateway_server.backends.base import PublicException
 from dask_gateway_server.models import User
-from pangeo_gateway.backend import start_time
+from pangeo_gateway.backend import HostBackend, start_time
 
 
 def test_clusters_are_known_after_a_restart(settings):
@@ -138,3 +142,22 @@ def test_what_a_user_may_choose_is_bounded(gateway, settings):
 def test_start_time_tells_processes_apart():
     assert start_time(os.getpid()) > 0
     assert start_time(2**22 + 1) == 0
+
+
+def test_what_it_starts_outlives_its_event_loop(tmp_path, monkeypatch):
+    """A gateway that is stopped leaves clusters as they are. From Python 3.12 on asyncio kills what it has started."""
+    monkeypatch.setattr("pangeo_gateway.backend.scheduler_size", lambda config: (1.0, 10**9))
+    sandbox = SimpleNamespace(run_command=lambda *_: ["sleep", "600"])
+    backend = SimpleNamespace(clusters_directory=str(tmp_path), sandbox=sandbox, _account=lambda cluster: None)
+    cluster = SimpleNamespace(name="a", username="alice", config=SimpleNamespace(folder=str(tmp_path)))
+    command = ["/opt/env/bin/dask-scheduler"]
+    started = asyncio.run(HostBackend.start_process(backend, cluster, command, {}, "scheduler"))
+    try:
+        gc.collect()
+        time.sleep(0.1)
+        assert Path(f"/proc/{started['pid']}/stat").read_text().split()[2] in "RSD"
+        assert start_time(started["pid"]) == started["started"]
+    finally:
+        os.kill(started["pid"], signal.SIGKILL)
+    while start_time(started["pid"]) == started["started"]:  # it is not left as a zombie, which would look alive
+        time.sleep(0.01)

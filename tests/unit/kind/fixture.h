@@ -2,6 +2,7 @@
 #ifndef CAAS_TESTS_UNIT_KIND_FIXTURE_H
 #define CAAS_TESTS_UNIT_KIND_FIXTURE_H
 
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -146,9 +147,10 @@ static inline struct resource fixture_resource(struct fixture *f, const struct k
 {
         CLEANUP_BUF struct buf text = BUF_INIT(65536);
         for (const char *p = spec; *p; p++) {
-                if (p[0] == 'D' && p[1] == '/')
+                bool begins = p == spec || !isalnum((unsigned char)p[-1]); /* not within a temporary folder's name */
+                if (begins && p[0] == 'D' && p[1] == '/')
                         buf_str(&text, f->cluster_dir);
-                else if (p[0] == 'P' && strspn(p + 1, "0123456789") == 2)
+                else if (begins && p[0] == 'P' && strspn(p + 1, "0123456789") == 2)
                         buf_format(&text, "%d", fixture_ports + atoi(p + 1)), p += 2;
                 else
                         buf_add(&text, p, 1);

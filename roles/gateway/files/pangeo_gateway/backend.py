@@ -12,6 +12,8 @@ Of LocalBackend stays the state machine with its database. What differs:
 import asyncio
 import os
 import shutil
+import subprocess
+import threading
 
 from dask_gateway_server.backends.base import PublicException
 from dask_gateway_server.backends.db_base import JobStatus
@@ -272,9 +274,11 @@ class HostBackend(CappedRequests, LocalBackend):
         command = self.sandbox.run_command(
             group, cluster.username, self._account(cluster), limits, [workdir], [environment], logged
         )
-        process = await asyncio.create_subprocess_exec(
-            *command, start_new_session=True, env=env, stdin=asyncio.subprocess.DEVNULL
+        # Not by asyncio: it kills what still runs when it forgets about it, which a gateway that is stopped must not.
+        process = await asyncio.to_thread(
+            subprocess.Popen, command, start_new_session=True, env=env, stdin=subprocess.DEVNULL
         )
+        threading.Thread(target=process.wait, daemon=True).start()
         return {"pid": process.pid, "started": start_time(process.pid)}
 
     async def do_start_cluster(self, cluster):
