@@ -9,6 +9,20 @@ struct ldap_api ldap_api;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool loaded;
 
+/* libldap makes its TLS ready at the first handle that wants it, without a lock: a thread that comes at the same time
+ * goes on with what is not there yet, and with OpenSSL, as on Debian 13, it crashes. This handle connects nowhere. */
+static void prepare_tls(void)
+{
+        const int client = 0;
+        LDAP *ld = NULL;
+        if (ldap_api.ldap_initialize_(&ld, "ldaps://localhost") != LDAP_SUCCESS)
+                return;
+        ldap_api.ldap_set_option_(ld, LDAP_OPT_X_TLS_CACERTFILE, NULL);
+        ldap_api.ldap_set_option_(ld, LDAP_OPT_X_TLS_CACERTDIR, NULL);
+        ldap_api.ldap_set_option_(ld, LDAP_OPT_X_TLS_NEWCTX, &client);
+        ldap_api.ldap_unbind_ext_s_(ld, NULL, NULL);
+}
+
 static void load(void)
 {
         /* The names of OpenLDAP 2.6 and 2.5; what is used here is the same in both. */
@@ -26,6 +40,8 @@ static void load(void)
         LDAP_API(X)
 #undef X
         loaded = complete;
+        if (loaded)
+                prepare_tls();
 }
 
 int ldap_api_load(struct err **err)

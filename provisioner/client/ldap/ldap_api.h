@@ -30,6 +30,7 @@
         X(ldap_get_option)                                                                                             \
         X(ldap_get_values_len)                                                                                         \
         X(ldap_init_fd)                                                                                                \
+        X(ldap_initialize)                                                                                             \
         X(ldap_install_tls)                                                                                            \
         X(ldap_memfree)                                                                                                \
         X(ldap_modify_ext_s)                                                                                           \
@@ -81,6 +82,7 @@ extern struct ldap_api ldap_api; /* filled by ldap_api_load, and never changed a
 #define ldap_get_option                 (*ldap_api.ldap_get_option_)
 #define ldap_get_values_len             (*ldap_api.ldap_get_values_len_)
 #define ldap_init_fd                    (*ldap_api.ldap_init_fd_)
+#define ldap_initialize                 (*ldap_api.ldap_initialize_)
 #define ldap_install_tls                (*ldap_api.ldap_install_tls_)
 #define ldap_memfree                    (*ldap_api.ldap_memfree_)
 #define ldap_modify_ext_s               (*ldap_api.ldap_modify_ext_s_)
