@@ -9,7 +9,8 @@ from bed import Bed, Lab, eventually
 from grafana import ask
 from hubclient import HubClient
 from test_k25_network import LOOK, ip, look, name, pod_of, server
-from test_k65_monitoring import EXPORTER, FORM, WATCHER, load_images, write_form
+from test_k65_monitoring import FORM, write_form
+from watching import EXPORTER, WATCHER, load_images
 
 HOME = "/services/grafana/"
 GRAFANA = "component=grafana"

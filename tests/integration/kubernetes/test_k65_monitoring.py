@@ -1,36 +1,32 @@
 """The cluster on Kubernetes watched by a real Prometheus: what is collected, who may see it, and that it goes without a trace."""
 
 import base64
-import functools
 import json
 import os
 import re
 import signal
 import socket
-import ssl
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dask_cluster
 import promql
 import pytest
 import watching
-from bed import PASSWORD, ROOT, SERVERS, Bed, Lab, eventually
+from bed import PASSWORD, SERVERS, Bed, Lab, eventually
 from hubclient import HubClient
 from mailserver import USER, MailServer
 from prometheus import Prometheus
 from test_k25_network import LOOK, ip, look, name, pod_of, run_in
-from watching import PAGE, WATCHER
+from watching import EXPORTER, IMAGE, PAGE, WATCHER, cluster_wide, end_of, load_images, machine, told
 
 JOBS = {"prometheus", "hub", "proxy", "exporter", "node", "alertmanager"}
 WORKLOADS = {"prometheus", "exporter", "node-exporter"}
-IMAGE = "registry.example.org/pangeo/caas-exporter:test"
-EXPORTER, NODE = "component=exporter", "component=node-exporter"
+NODE = "component=node-exporter"
 TOKEN = "of-another-server"
 FORM = "{enabled: true, retention_gb: 2, backup_cronjob: backup, grafana: install}"
 
@@ -48,17 +44,6 @@ def mails(lab: Lab, bed: Bed) -> Iterator[MailServer]:
         port = int(s.getsockname()[1])
     with MailServer(lab.caas.folder / "mail", port, bed.host) as server:
         yield server
-
-
-@functools.cache
-def load_images(bed: Bed) -> None:
-    """Those of monitoring that the test bed has not got by itself, once."""
-    build = os.environ.get("BUILD", "build")
-    words = ["make", "-s", f"BUILD={build}", f"IMAGE={IMAGE}", "exporter-image"]
-    made = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900)
-    assert made.returncode == 0, made.stdout + made.stderr
-    bed.load(ROOT / made.stdout.splitlines()[-1])
-    bed.load_grafana()
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +112,6 @@ def test_every_part_and_source_is_well(prometheus: Prometheus) -> None:
     prometheus.wait("count(caas_source_up == 1) == count(caas_source_up) >= 7")
 
 
-def end_of(certificate: Path) -> int:
-    words = ["openssl", "x509", "-noout", "-enddate", "-in", str(certificate)]
-    said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout
-    return ssl.cert_time_to_seconds(said.removeprefix("notAfter=").strip())
-
-
 def test_every_certificate_is_read(watched: Lab, prometheus: Prometheus) -> None:
     """By who shows it, or as it lies in a Secret, of which the exporter has no key."""
     files = {name: f"ca/{name.replace('_', '-')}.crt" for name in ("ca", "directory", "node_exporter", "prometheus")}
@@ -143,11 +122,6 @@ def test_every_certificate_is_read(watched: Lab, prometheus: Prometheus) -> None
     volumes = {volume["name"]: volume for volume in pod_of(watched, EXPORTER)["spec"]["volumes"]}
     secrets = [source["secret"] for source in volumes["certificates"]["projected"]["sources"]]
     assert {item["key"] for secret in secrets for item in secret["items"]} == {"ca.crt", "tls.crt"}
-
-
-def told(lab: Lab) -> dict[str, Any]:
-    (found,) = [item for item in lab.get("configmap", EXPORTER) if item["metadata"]["name"] == "monitoring-runs"]
-    return json.loads(found["data"]["runs.json"])
 
 
 def test_what_caas_did_is_known(watched: Lab, prometheus: Prometheus) -> None:
@@ -180,13 +154,6 @@ def test_nothing_of_other_namespaces_is_told(watched: Lab, prometheus: Prometheu
 
 
 # ---- the nodes
-
-
-def machine(bed: Bed, file: str) -> dict[str, list[float]]:
-    """/proc/FILE of the machine, not of a pod: the first word of a line (of disks the third) → its numbers."""
-    at = 2 if file == "diskstats" else 0
-    lines = [line.replace(":", " ").split() for line in bed.inside("cat", f"/proc/{file}").splitlines()]
-    return {words[at]: [float(word) for word in words[at + 1 :] if word.replace(".", "").isdigit()] for words in lines}
 
 
 def test_nodes_are_known_by_their_names(bed: Bed, prometheus: Prometheus) -> None:
@@ -608,11 +575,6 @@ def test_what_the_form_says_of_it_counts(watched: Lab, bed: Bed) -> None:
         after.wait('caas_run_last_success{command="apply"} == 1')
     journal = b"".join(path.read_bytes() for path in watched.caas.state.glob("journal.sqlite*"))
     assert TOKEN.encode() not in journal
-
-
-def cluster_wide(lab: Lab) -> list[str]:
-    found = lab.bed.kubectl("get", "clusterrole,clusterrolebinding", "-o", "name").split()
-    return [one for one in found if one.endswith(f"/caas-{lab.namespace}-exporter")]
 
 
 def test_it_can_be_left_out(watched: Lab) -> None:

@@ -1,14 +1,22 @@
 """What tests of a cluster's monitoring on Kubernetes do to it."""
 
+import functools
 import json
+import os
 import re
+import ssl
+import subprocess
 import time
+from pathlib import Path
+from typing import Any
 
-from bed import Lab, eventually
+from bed import ROOT, Bed, Lab, eventually
 from prometheus import Prometheus
 
 PAGE = "/services/monitoring/"
 WATCHER = "component=monitoring"
+EXPORTER = "component=exporter"
+IMAGE = "registry.example.org/pangeo/caas-exporter:test"
 
 # Run in a pod: as a Prometheus there asks, with the address of somebody who may.
 ASK = """
@@ -51,3 +59,37 @@ def say_at_once(lab: Lab, alert: str) -> None:
         asked = Prometheus(f"http://127.0.0.1:{port}{PAGE}prometheus")
         eventually(lambda: [one for one in asked.rules_healthy() if one["name"] == alert][0]["duration"] == 0, 30)
     put(written)
+
+
+@functools.cache
+def load_images(bed: Bed) -> None:
+    """Those of monitoring that the test bed has not got by itself, once."""
+    build = os.environ.get("BUILD", "build")
+    words = ["make", "-s", f"BUILD={build}", f"IMAGE={IMAGE}", "exporter-image"]
+    made = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert made.returncode == 0, made.stdout + made.stderr
+    bed.load(ROOT / made.stdout.splitlines()[-1])
+    bed.load_grafana()
+
+
+def end_of(certificate: Path) -> int:
+    words = ["openssl", "x509", "-noout", "-enddate", "-in", str(certificate)]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout
+    return ssl.cert_time_to_seconds(said.removeprefix("notAfter=").strip())
+
+
+def told(lab: Lab) -> dict[str, Any]:
+    (found,) = [item for item in lab.get("configmap", EXPORTER) if item["metadata"]["name"] == "monitoring-runs"]
+    return json.loads(found["data"]["runs.json"])
+
+
+def machine(bed: Bed, file: str) -> dict[str, list[float]]:
+    """/proc/FILE of the machine, not of a pod: the first word of a line (of disks the third) → its numbers."""
+    at = 2 if file == "diskstats" else 0
+    lines = [line.replace(":", " ").split() for line in bed.inside("cat", f"/proc/{file}").splitlines()]
+    return {words[at]: [float(word) for word in words[at + 1 :] if word.replace(".", "").isdigit()] for words in lines}
+
+
+def cluster_wide(lab: Lab) -> list[str]:
+    found = lab.bed.kubectl("get", "clusterrole,clusterrolebinding", "-o", "name").split()
+    return [one for one in found if one.endswith(f"/caas-{lab.namespace}-exporter")]
