@@ -118,13 +118,6 @@ static int take_away(struct kind_ctx *ctx, const struct resource *r, const struc
         return result < 0 ? result : remove_secret(ctx, kube, name, err);
 }
 
-static int adopt(
-        struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs, struct err **err)
-{
-        (void)ret_outputs;
-        return nothing_observe(ctx, r, ret_state, err);
-}
-
 extern const struct kind kind_kube_issuer;
 const struct kind kind_kube_issuer = {
         .name = "kube.issuer",
@@ -134,5 +127,5 @@ const struct kind kind_kube_issuer = {
         .preflight = preflight,
         .apply = apply,
         .remove = take_away,
-        .adopt = adopt,
+        .adopt = nothing_adopt,
 };

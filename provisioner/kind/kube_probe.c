@@ -150,13 +150,6 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         return result;
 }
 
-static int adopt(
-        struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs, struct err **err)
-{
-        (void)ret_outputs;
-        return nothing_observe(ctx, r, ret_state, err);
-}
-
 extern const struct kind kind_kube_probe;
 const struct kind kind_kube_probe = {
         .name = "kube.probe",
@@ -165,5 +158,5 @@ const struct kind kind_kube_probe = {
         .compare = nothing_compare,
         .apply = apply,
         .remove = nothing_remove,
-        .adopt = adopt,
+        .adopt = nothing_adopt,
 };

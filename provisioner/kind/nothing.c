@@ -21,3 +21,10 @@ int nothing_remove(struct kind_ctx *ctx, const struct resource *r, const struct 
         (void)ctx, (void)r, (void)recorded, (void)ret_kept, (void)err;
         return 0;
 }
+
+int nothing_adopt(
+        struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs, struct err **err)
+{
+        (void)ret_outputs;
+        return nothing_observe(ctx, r, ret_state, err);
+}

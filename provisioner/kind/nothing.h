@@ -10,5 +10,7 @@ int nothing_compare(const struct resource *r, const struct recorded *recorded, c
         struct change *ret_change, struct err **err);
 int nothing_remove(struct kind_ctx *ctx, const struct resource *r, const struct recorded *recorded, char **ret_kept,
         struct err **err);
+int nothing_adopt(
+        struct kind_ctx *ctx, const struct resource *r, json_t **ret_state, json_t **ret_outputs, struct err **err);
 
 #endif
