@@ -82,13 +82,15 @@ static int find(struct kube *kube, const struct kube_ref *ref, json_t **ret, str
         return r == -ERR_NOT_FOUND ? 0 : r;
 }
 
-/* cert-manager gives it the Ingress' labels. */
-static int remove_certificate(struct kind_ctx *ctx, struct kube *kube, const char *name, struct err **err)
+/* cert-manager gives it the Ingress' labels. Somebody else's of that name stays, and *ret_gone is false. */
+static int remove_certificate(
+        struct kind_ctx *ctx, struct kube *kube, const char *name, bool *ret_gone, struct err **err)
 {
         struct kube_ref ref = {CERT_MANAGER, "Certificate", kube_namespace_of(ctx), name};
         json_auto_t *live = NULL;
         int r = find(kube, &ref, &live, err);
-        if (r < 0 || !manifest_is_ours(live, ctx->cluster))
+        *ret_gone = !live || manifest_is_ours(live, ctx->cluster);
+        if (r < 0 || !live || !*ret_gone)
                 return r;
         const char *uid = json_string_value(tree_get(live, "metadata.uid"));
         r = kube_delete(kube, &ref, "Background", uid, err);
@@ -112,10 +114,11 @@ static int take_away(struct kind_ctx *ctx, const struct resource *r, const struc
         (void)recorded, (void)ret_kept;
         const char *name = spec_text(r->spec, "certificate", "");
         struct kube *kube = NULL;
+        bool gone = false;
         int result = kube_of(ctx, &kube, err);
         if (result == 0)
-                result = remove_certificate(ctx, kube, name, err);
-        return result < 0 ? result : remove_secret(ctx, kube, name, err);
+                result = remove_certificate(ctx, kube, name, &gone, err);
+        return result < 0 || !gone ? result : remove_secret(ctx, kube, name, err);
 }
 
 extern const struct kind kind_kube_issuer;

@@ -37,16 +37,16 @@ SILENT = {
     "alert CertificateExpired": "they are new",
     "alert SamplesDropped": "two dozen users are not too many",
     "alert SpawnsFailing": "every server started",
+    "alert DirectorySlow": "it does not answer at all, or fast",
+    "alert TargetDown": "all of them answer",
+    "alert SourceDown": "none but that of the directory, which has an alert of its own",
 }
 # What this machine decides: how busy it is, how full. Both are right.
 EITHER = {
     "alert HubSlow": "how busy it is",
     "alert HubErrors": "how busy it is",
     "alert SpawnsSlow": "how busy it is",
-    "alert DirectorySlow": "how busy it is",
     "alert PartDown": "how busy it is: on a crowded machine a part may answer late",
-    "alert TargetDown": "how busy it is",
-    "alert SourceDown": "how busy it is",
     "alert HostMemoryShort": "how full it is",
     "alert HostDiskFull": "how full it is",
     "alert HomesDiskFull": "how full it is",

@@ -63,7 +63,8 @@ static inline bool answer(struct peer *peer, const char *status, const char *ext
 /* Sends a byte now and then until the client leaves or the server ends. */
 static inline void be_slow(struct peer *peer)
 {
-        peer_send(peer, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", 45);
+        static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+        peer_send(peer, head, strlen(head));
         while (!peer->server->ending && peer_send(peer, "x", 1)) {
                 struct pollfd wait = {.fd = peer->fd, .events = POLLIN};
                 if (poll(&wait, 1, 50) > 0)

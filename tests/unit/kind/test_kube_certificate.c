@@ -211,6 +211,13 @@ static void test_what_it_has_made_is_taken_away(void **state)
         secret = SECRET("other");
         well(&kind_kube_issuer, REMOVE, ISSUER);
         assert_string_equal(deleted, "certificate secret secret ");
+        /* So does what a Certificate of that name has made which is not of this cluster. */
+        installed = true;
+        certificate = "{\"apiVersion\": \"cert-manager.io/v1\", \"kind\": \"Certificate\", \"metadata\": {\"name\": "
+                      "\"web\", \"namespace\": \"lab\", \"uid\": \"w\"}}";
+        secret = SECRET("web");
+        well(&kind_kube_issuer, REMOVE, ISSUER);
+        assert_string_equal(deleted, "certificate secret secret ");
 }
 
 static int start(void **state)
