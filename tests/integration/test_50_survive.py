@@ -150,6 +150,9 @@ def test_the_health_test_says_what_failed_and_leaves_nothing(cluster: Cluster, a
     (failed,) = [line for line in said.splitlines() if line.startswith("FAILED")]
     assert failed.split()[1] == "dask" and "/services/dask-gateway/" in failed, said
     assert re.search(r"\b50[23]\b", failed), said
+    assert re.search(r"the Dask cluster failed \(error\): \w+: ", failed), (
+        said
+    )  # what was raised, no piece of a traceback
     assert cluster.left_of_tests() == [], said
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from pangeo_hub.client import HubClient, HubError, Kernel  # noqa: E402
+from pangeo_hub.client import HubClient, HubError, Kernel, Reply  # noqa: E402
 
 DASK = """
 import time
@@ -156,7 +156,7 @@ class Health:
         reply = self.kernel.run("import os, sys; print(sum(range(101)), os.getuid(), sys.version.split()[0])", 60)
         words = reply.text.split()
         if reply.status != "ok" or words[:1] != ["5050"]:
-            raise Failed(f"a cell gave {reply.status}: {reply.text[-500:]}")
+            raise Failed(f"a cell gave {reply.status}: {_said(reply)}")
         return f"a cell ran as uid {words[1]} with Python {words[2]}"
 
     def dask(self) -> str:
@@ -166,7 +166,7 @@ class Health:
         reply = self.kernel.run(code, self.seconds["dask"])
         result = next((line.split() for line in reply.text.splitlines() if line.startswith("RESULT ")), None)
         if reply.status != "ok" or result is None:
-            raise Failed(f"the Dask cluster failed ({reply.status}): {_last_lines(reply.text)}")
+            raise Failed(f"the Dask cluster failed ({reply.status}): {_said(reply)}")
         if int(result[1]) != EXPECTED:
             raise Failed(f"the sum is {result[1]} and not {EXPECTED}")
         count, each, cap = int(result[2]), "", ""
@@ -185,8 +185,11 @@ class Health:
         return f"the server stopped in {seconds:.1f} s"
 
 
-def _last_lines(text: str) -> str:
-    return " / ".join(line.strip() for line in text.splitlines() if line.strip())[-600:] or "no output"
+def _said(reply: Reply) -> str:
+    """In one line: what was raised, otherwise the end of what was printed."""
+    lines = [" ".join(line.split()) for line in (reply.error or reply.text).splitlines() if line.strip()]
+    said = " / ".join(lines) or "no output"
+    return said[:600] if reply.error else said[-600:]
 
 
 def main() -> int:

@@ -233,10 +233,11 @@ def _message(answer: Answer) -> str:
 
 @dataclass
 class Reply:
-    """What a cell did. status: "ok", "error", or "dead" when the kernel went away."""
+    """What a cell did. status: "ok", "error", or "dead" when the kernel went away; error: what was raised, as Python says it."""
 
     status: str
     text: str = ""
+    error: str = ""
     data: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -292,6 +293,7 @@ class Kernel:
             elif kind == "error":
                 plain = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(content["traceback"]))
                 reply.text += plain + "\n"
+                reply.error = f"{content['ename']}: {content['evalue']}"
             elif kind == "execute_reply":
                 reply.status, replied = content["status"], True
             elif kind == "status":
