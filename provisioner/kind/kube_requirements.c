@@ -23,6 +23,7 @@ static const struct spec_field fields[] = {
         {"storage_class", SPEC_STRING, false},
         {"expandable", SPEC_BOOL, false},
         {"ingress_class", SPEC_STRING, false},
+        {"tls_secret", SPEC_TEXT, false},
         {"pod_security", SPEC_TEXT, false},
         {"quota", SPEC_OBJECT, false},
         {"crds", SPEC_ANY, false},
@@ -217,6 +218,25 @@ static void check_ingress(struct look *look)
                 add(look, "there is no IngressClass %s (kubectl get ingressclass lists them)", name);
 }
 
+/* Without it the Ingress' controller would show a certificate of its own, which no browser trusts. */
+static void check_tls_secret(struct look *look)
+{
+        const char *name = spec_text(look->spec, "tls_secret", NULL);
+        struct kube_ref ref = {"v1", "Secret", look->namespace, name};
+        json_auto_t *secret = NULL;
+        if (!name)
+                return;
+        int r = kube_get(look->kube, &ref, &secret, NULL);
+        const json_t *data = json_object_get(secret, "data");
+        bool whole = json_object_get(data, "tls.crt") && json_object_get(data, "tls.key");
+        if (r == -ERR_NOT_FOUND || (r == 0 && !whole))
+                add(look,
+                        "%s %s in namespace %s for the Ingress (kubernetes.tls_secret): kubectl -n %s create secret "
+                        "tls %s --cert=FILE --key=FILE",
+                        r < 0 ? "there is no Secret" : "there is no tls.crt and tls.key in Secret", name,
+                        look->namespace, look->namespace, name);
+}
+
 /* ---- the namespace, if it is there ---- */
 
 static int strictness(const char *level)
@@ -379,6 +399,7 @@ static int preflight(struct kind_ctx *ctx, const struct resource *r, const struc
         check_namespace(&look);
         check_storage(&look);
         check_ingress(&look);
+        check_tls_secret(&look);
         check_quota(&look);
         check_definitions(&look);
         if (look.findings.length)

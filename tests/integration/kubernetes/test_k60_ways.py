@@ -309,8 +309,15 @@ def test_a_directory_that_is_somebody_elses(ways: Ways, given: tuple[Path, Path,
 
 def test_the_certificate_of_a_given_secret(ways: Ways, given: tuple[Path, Path, Path], controller: str) -> None:
     assert not ways.answers(controller, given[0])
-    ways.secret("given-tls", given[1], given[2])
     ways.write(INGRESS + "  tls_secret: given-tls\n", "{mode: secret}")
+    said = ways.apply(status=1).stderr
+    assert (
+        "there is no Secret given-tls" in said and ways.get("ingress")[0]["spec"]["tls"][0]["secretName"] != "given-tls"
+    )
+    ways.kubectl("create", "secret", "generic", "given-tls", "--from-literal=other=1")
+    assert "there is no tls.crt and tls.key in Secret given-tls" in ways.apply(status=1).stderr
+    ways.kubectl("delete", "secret", "given-tls")
+    ways.secret("given-tls", given[1], given[2])
     ways.apply()
     eventually(lambda: ways.answers(controller, given[0]), 30)
     assert "jupyterhub-tls" not in ways.names("secret")

@@ -179,10 +179,10 @@ static void pods_that_are_refused(void **state)
 static void what_has_to_be_there(void **state)
 {
         (void)state;
-        json_auto_t *spec =
-                parse("{version: '1.99', storage_class: none, ingress_class: nobody, quota: {pods: 3}, nodes: "
-                      "false, rights: [{group: apps, resources: [deployments, deployments/scale], verbs: "
-                      "[get, create]}], crds: [{name: x.example.org, version: v1}]}");
+        json_auto_t *spec = parse(
+                "{version: '1.99', storage_class: none, ingress_class: nobody, tls_secret: none, quota: {pods: 3}, "
+                "nodes: false, rights: [{group: apps, resources: [deployments, deployments/scale], verbs: "
+                "[get, create]}], crds: [{name: x.example.org, version: v1}]}");
         const struct resource r = {(char *)"t/x", (char *)"kube.requirements", spec, NULL};
         struct kind_ctx ctx = context();
         CLEANUP_ERR struct err *err = NULL;
@@ -190,6 +190,7 @@ static void what_has_to_be_there(void **state)
         assert_non_null(strstr(err->message, "1.99 or newer is needed"));
         assert_non_null(strstr(err->message, "no StorageClass none"));
         assert_non_null(strstr(err->message, "no IngressClass nobody"));
+        assert_non_null(strstr(err->message, "there is no Secret none in namespace"));
         assert_non_null(strstr(err->message, "quota q of namespace"));
         assert_null(strstr(err->message, "may not"));
         json_auto_t *fine = parse("{version: '1.30', storage_class: '', nodes: false}");
