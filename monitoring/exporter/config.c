@@ -134,6 +134,12 @@ static int check_address(const char *address, const char *where, const char *nam
         return -ERR_INVALID;
 }
 
+/* The entry of a part that this cluster does not have. */
+static bool is_absent(const json_t *item)
+{
+        return json_is_object(item) && json_object_size(item) == 0;
+}
+
 static int read_parts(json_t *list, struct config *config, struct err **err)
 {
         size_t i;
@@ -142,6 +148,8 @@ static int read_parts(json_t *list, struct config *config, struct err **err)
                 return -ERR_INVALID;
         config->parts = mem_zero_array(json_array_size(list) + 1, sizeof *config->parts);
         json_array_foreach (list, i, item) {
+                if (is_absent(item))
+                        continue;
                 struct config_part *part = &config->parts[config->part_count++];
                 json_error_t error;
                 if (json_unpack_ex(item, &error, JSON_STRICT, "{s:s, s?s, s?s}", "name", &part->name, "url", &part->url,
@@ -163,7 +171,7 @@ static int read_certificates(json_t *list, struct config *config, struct err **e
                 return -ERR_INVALID;
         config->certificates = mem_zero_array(json_array_size(list) + 1, sizeof *config->certificates);
         json_array_foreach (list, i, item) {
-                if (json_is_object(item) && json_object_size(item) == 0) /* of a part that this cluster does not have */
+                if (is_absent(item))
                         continue;
                 struct config_certificate *one = &config->certificates[config->certificate_count++];
                 json_error_t error;

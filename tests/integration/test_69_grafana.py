@@ -224,6 +224,7 @@ def test_ones_own_figures_are_answered(looking: HubClient, admin: HubClient) -> 
     assert status == 200 and {one["user"] for one in result} == {"alice"}
     status, result = ask(admin, "caas_user_group_info")
     assert status == 200 and {one["user"] for one in result} >= {"alice", "dora"}
+    assert eventually(lambda: ask(admin, 'caas_part_up{part="grafana"} == 1')[1], 60)  # the exporter looks at it, too
 
 
 def test_my_usage_asks_nothing_that_is_refused(cluster: Cluster, looking: HubClient) -> None:

@@ -45,7 +45,7 @@ static const char FULL[] =
         " \"directory\": {\"uri\": \"ldaps://d\", \"users_group\": \"u\", \"admins_group\": \"a\"},"
         " \"groups\": {\"parent\": \"caas-demo\"}, \"homes\": {\"images\": \"/i\", \"mounts\": \"/m\"},"
         " \"accounts\": \"/users.json\", \"journal\": \"/j\","
-        " \"parts\": [{\"name\": \"hub\", \"url\": \"http://x\"}, {\"name\": \"proxy\", \"tcp\": \"127.0.0.1:5\"}],"
+        " \"parts\": [{\"name\": \"hub\", \"url\": \"http://x\"}, {}, {\"name\": \"proxy\", \"tcp\": \"127.0.0.1:5\"}],"
         " \"certificates\": [{\"name\": \"ca\", \"file\": \"/ca\"}, {}, {\"name\": \"p\", \"address\": \"h:1\","
         " \"server\": \"s\"}]}";
 
