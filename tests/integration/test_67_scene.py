@@ -37,6 +37,7 @@ SILENT = {
     "alert CertificateExpired": "they are new",
     "alert SamplesDropped": "two dozen users are not too many",
     "alert SpawnsFailing": "every server started",
+    "alert GrafanaDown": "the cluster has none of its own",
     "alert DirectorySlow": "it does not answer at all, or fast",
     "alert TargetDown": "all of them answer",
     "alert SourceDown": "none but that of the directory, which has an alert of its own",
