@@ -73,7 +73,7 @@ stage "lint" counted bash tests/lint/run.sh
 stage "build, clang" counted builds CC=clang all
 stage "unit, -O2" counted make --no-print-directory -j2 unit
 stage "unit, sanitizers" counted make --no-print-directory -j2 unit SAN=1
-for role in hub gateway gateway_kubernetes notebook identity monitoring; do
+for role in hub gateway gateway_kubernetes notebook identity monitoring form; do
         stage "unit, Python: $role" counted bash tests/lib/pytest.sh "$role"
 done
 stage "fuzz" counted make --no-print-directory -j2 fuzz

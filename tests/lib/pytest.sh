@@ -1,5 +1,5 @@
 #!/bin/bash
-# pytest over the Python of a role: tests/lib/pytest.sh hub|gateway|gateway_kubernetes|notebook|identity|monitoring
+# pytest over the Python of a role, or what only Python can ask of a layer: tests/lib/pytest.sh hub|gateway|gateway_kubernetes|notebook|identity|monitoring|form
 # [ARGUMENT …]: "hub: N passed, …". Each in the environment that the locks of its hosts or images give it; the others in any Python.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.." || exit 1
 role=${1:?which role?} && shift
 tools=$(tools_venv) || exit 1
 case $role in
-hub) venv=$(locked_venv hub roles/hub/requirements.txt roles/hub/image.txt) || exit 1 ;;
+form | hub) venv=$(locked_venv hub roles/hub/requirements.txt roles/hub/image.txt) || exit 1 ;;
 gateway) venv=$(locked_venv gateway roles/hub/requirements.txt) || exit 1 ;;
 gateway_kubernetes) venv=$(locked_venv gateway-image roles/gateway/image.txt) || exit 1 ;;
 *) venv=$tools ;;
