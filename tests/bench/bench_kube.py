@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import kube_daskhub
 import kube_floor
 import kube_objects
 from measure import CAAS, ROOT, figure, load, note, peak_kb, run
@@ -25,7 +26,7 @@ ROUNDS = int(os.environ.get("BENCH_KUBE_ROUNDS", "3"))
 SECONDS = 900  # the longest that anything may take
 LAB, CLASS = "bench-lab", "bench-claims"
 SIZES = (40, 400, 4000)
-SIDES = ("caas", "helm", "kubectl", "floor")
+SIDES = ("caas", "helm", "kubectl", "floor", "daskhub")
 HOMES, USERS = 1000, 10000
 FORM = """\
 cluster: {name}
@@ -132,6 +133,7 @@ class Bench:
         self.kubectl_words = [programs / "kubectl", "--kubeconfig", kubeconfig]
         self.helm_words = [programs / "helm", "--kubeconfig", kubeconfig]
         self.images = ROOT / "roles" / "base" / "images.yaml"
+        self.daskhub: kube_daskhub.Daskhub | None = None
 
     def kubectl(self, *words: str | Path, given: str | None = None) -> str:
         done = subprocess.run(
@@ -189,6 +191,8 @@ class Bench:
 
     def clean(self, name: str, spaces: Sequence[str] = SIDES) -> None:
         """Nothing is there, and nobody remembers it."""
+        if self.daskhub and self.daskhub.chart:
+            self.daskhub.remove()
         state = self.folder / f"state-{name}"
         run(["rm", "-rf", "--", state])
         self.forget(*(f"bench-{name}-{tool}" for tool in spaces))
@@ -198,7 +202,10 @@ class Bench:
     ) -> tuple[dict[str, Used], ...]:
         """First install, and nothing to do; more: what else is measured in turn with the latter."""
         tools, first = self.tools(name, objects), {}
-        floor = kube_floor.command(self.folder / f"{name}.floor", self.kubectl, objects, f"bench-{name}-floor")
+        if self.daskhub and self.daskhub.chart:
+            words = self.daskhub.command()
+            tools["daskhub"] = lambda: measured(words)
+        floor = kube_floor.applies(self.folder / f"{name}.floor", self.kubectl, objects, f"bench-{name}-floor")
         for _ in range(rounds):
             self.clean(name)
             for tool in ("kubectl", "floor"):
@@ -206,6 +213,8 @@ class Bench:
             sides = tools | {"floor": lambda: measured(floor)}
             first = {tool: used.best(first.get(tool)) for tool, used in in_turns(sides, 1).items()}
         again = in_turns(tools | more, rounds)
+        if "daskhub" in tools:
+            note(f"daskhub, the real chart: {self.daskhub.objects()} objects" if self.daskhub else "")
         self.clean(name)
         self.asked(name)
         self.clean(name)
@@ -230,33 +239,47 @@ class Bench:
         objects = kube_objects.without_pods(self.lab())
         size = len(json.dumps(objects)) // 1000
         note(f"{len(objects)} objects, {size} kB, at none of which a pod runs")
+        place = self.folder / "daskhub.d"
+        self.daskhub = kube_daskhub.Daskhub(place, self.helm_words, self.kubectl, "bench-set-daskhub")
+        real = ["daskhub"] if self.daskhub.chart else []
         first, again = self.same_objects("set", objects, ROUNDS, whole=lambda: self.caas("apply", LAB))
+        self.daskhub = None
         whole = again.pop("whole")
-        compare("first install of the role set's objects", first, {"helm": "1/3"}, "target: 1/4")
+        compare("first install of the role set's objects", first, dict.fromkeys(["helm", *real], "1/3"), "target: 1/4")
         floor = first["floor"].wall
         least = f"{ratio(floor, first['helm'].wall)}, {100 * floor / first['caas'].wall:.0f} % of caas"
         figure("  these applies alone (curl) to helm, wall", least)
-        compare("nothing to do, the same objects", again, {"helm": "1/10", "kubectl": "1/4"}, "target: 1/4")
+        targets = {**dict.fromkeys(["helm", *real], "1/10"), "kubectl": "1/4"}
+        compare("nothing to do, the same objects", again, targets, "target: 1/4")
         again["caas"] = whole
-        compare("nothing to do, the whole cluster", again, {"helm": "1/10", "kubectl": "1/4"}, "target: 1/4")
+        compare("nothing to do, the whole cluster", again, targets, "target: 1/4")
 
     # ---- growth ----
 
     def sizes(self) -> None:
+        each: dict[str, list[float]] = {}
         for count in SIZES:
             objects = kube_objects.many(count)
             if count <= 400:
                 first, again = self.same_objects(f"n{count}", objects, 1 if count > 100 else ROUNDS)
             else:
                 tools = self.tools(f"n{count}", objects)
-                first, again = {"caas": tools["caas"]()}, in_turns({"caas": tools["caas"]}, ROUNDS)
-                self.clean(f"n{count}", ("caas",))
+                self.kubectl("create", "namespace", f"bench-n{count}-floor")
+                floor = kube_floor.applies(self.folder / "floor", self.kubectl, objects, f"bench-n{count}-floor")
+                first = {"caas": tools["caas"](), "floor": measured(floor)}
+                again = in_turns({"caas": tools["caas"]}, ROUNDS)
+                self.clean(f"n{count}", ("caas", "floor"))
             for what, best in (("first install", first), ("nothing to do", again)):
                 for tool, used in best.items():
-                    name = f"{count} ConfigMaps, {what}: {tool}"
-                    each = used.cpu / count * 1e6
-                    figure(name, f"{used}", "linear" if tool == "caas" else "")
-                    note(f"processor an object: {each:.0f} us; peak {used.peak / 1000:.0f} MB; {load()}")
+                    figure(f"{count} ConfigMaps, {what}: {tool}", f"{used}", "linear" if tool == "caas" else "")
+                    note(f"peak {used.peak / 1000:.0f} MB; {load()}")
+                    each.setdefault(f"{what}, {tool}, wall", []).append(used.wall / count * 1000)
+                    each.setdefault(f"{what}, {tool}, processor", []).append(used.cpu / count * 1000)
+                    each.setdefault(f"{what}, {tool}, API server and etcd", []).append(used.server / count * 1000)
+        for name, costs in each.items():
+            if len(costs) == len(SIZES):
+                text = ", ".join(f"{cost:.2f}" for cost in costs)
+                figure(f"an object, {name}", f"{text} ms", f"{SIZES[-1]} to {SIZES[-2]}: {costs[-1] / costs[-2]:.2f}")
 
     # ---- homes ----
 
@@ -296,6 +319,9 @@ class Bench:
         text = f"{used.wall:.1f} s, {HOMES / used.wall:.0f} requests/s"
         figure(f"growth of {HOMES} homes: apply", text, "target: the API server's limit")
         note(f"processor: caas {used.cpu:.2f} s, API server and etcd {server:.1f} s; {load()}")
+        floor = measured(kube_floor.growth(self.folder / "homes.floor", self.kubectl, claims, space, "3G"))
+        text = f"{floor.wall:.1f} s, {HOMES / floor.wall:.0f} requests/s"
+        figure("  these patches alone (curl)", text, f"caas to that: {used.wall / floor.wall:.2f}")
 
     def remove_homes(self) -> None:
         self.forget("bench-homes")

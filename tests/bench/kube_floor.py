@@ -1,5 +1,5 @@
-"""The least that a first install can take: the same server-side applies and nothing else, sent by curl, eight at a time over one
-connection (HTTP/2). Nobody looks, nothing depends on anything, nothing is written down.
+"""The least that a first install can take, or the growth of homes: the same PATCHes and nothing else, sent by curl, eight at a
+time over one connection (HTTP/2). Nobody looks, nothing depends on anything, nothing is written down.
 
 Where the connection takes no more for a moment, libcurl 7.88 sends a request wrongly that is begun then, and the server
 ends its stream with PROTOCOL_ERROR: it is sent again a second later, and another round is the best."""
@@ -33,28 +33,19 @@ def _account(folder: Path, config: Any) -> tuple[str, list[str]]:
     return cluster["server"], lines
 
 
-def command(
-    folder: Path, kubectl: Callable[..., str], objects: Iterable[dict[str, Any]], space: str
-) -> list[str | Path]:
-    """Applies them into a namespace that is there; its status is not 0 if one was refused."""
+def _sent(folder: Path, kubectl: Callable[..., str], requests: Iterable[tuple[str, str, Any]]) -> list[str | Path]:
+    """curl with a PATCH of each: path and query, how it is to be understood, body."""
     folder.mkdir()
     server, account = _account(folder, json.loads(kubectl("config", "view", "--raw", "--minify", "-o", "json")))
-    plurals: dict[str, dict[str, str]] = {}
     lines = ["parallel", f"parallel-max = {AT_ONCE}", "silent", "show-error"]
-    for i, one in enumerate(objects):
-        version = one["apiVersion"]
-        if version not in plurals:
-            kinds = json.loads(kubectl("get", "--raw", _base(version)))["resources"]
-            plurals[version] = {kind["kind"]: kind["name"] for kind in kinds if "/" not in kind["name"]}
+    for i, (path, kind, sent) in enumerate(requests):
         body = folder / f"{i:04}.json"
-        body.write_text(json.dumps(one))
-        name = one["metadata"]["name"]
-        path = f"{_base(version)}/namespaces/{space}/{plurals[version][one['kind']]}/{name}"
+        body.write_text(json.dumps(sent))
         lines += ["next"] if i else []
         lines += [
-            f'url = "{server}{path}?fieldManager=floor&fieldValidation=Strict&force=false"',
+            f'url = "{server}{path}"',
             'request = "PATCH"',
-            'header = "Content-Type: application/apply-patch+yaml"',
+            f'header = "Content-Type: application/{kind}"',
             f'data-binary = "@{body}"',
             'output = "/dev/null"',
             "fail",
@@ -66,3 +57,29 @@ def command(
     config = folder / "curl"
     config.write_text("\n".join(lines) + "\n")
     return ["curl", "--config", config]
+
+
+def applies(
+    folder: Path, kubectl: Callable[..., str], objects: Iterable[dict[str, Any]], space: str
+) -> list[str | Path]:
+    """Applies them into a namespace that is there; its status is not 0 if one was refused."""
+    plurals: dict[str, dict[str, str]] = {}
+    requests = []
+    for one in objects:
+        version = one["apiVersion"]
+        if version not in plurals:
+            kinds = json.loads(kubectl("get", "--raw", _base(version)))["resources"]
+            plurals[version] = {kind["kind"]: kind["name"] for kind in kinds if "/" not in kind["name"]}
+        path = f"{_base(version)}/namespaces/{space}/{plurals[version][one['kind']]}/{one['metadata']['name']}"
+        query = "fieldManager=floor&fieldValidation=Strict&force=false"
+        requests.append((f"{path}?{query}", "apply-patch+yaml", one))
+    return _sent(folder, kubectl, requests)
+
+
+def growth(
+    folder: Path, kubectl: Callable[..., str], claims: Iterable[dict[str, Any]], space: str, size: str
+) -> list[str | Path]:
+    """Asks for that size of each of these claims, which are there."""
+    base = f"{_base('v1')}/namespaces/{space}/persistentvolumeclaims"
+    patch = {"spec": {"resources": {"requests": {"storage": size}}}}
+    return _sent(folder, kubectl, ((f"{base}/{one['metadata']['name']}", "merge-patch+json", patch) for one in claims))
