@@ -33,9 +33,14 @@ static size_t pull(struct queue *queue, size_t place)
         return i;
 }
 
+/* Sorted here, once: a run may have thousands that are ready, and every look for the next one would pass by them. */
 static void make_ready(struct runner *run, size_t i)
 {
-        push(&run->ready, i);
+        const struct plan_step *step = &run->plan->step[i];
+        if (step->change.action == ACTION_NONE)
+                push(&run->idle, i);
+        else
+                push(step_goes_ahead(run->engine, step) ? &run->ready : &run->alone, i);
 }
 
 static void settle(struct runner *run, size_t i, enum step_state state);
@@ -78,14 +83,9 @@ static void settle(struct runner *run, size_t i, enum step_state state)
 /* Steps without change are settled at once. */
 static void pass_idle(struct runner *run)
 {
-        for (size_t k = 0; k < run->ready.count;) {
-                size_t i = run->ready.item[k];
+        while (run->idle.count) {
+                size_t i = run->idle.item[--run->idle.count];
                 const struct plan_step *step = &run->plan->step[i];
-                if (step->change.action != ACTION_NONE) {
-                        k++;
-                        continue;
-                }
-                run->ready.item[k] = run->ready.item[--run->ready.count];
                 json_object_set_new(run->outputs, step->resource.id,
                         step->recorded.outputs ? json_incref((json_t *)step->recorded.outputs) : json_object());
                 settle(run, i, STEP_DONE);
@@ -94,18 +94,31 @@ static void pass_idle(struct runner *run)
 
 /* ---- what a thread does next; with the mutex held, which is let go of meanwhile ---- */
 
-/* Takes a ready step out of the queue: one whose intent may be written ahead, or one that goes through all of it at
- * once and whose lock, if it has one, is free. */
-static bool take(struct runner *run, bool ahead, size_t *ret)
+static const char *lock_of(const struct runner *run, size_t i)
 {
-        for (size_t k = 0; k < run->ready.count; k++) {
-                const struct plan_step *step = &run->plan->step[run->ready.item[k]];
-                const char *lock = engine_kind(run->engine, step->resource.kind)->lock;
-                if (step_goes_ahead(run->engine, step) != ahead || (lock && json_object_get(run->locks, lock)))
+        return engine_kind(run->engine, run->plan->step[i].resource.kind)->lock;
+}
+
+/* One whose intent may be written ahead. */
+static bool take(struct runner *run, size_t *ret)
+{
+        if (run->ready.count == 0)
+                return false;
+        *ret = pull(&run->ready, 0);
+        run->state[*ret] = STEP_RUNNING;
+        return true;
+}
+
+/* One that goes through all of it at once, and whose lock, if it has one, is free. */
+static bool take_alone(struct runner *run, size_t *ret)
+{
+        for (size_t k = 0; k < run->alone.count; k++) {
+                const char *lock = lock_of(run, run->alone.item[k]);
+                if (lock && json_object_get(run->locks, lock))
                         continue;
                 if (lock)
                         json_object_set_new(run->locks, lock, json_true());
-                *ret = pull(&run->ready, k);
+                *ret = pull(&run->alone, k);
                 run->state[*ret] = STEP_RUNNING;
                 return true;
         }
@@ -117,7 +130,7 @@ static void whole(struct runner *run, size_t i)
         pthread_mutex_unlock(&run->mutex);
         int result = runner_whole(run, i);
         pthread_mutex_lock(&run->mutex);
-        const char *lock = engine_kind(run->engine, run->plan->step[i].resource.kind)->lock;
+        const char *lock = lock_of(run, i);
         if (lock)
                 json_object_del(run->locks, lock);
         settle(run, i, result == 0 ? STEP_DONE : STEP_FAILED);
@@ -174,9 +187,9 @@ static bool act(struct runner *run)
         run->looking_ahead = (run->looking_ahead || !run->intended.count) && ahead < AHEAD * run->engine->o.threads;
         run->running++;
         bool acted = true;
-        if (take(run, false, &i))
+        if (take_alone(run, &i))
                 whole(run, i);
-        else if (run->looking_ahead && take(run, true, &i))
+        else if (run->looking_ahead && take(run, &i))
                 look_ahead(run, i);
         else if (run->intended.count)
                 carry(run);
@@ -195,7 +208,7 @@ static void *worker(void *data)
         for (;;) {
                 pass_idle(run);
                 bool stop = cancel_level(run->engine->o.cancel) > 0;
-                size_t queued = run->ready.count + run->prepared.count + run->intended.count;
+                size_t queued = run->alone.count + run->ready.count + run->prepared.count + run->intended.count;
                 if (run->left == 0 || (run->running == 0 && (stop || queued == 0)))
                         break;
                 if (!stop && act(run))
@@ -302,6 +315,8 @@ static void runner_begin(struct runner *run, size_t n)
         run->waiters = mem_zero_array(n, sizeof *run->waiters);
         run->waiter_count = mem_zero_array(n, sizeof *run->waiter_count);
         run->work = mem_zero_array(n, sizeof(struct step_work *));
+        run->idle.item = mem_zero_array(n, sizeof *run->idle.item);
+        run->alone.item = mem_zero_array(n, sizeof *run->alone.item);
         run->ready.item = mem_zero_array(n, sizeof *run->ready.item);
         run->prepared.item = mem_zero_array(n, sizeof *run->prepared.item);
         run->intended.item = mem_zero_array(n, sizeof *run->intended.item);
@@ -322,6 +337,8 @@ static void runner_end(struct runner *run, size_t n)
         free(run->waiters);
         free(run->waiter_count);
         free(run->work);
+        free(run->idle.item);
+        free(run->alone.item);
         free(run->ready.item);
         free(run->prepared.item);
         free(run->intended.item);

@@ -24,8 +24,11 @@ struct runner {
         size_t *open;     /* per step: needs that are not done yet */
         size_t **waiters; /* per step: who waits for it */
         size_t *waiter_count;
-        struct step_work **work;                /* per step: from prepared to its end */
-        struct queue ready, prepared, intended; /* those that are ready and whose lock is taken are passed over */
+        struct step_work **work; /* per step: from prepared to its end */
+        /* What is ready: without change; what goes through all of it alone (whose lock is taken is passed over); the
+         * rest. */
+        struct queue idle, alone, ready;
+        struct queue prepared, intended;
         size_t preparing;
         bool looking_ahead; /* until there are enough */
         bool writing;       /* a thread writes the intents of what is prepared */
