@@ -44,7 +44,9 @@ c.ConfigurableHTTPProxy.auth_token = tokens["proxy"]
 c.JupyterHub.concurrent_spawn_limit = 64
 c.JupyterHub.allow_named_servers = False
 c.JupyterHub.activity_resolution = 15
-c.PeriodicMetricsCollector.active_users_update_interval = 60  # three counts; an hour would be "nobody" for the first one
+c.PeriodicMetricsCollector.active_users_update_interval = (
+    60  # three counts; an hour would be "nobody" for the first one
+)
 
 # --- pages ---
 c.JupyterHub.template_paths = [str(HERE / "pages")]
