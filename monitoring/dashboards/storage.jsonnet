@@ -2,6 +2,8 @@
 local c = import 'common.libsonnet';
 local is = '{cluster="$cluster"}';
 local free = 'caas_homes_free_bytes' + is;
+local parts = '{cluster="$cluster", persistentvolumeclaim!~"claim-.*"}';
+local homes = '{cluster="$cluster", persistentvolumeclaim=~"claim-.*"}';
 local taken = 'caas_homes_images_bytes' + is;
 
 c.dashboard('storage', 'CaaS / Storage', 'When is the disk full, and who fills it?', [
@@ -16,13 +18,17 @@ c.dashboard('storage', 'CaaS / Storage', 'When is the disk full, and who fills i
       c.over(free, 'free'),
       c.over(taken, 'taken by homes'),
       c.over('clamp_min(predict_linear(%s[1d], 7 * 86400), 0) and %s offset 1h' % [free, free], 'free in a week'),
-    ], unit='bytes') { fieldConfig+: { overrides: [{
+    ], unit='bytes', width=8) { fieldConfig+: { overrides: [{
       matcher: { id: 'byName', options: 'free in a week' },
       properties: [{ id: 'custom.lineStyle', value: { fill: 'dash', dash: [10, 10] } }],
     }] } },
     c.lines('File systems of the host', 'How full each is.', [
       c.over('max by (mountpoint) (1 - node_filesystem_avail_bytes' + c.disks + ' / node_filesystem_size_bytes' + c.disks + ')', '{{mountpoint}}'),
-    ], unit='percentunit', max=1, steps=[['transparent'], ['red', 0.95]]),
+    ], unit='percentunit', max=1, width=8, steps=[['transparent'], ['red', 0.95]]),
+    c.lines('Volumes of Kubernetes', 'How full each claim is. Homes: the fullest; where they are folders of one volume, that. On a host the disk that the hub lies on.', [
+      c.over('max by (persistentvolumeclaim) (1 - kubelet_volume_stats_available_bytes' + parts + ' / kubelet_volume_stats_capacity_bytes' + parts + ')', '{{persistentvolumeclaim}}'),
+      c.over('max(1 - kubelet_volume_stats_available_bytes' + homes + ' / kubelet_volume_stats_capacity_bytes' + homes + ')', 'homes'),
+    ], unit='percentunit', max=1, width=8, steps=[['transparent'], ['red', 0.95]]),
   ]),
   c.row('Who fills it?', [
     c.bars('Homes by how full they are', 'At 100 % notebooks cannot be saved. The size is notebook.storage of the form; it can be raised while homes are in use.', [c.now('topk(15, max by (user) (caas_home_used_bytes%s / caas_home_size_bytes%s))' % [is, is], '{{user}}')], name='user', max=1, height=10),

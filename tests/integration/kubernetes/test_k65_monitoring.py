@@ -147,6 +147,7 @@ def test_a_users_server_appears(watched: Lab, prometheus: Prometheus, emma: HubC
     prometheus.wait(f"container_memory_working_set_bytes{{{here}}} > 3e7")
     prometheus.wait(f'kube_pod_labels{{{here}, label_component="singleuser-server"}}')
     prometheus.wait(f'kube_pod_container_resource_limits{{{here}, container="notebook", resource="memory"}} == 1e9')
+    watching.all_volumes_are_asked(watched, prometheus)
 
 
 def test_nothing_of_other_namespaces_is_told(watched: Lab, prometheus: Prometheus) -> None:
@@ -551,8 +552,7 @@ def test_what_the_form_says_of_it_counts(watched: Lab, bed: Bed) -> None:
     file.chmod(0o600)
     remote = f"{{url: 'https://127.0.0.1:9/write', token_file: {file}}}"
     write_form(watched, f"{{enabled: true, nodes: false, retention_days: 7, retention_gb: 3, remote_write: {remote}}}")
-    shown = watched.plan(status=2).stdout
-    assert TOKEN not in shown
+    assert TOKEN not in watched.plan(status=2).stdout
     watched.apply()
     containers = watched.get("deployment", WATCHER)[0]["spec"]["template"]["spec"]["containers"]
     assert [container["name"] for container in containers] == ["prometheus", "page"]

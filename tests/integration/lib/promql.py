@@ -37,6 +37,7 @@ MAY_BE_ABSENT = {
     "ALERTS{": "no alert is firing",
     "alertmanager_notifications_failed_total{": "the form has nobody who is sent mails",
     "caas_kubelet_up": "a host has none",
+    'kubelet_volume_stats_available_bytes{persistentvolumeclaim="prometheus"}': "a host has no such volume",
     "caas_backup_last_success_timestamp_seconds": "the form names nothing that makes backups",
     'jupyterhub_request_duration_seconds_count{code=~"5.."}': "the hub has not failed yet",
 }

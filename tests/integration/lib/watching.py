@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import promql
 from bed import ROOT, Bed, Lab, eventually
 from prometheus import Prometheus
 
@@ -34,6 +35,20 @@ def traffic(lab: Lab) -> tuple[str, str]:
     """What the balancer does with addresses, and its own."""
     (service,) = [one for one in lab.get("service", "component=proxy-public") if one["spec"]["type"] == "LoadBalancer"]
     return service["spec"]["externalTrafficPolicy"], service["status"]["loadBalancer"]["ingress"][0]["ip"]
+
+
+def all_volumes_are_asked(lab: Lab, prometheus: Prometheus) -> None:
+    """By the alert's own question, at bounds that all of them are below: each part's, and the one disk that homes are folders of."""
+    (expr,) = [alert.expr for alert in promql.alerts() if alert.name == "VolumeFull"]
+    assert "< 0.05" in expr and "> 5e8" in expr
+    asked = expr.replace("< 0.05", "<= 1").replace("> 5e8", "> 5e18")
+    parts = {claim for claim in lab.names("pvc") if not claim.startswith("claim-")}
+    assert {"hub-db-dir", "directory-data", "prometheus", "grafana"} <= parts
+
+    def found() -> set[str]:
+        return {one["metric"]["persistentvolumeclaim"] for one in prometheus.get("query", query=asked)["result"]}
+
+    eventually(lambda: found() == {*parts, "claim-*"}, 90)
 
 
 def say_at_once(lab: Lab, alert: str) -> None:

@@ -247,6 +247,11 @@ class World:
             if self.is_on(number, age):
                 labels = {"pod": "jupyter-" + user, "container": "notebook", "name": "notebook", "node": NODE}
                 yield "container_memory_working_set_bytes", labels, self.memory(number, age)
+        volumes = {"hub-db-dir": (1, 0.1), "directory-data": (1, 0.2), "prometheus": (12, 4)}
+        for claim, (size, used) in {**volumes, "claim-alice": (10, 0.5)}.items():
+            labels = {"persistentvolumeclaim": claim, "node": NODE}
+            yield "kubelet_volume_stats_capacity_bytes", labels, size * GB
+            yield "kubelet_volume_stats_available_bytes", labels, (size - used) * GB - age * 1000
 
     # ---- the hub's, the host's, and those of the other parts ----
 
