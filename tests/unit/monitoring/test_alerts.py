@@ -36,6 +36,13 @@ def test_every_file_and_every_alert_is_tested() -> None:
     assert tested == {a.name for a in ALERTS}
 
 
+def test_texts_with_a_figure_are_seen_as_they_are_sent() -> None:
+    """What a template makes of it shows only where it is filled in; the files above compare that."""
+    seen = "".join(p.read_text() for p in TESTS)
+    rendered = set(re.findall(r"alertname: (\w+)\n +exp_alerts:\n +- exp_labels: .*\n +exp_annotations:", seen))
+    assert {a.name for a in ALERTS if "$value" in "".join(a.annotations.values())} == rendered
+
+
 @by_alert
 def test_what_it_says(alert: promql.Alert) -> None:
     assert set(alert.labels) == {"severity"} and alert.labels["severity"] in ("critical", "warning", "info")
