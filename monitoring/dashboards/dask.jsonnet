@@ -18,6 +18,7 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
       c.column('Workers', 'max by (user, dask_cluster) (caas_dask_cluster_workers%s)' % is),
       c.column('Cores held', 'max by (user, dask_cluster) (caas_dask_cluster_cores%s)' % is, 'short', 1),
       c.column('Memory held', 'max by (user, dask_cluster) (caas_dask_cluster_memory_bytes%s)' % is, 'bytes'),
+      c.column('Clients', 'max by (user, dask_cluster) (dask_scheduler_clients%s)' % is),
       c.column('Up for', 'max by (user, dask_cluster) (time() - caas_dask_cluster_started_timestamp_seconds%s)' % is, 's', 0),
       c.column('Fullest worker', 'max by (user, dask_cluster) (caas_dask_worker_memory_fullest_ratio%s)' % is, 'percentunit', 0, [['green'], ['orange', 0.7], ['red', 0.95]]),
       c.column('Spilled', 'max by (user, dask_cluster) (dask_worker_memory_bytes{cluster="$cluster", user=~"$user", type="spilled"})', 'bytes'),
@@ -53,6 +54,12 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
       c.over('sum(rate(dask_scheduler_tasks_compute_seconds_total%s[$__rate_interval]))' % is, 'computing'),
       c.over('sum(rate(dask_scheduler_tasks_transfer_seconds_total%s[$__rate_interval]))' % is, 'moving data'),
     ]),
+    c.lines('Workers that come and leave', 'Many of both: they are killed or lost, or a cluster that adapts does so too often.', [
+      c.over('sum(increase(dask_scheduler_workers_added_total%s[$__rate_interval]))' % is, 'come'),
+      c.over('sum(increase(dask_scheduler_workers_removed_total%s[$__rate_interval]))' % is, 'leave'),
+    ], width=8),
+    c.lines('Tasks done with', 'Each second: their results are not wanted any more.', [c.over('sum by (user) (rate(dask_scheduler_tasks_forgotten_total%s[$__rate_interval]))' % is, '{{user}}')], width=8),
+    c.lines('Results held', 'By the word of the schedulers. What nobody needs any more its owner lets go with del or cancel.', [c.over('sum by (user) (dask_scheduler_tasks_output_bytes%s)' % is, '{{user}}')], unit='bytes', width=8, stacked=true),
   ]),
   c.row('How are their workers?', [
     c.lines('Memory of workers', 'Managed: results. Unmanaged: all else, also what leaks. Spilled: results that went to disk.', [

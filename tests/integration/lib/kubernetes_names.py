@@ -32,6 +32,19 @@ QUESTIONS: dict[str, tuple[str, dict[str, str]]] = {
     "memory of each user": (by_owner(MEMORY), {OWNER: "emma"}),
     "memory of each group": (f"sum by (usergroup) ({by_owner(MEMORY)} * {of_group(OWNER, 'username')})", {}),
     "processor of each user": (by_owner('irate(container_cpu_usage_seconds_total{name!=""}[5m])'), {OWNER: "emma"}),
+    "memory of containers that is no page cache": (
+        'sum by (namespace, pod) (container_memory_rss{name!="", pod=~"jupyter-.*"})',
+        {"pod": "jupyter-emma"},
+    ),
+    "limits of containers": (
+        'max by (namespace, pod) (container_spec_memory_limit_bytes{name!="", pod=~"jupyter-.*"})',
+        {"pod": "jupyter-emma"},
+    ),
+    "kills of containers": (
+        'sum by (namespace, pod) (rate(container_oom_events_total{pod=~"jupyter-.*"}[5m]))',
+        {"pod": "jupyter-emma"},
+    ),
+    "cores that may be had": (by_owner('kube_pod_container_resource_limits{resource="cpu"}'), {OWNER: "emma"}),
     "memory promised": (by_owner('kube_pod_container_resource_requests{resource="memory"}'), {OWNER: "emma"}),
     "cores promised": (by_owner('kube_pod_container_resource_requests{resource="cpu"}'), {OWNER: "emma"}),
     "homes of each group": (
@@ -55,6 +68,20 @@ QUESTIONS: dict[str, tuple[str, dict[str, str]]] = {
         " / sum by (namespace, pod) (kube_pod_container_resource_limits_memory_bytes"
         f" * on (namespace, pod) group_left () {SERVERS})",
         {},
+    ),
+    "starts of containers that were not their first": (
+        "sum by (namespace, pod) (kube_pod_container_status_restarts_total)"
+        ' unless on (namespace, pod) kube_pod_container_status_last_terminated_reason{reason="Completed"}',
+        {},
+    ),
+    "servers that have a node": (
+        f'sum by (namespace) (kube_pod_status_scheduled{{condition="true"}} * on (namespace, pod) {SERVERS})',
+        {},
+    ),
+    "nodes": ("count(kube_node_info)", {}),
+    "stored in each home": (
+        'max by (persistentvolumeclaim) (kubelet_volume_stats_used_bytes{persistentvolumeclaim=~"claim-.*"})',
+        {"persistentvolumeclaim": "claim-emma"},
     ),
     "images": ('sum by (image_spec) (kube_pod_container_info{container="notebook"})', {}),
     "servers of each node": (
@@ -83,4 +110,9 @@ QUESTIONS: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "starts": ('jupyterhub_server_spawn_duration_seconds_count{status="success", namespace!=""}', {}),
     "who was active": ('max by (namespace) (jupyterhub_active_users{period="24h"})', {}),
+}
+
+# Of these, what is not there on a host, and why.
+NOT_ON_A_HOST = {
+    "starts of containers that were not their first": "a server or a Dask process that has ended is not started again",
 }

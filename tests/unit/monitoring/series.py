@@ -220,6 +220,12 @@ class World:
                 yield "dask_scheduler_workers", {**labels, "state": state}, some
             yield self.count("dask_scheduler_tasks_compute_seconds_total", labels, 0.7 * workers * self.step)
             yield self.count("dask_scheduler_tasks_transfer_seconds_total", labels, 0.1 * workers * self.step)
+            yield self.count("dask_scheduler_tasks_forgotten_total", labels, 2.0 * workers * self.step)
+            yield "dask_scheduler_tasks_output_bytes", labels, 0.6 * self.dask_memory(number, age)
+            yield "dask_scheduler_clients", labels, 1
+            come = 1 if number != 1 and age % 5400 < self.step else 0  # up to the most, and back to the least
+            yield self.count("dask_scheduler_workers_added_total", labels, come)
+            yield self.count("dask_scheduler_workers_removed_total", labels, come)
             yield from self._of_workers(labels, workers, self.dask_memory(number, age), age)
             yield "caas_dask_user_cores", {"user": user}, workers
             yield "caas_dask_user_memory_bytes", {"user": user}, 2 * GB * workers

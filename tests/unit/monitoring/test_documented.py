@@ -7,6 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import kubernetes_names
 import promql
 import pytest
 import series
@@ -69,6 +70,12 @@ def test_all_that_is_used_is_documented() -> None:
 
 def test_all_of_ours_that_is_documented_is_used() -> None:
     assert {n for n in DOCUMENTED if n.startswith("caas_")} - used() == set()
+
+
+def test_all_that_is_made_is_used() -> None:
+    """Also what has the name that others gave it: by us, or by dashboards that were made for it."""
+    asked = {family(s.split("{")[0]) for e, _ in kubernetes_names.QUESTIONS.values() for s in promql.selectors(e)}
+    assert set(MADE) - used() - asked == set()
 
 
 def test_all_that_is_made_is_documented_and_the_other_way_round() -> None:
