@@ -133,6 +133,22 @@ def test_schedulers_say_how_they_are(watcher: Watcher, alice: HubClient, dask: N
     assert watcher.wait('caas_dask_worker_memory_limit_bytes{user="alice"}') == pytest.approx(0.91e9, rel=0.01)
 
 
+def test_top_shows_it(cluster: Cluster, watcher: Watcher, alice: HubClient, dask: None) -> None:
+    table = cluster.caas.start("top", cluster.name, "--once")
+    shown = cluster.caas.json("top", cluster.name, "--once")
+    (mine,) = [user for user in shown["users"] if user["user"] == "alice"]
+    notebook, workers = mine["notebook"], mine["dask"]
+    assert mine["server"]["ready"] and notebook["cpu"] is not None and 3e7 < notebook["memory_bytes"] < 1.5e9
+    assert notebook["memory_limit_bytes"] == pytest.approx(1.5e9, rel=0.01)
+    assert workers["workers"] == 1 and workers["memory_bytes"] > 3e7
+    assert mine["home"]["used_bytes"] < mine["home"]["size_bytes"] == pytest.approx(5e8, rel=0.01)
+    assert {"alice"} == {one["user"] for one in shown["dask_clusters"]}
+    assert {"hub", "proxy", "gateway", "gateway_proxy", "entry", "directory"} <= {one["part"] for one in shown["parts"]}
+    assert all(one["up"] for one in shown["parts"] + shown["sources"]), shown
+    said = table.communicate(timeout=60)[0]
+    assert table.returncode == 0 and re.search(r"^alice +\d+\w+ ", said, re.M), said
+
+
 def test_the_exporters_page_follows_the_conventions(cluster: Cluster, dask: None) -> None:
     """Those of Prometheus, by its own tool, of all that it says here."""
     config = json.loads((cluster.folder / "monitoring" / "exporter.json").read_text())
