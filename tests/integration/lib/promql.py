@@ -330,6 +330,17 @@ def fault(asked: Asked, query: Query, variables: dict[str, str], absent: str) ->
     return f"{'gives only NaN' if values else 'finds nothing'}: {expr}"
 
 
+def only_zeros(asked: Asked, variables: dict[str, str]) -> set[str]:
+    """Panels that show nothing but zeros: they would, too, if they counted what is not there."""
+    found: dict[str, list[float]] = {}
+    for query in queries():
+        if query.kind in ("instant", "range"):
+            series, _ = answer(asked, query, variables, over=query.kind == "range")
+            values = [value for one in series for value in one.values if math.isfinite(value)]
+            found.setdefault(query.where, []).extend(values)
+    return {where for where, values in found.items() if values and not any(values)}
+
+
 def check(
     prometheus_url: str,
     variables: dict[str, str],

@@ -88,6 +88,17 @@ def test_the_answers_are_right(prometheus: tuple[str, float]) -> None:
     assert len(found["Users / Memory, notebooks"]) == users == found["Overview / Servers"][0]
 
 
+def test_panels_that_show_nothing_but_zeros_are_known(prometheus: tuple[str, float]) -> None:
+    address, end = prometheus
+    zero = promql.only_zeros(promql.Asked(address, end, 900, None), {"cluster": series.CLUSTER, "me": "bob"})
+    # Nobody has changed anything; none has been idle for so long; and it was an hour ago that the directory was away.
+    assert zero == {
+        "Provisioner / Changed by others",
+        "Dask / Idle for ten minutes",
+        "Identity and sign-ins / Not answered",
+    }
+
+
 def test_what_fits_is_by_machine(tmp_path: Path) -> None:
     """A notebook of 4 GB fits on a machine with 5 GB, and not on one with 3 GB: one, though 8 GB are free together."""
     free, of = {"n1": 5e9, "n2": 3e9}, 'cluster="lab", node='
