@@ -11,14 +11,22 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import promql
 import pytest
 from bed import eventually
 from conftest import Cluster
 from hubclient import HubClient
 from test_50_survive import service_pid
+from test_65_monitoring import Watcher
 from test_67_scene import often
 
 UNTOUCHED = {"cgroup", "pod", "part", "certificate", "backup", "directory"}
+# Of a hub that hangs.
+ALERTS = {
+    "TargetDown": 'up{job="hub"}',
+    "SourceDown": 'caas_source_up{source="hub"}',
+    "PartDown": 'caas_part_up{part="hub"}',
+}
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -116,4 +124,7 @@ def test_each_costs_its_own_figures_only(cluster: Cluster, alice: HubClient) -> 
         assert said['caas_user_memory_bytes{user="alice",kind="notebook"}'] > 0
         assert said['caas_part_up{part="hub"}'] == said['caas_part_up{part="gateway"}'] == 0
         assert said['caas_part_up{part="entry"}'] == 1
+        watcher, alerts = Watcher(cluster), {alert.name: alert.expr for alert in promql.alerts()}
+        for name, of_the_hub in ALERTS.items():
+            watcher.wait(f"({alerts[name]}) and {of_the_hub}")
     all_are_well(cluster)
