@@ -11,23 +11,25 @@
  * a limit. */
 #define CPU_BURST 4.0
 #define CPU_LEAST 1.0
-/* API, controller and Traefik; and with hub, proxy, Caddy, the directory, an image puller and one server. */
+/* API, controller and Traefik. */
 #define GATEWAY_PODS 3
-#define PODS         9
-/* Of monitoring: the exporter, Prometheus with the page and, for mails, Alertmanager (MAIL_…) beside it, and a node
- * exporter for each node (NODE_…). */
-#define WATCHING_PODS 3
-#define PAGE_CPUS     0.02
-#define PAGE_RAM      0.25
-#define MAIL_CPUS     0.01
-#define MAIL_RAM      0.1
-#define NODE_CPUS     0.005
-#define NODE_RAM      0.04
-/* What only waits, such as who fetches images. */
-#define SMALL_CPUS 0.001
-#define SMALL_RAM  0.01
-/* Of Grafana's claim, as of the hub's. */
-#define GRAFANA_BYTES 1073741824.0
+/* Of monitoring: beside Prometheus the page and, for mails, Alertmanager (MAIL_…), and a node exporter for each node
+ * (NODE_…). */
+#define PAGE_CPUS 0.02
+#define PAGE_RAM  0.25
+#define MAIL_CPUS 0.01
+#define MAIL_RAM  0.1
+#define NODE_CPUS 0.005
+#define NODE_RAM  0.04
+/* What only waits, such as who fetches images: what it is sure of, and at most. */
+#define SMALL_CPUS      0.001
+#define SMALL_RAM       0.01
+#define SMALL_CPUS_MOST 0.1
+#define SMALL_RAM_MOST  0.05
+/* Of the hub's claim, as of the directory's, Caddy's and Grafana's. */
+#define CLAIM_BYTES 1073741824.0
+/* Of the hub, the proxy (four) and the gateway (three). */
+#define CORE_SERVICES 8
 /* GB beside what is kept: what came in last and is not packed yet, and what is being packed. */
 #define UNPACKED_GB 2
 
@@ -121,10 +123,15 @@ static json_t *memory(double gb)
         return json_string(text);
 }
 
+static double most_cpus(double sure_cpus)
+{
+        return fmax(CPU_LEAST, CPU_BURST * sure_cpus);
+}
+
 static json_t *size(double sure_cpus, double gb)
 {
         return json_pack("{s:{s:o, s:o}, s:{s:o, s:o}}", "requests", "cpu", cpus(sure_cpus), "memory", memory(gb),
-                "limits", "cpu", cpus(fmax(CPU_LEAST, CPU_BURST * sure_cpus)), "memory", memory(gb));
+                "limits", "cpu", cpus(most_cpus(sure_cpus)), "memory", memory(gb));
 }
 
 static double notebook_number(const json_t *form, const char *key)
@@ -152,8 +159,8 @@ static json_t *sizes_of(const json_t *form)
         json_object_set_new(ret, "mail", size(MAIL_CPUS, MAIL_RAM));
         json_object_set_new(ret, "node", size(NODE_CPUS, NODE_RAM));
         json_object_set_new(ret, "small",
-                json_pack("{s:{s:o, s:o}, s:{s:s, s:s}}", "requests", "cpu", cpus(SMALL_CPUS), "memory",
-                        memory(SMALL_RAM), "limits", "cpu", "100m", "memory", "50M"));
+                json_pack("{s:{s:o, s:o}, s:{s:o, s:o}}", "requests", "cpu", cpus(SMALL_CPUS), "memory",
+                        memory(SMALL_RAM), "limits", "cpu", cpus(SMALL_CPUS_MOST), "memory", memory(SMALL_RAM_MOST)));
         return ret;
 }
 
@@ -183,47 +190,144 @@ static json_int_t watching_gb(const json_t *form)
         return json_integer_value(json_object_get(monitoring_of(form), "retention_gb")) + UNPACKED_GB;
 }
 
+/* ---- which parts there are ---- */
+
+static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
+{
+        return str_is(word, a) || str_is(word, b) || str_is(word, c);
+}
+
+static const char *entry_name(const json_t *form)
+{
+        const char *entry = text_of(json_object_get(form, "kubernetes"), "entry");
+        return *entry ? entry : "loadbalancer";
+}
+
+static const char *tls_mode(const json_t *form)
+{
+        return text_of(json_object_get(form, "tls"), "mode");
+}
+
+static bool has_own_tls(const json_t *form)
+{
+        return is_one_of(tls_mode(form), "acme", "files", "self-signed");
+}
+
+static bool has_front(const json_t *form)
+{
+        return has_own_tls(form) && !str_is(entry_name(form), "ingress");
+}
+
+static bool has_directory(const json_t *form)
+{
+        return !str_is(text_of(json_object_get(form, "identity"), "provider"), "freeipa");
+}
+
 static int pods_of(const json_t *form, const char *part)
 {
         if (str_is(part, "prometheus") || str_is(part, "exporter"))
                 return is_watched(form);
         if (str_is(part, "grafana"))
                 return has_grafana(form);
+        if (str_is(part, "front"))
+                return has_front(form);
+        if (str_is(part, "directory"))
+                return has_directory(form);
         return str_is(part, "gateway") ? GATEWAY_PODS : 1;
 }
 
-/* What runs on every node: who fetches images, of each environment, and the node exporter. */
-static json_t *each_node_of(const json_t *form)
+/* ---- what a quota has to leave ---- */
+
+struct room {
+        double cpus, gb;           /* requests */
+        double cpus_most, gb_most; /* limits: a quota may be on either */
+        int pods;
+};
+
+static void add_part(struct room *room, int times, double sure_cpus, double gb)
 {
-        bool watched = is_watched(form);
-        double fetching = 1 + (double)json_array_size(json_object_get(form, "environments"));
-        const json_t *own = json_object_get(form, "kubernetes");
-        return json_pack("{s:f, s:f, s:f, s:o}", "cpu", fetching * SMALL_CPUS + (watched ? NODE_CPUS : 0), "memory",
-                (fetching * SMALL_RAM + (watched ? NODE_RAM : 0)) * 1e9, "pods", fetching + watched, "selector",
-                or_empty(own, "node_selector", json_object()));
+        room->cpus += times * sure_cpus;
+        room->cpus_most += times * most_cpus(sure_cpus);
+        room->gb += times * gb;
+        room->gb_most += times * gb;
+}
+
+static json_t *room_json(const struct room *room)
+{
+        return json_pack("{s:f, s:f, s:f, s:f, s:i}", "cpu", round(room->cpus * 1000) / 1000, "limits_cpu",
+                round(room->cpus_most * 1000) / 1000, "memory", round(room->gb * 1e9), "limits_memory",
+                round(room->gb_most * 1e9), "pods", room->pods);
+}
+
+/* What runs on every node: who fetches images, of each environment, and the node exporter. */
+static struct room each_node_of(const json_t *form)
+{
+        int fetching = 1 + (int)json_array_size(json_object_get(form, "environments"));
+        struct room room = {.cpus = fetching * SMALL_CPUS,
+                .gb = fetching * SMALL_RAM,
+                .cpus_most = fetching * SMALL_CPUS_MOST,
+                .gb_most = fetching * SMALL_RAM_MOST,
+                .pods = fetching + is_watched(form)};
+        add_part(&room, is_watched(form), NODE_CPUS, NODE_RAM);
+        return room;
+}
+
+static void add_core(struct room *room, const json_t *form)
+{
+        json_t *part;
+        const char *name;
+        json_object_foreach (json_object_get(json_object_get(form, "kubernetes"), "resources"), name, part) {
+                int pods = pods_of(form, name);
+                add_part(room, pods, json_number_value(json_object_get(part, "cpus")),
+                        json_number_value(json_object_get(part, "ram")));
+                room->pods += pods;
+        }
+        add_part(room, is_watched(form), PAGE_CPUS, PAGE_RAM);
+        add_part(room, is_mailed(form), MAIL_CPUS, MAIL_RAM);
+}
+
+/* Its limit is what the form gives it, not a multiple of what it is sure of. */
+static void add_server(struct room *room, const json_t *form)
+{
+        room->cpus += sure_cpus_of(form);
+        room->cpus_most += notebook_number(form, "cpus");
+        room->gb += notebook_number(form, "ram");
+        room->gb_most += notebook_number(form, "ram");
+        room->pods++;
+}
+
+/* A balancer is reached by ports of the nodes, too: for plain HTTP as well. */
+static int node_ports_of(const char *entry)
+{
+        return str_is(entry, "loadbalancer") ? 2 : str_is(entry, "nodeport");
+}
+
+static void add_services(json_t *quota, const json_t *form)
+{
+        const char *entry = entry_name(form);
+        int services = CORE_SERVICES + has_directory(form) + 2 * is_watched(form) + has_grafana(form);
+        json_object_set_new(quota, "services", json_integer(services));
+        json_object_set_new(quota, "balancers", json_integer(str_is(entry, "loadbalancer")));
+        json_object_set_new(quota, "node_ports", json_integer(node_ports_of(entry)));
 }
 
 /* What a quota of the namespace has to leave: the cluster itself on one node, its claims and the server of one user. */
 static json_t *quota_of(const json_t *form)
 {
-        double cpu = sure_cpus_of(form), ram = notebook_number(form, "ram");
-        bool watched = is_watched(form), grafana = has_grafana(form);
-        json_t *part;
-        const char *name;
-        json_object_foreach (json_object_get(json_object_get(form, "kubernetes"), "resources"), name, part) {
-                int pods = pods_of(form, name);
-                cpu += pods * json_number_value(json_object_get(part, "cpus"));
-                ram += pods * json_number_value(json_object_get(part, "ram"));
-        }
-        if (watched) {
-                cpu += PAGE_CPUS + NODE_CPUS + (is_mailed(form) ? MAIL_CPUS : 0);
-                ram += PAGE_RAM + NODE_RAM + (is_mailed(form) ? MAIL_RAM : 0);
-        }
-        double storage = notebook_number(form, "storage") * 1e9 + 2 * 1073741824.0 + grafana * GRAFANA_BYTES;
-        return json_pack("{s:f, s:f, s:i, s:f, s:i, s:o}", "cpu", cpu, "memory", ram * 1e9, "pods",
-                PODS + (watched ? WATCHING_PODS : 0) + grafana, "storage",
-                storage + (watched ? (double)watching_gb(form) * 1e9 : 0), "claims", 3 + watched + grafana, "each_node",
-                each_node_of(form));
+        struct room each = each_node_of(form), room = each;
+        int small = 1 + has_directory(form) + str_is(tls_mode(form), "acme") + has_grafana(form);
+        double watching = is_watched(form) ? (double)watching_gb(form) * 1e9 : 0;
+        add_core(&room, form);
+        add_server(&room, form);
+        json_t *ret = room_json(&room), *each_node = room_json(&each);
+        json_object_set_new(ret, "claims", json_integer(small + is_watched(form) + 1));
+        json_object_set_new(
+                ret, "storage", json_real(small * CLAIM_BYTES + watching + notebook_number(form, "storage") * 1e9));
+        add_services(ret, form);
+        json_object_set_new(
+                each_node, "selector", or_empty(json_object_get(form, "kubernetes"), "node_selector", json_object()));
+        json_object_set_new(ret, "each_node", each_node);
+        return ret;
 }
 
 /* ---- the way in ---- */
@@ -232,7 +336,7 @@ static json_t *quota_of(const json_t *form)
 #define CLUSTER_ISSUER "cert-manager.io/cluster-issuer"
 
 /* What controllers that know these need for uploads and for kernels that are open for days; the form's come on top. */
-static json_t *annotations_of(const json_t *own, const char *entry, const char *tls_mode)
+static json_t *annotations_of(const json_t *own, const char *entry, const char *mode)
 {
         json_t *ret = json_object();
         if (str_is(entry, "ingress")) {
@@ -243,7 +347,7 @@ static json_t *annotations_of(const json_t *own, const char *entry, const char *
                 };
                 for (size_t i = 0; i < sizeof nginx / sizeof *nginx; i++)
                         json_object_set_new(ret, nginx[i][0], json_string(nginx[i][1]));
-                if (str_is(tls_mode, "cert-manager"))
+                if (str_is(mode, "cert-manager"))
                         json_object_set_new(ret, CLUSTER_ISSUER, json_string(text_of(own, "cert_issuer")));
         }
         json_object_update(ret, json_object_get(own, "annotations"));
@@ -251,11 +355,11 @@ static json_t *annotations_of(const json_t *own, const char *entry, const char *
 }
 
 /* Under this name alone, cert-manager and what we make ourselves do not get into each other's way. */
-static const char *tls_secret_of(const json_t *own, const char *tls_mode)
+static const char *tls_secret_of(const json_t *own, const char *mode)
 {
-        if (str_is(tls_mode, "secret"))
+        if (str_is(mode, "secret"))
                 return text_of(own, "tls_secret");
-        return str_is(tls_mode, "cert-manager") ? "jupyterhub-certificate" : "jupyterhub-tls";
+        return str_is(mode, "cert-manager") ? "jupyterhub-certificate" : "jupyterhub-tls";
 }
 
 /* "" where the form's own annotations say that it is of another kind. */
@@ -264,11 +368,6 @@ static const char *issuer_of(const json_t *own)
         const json_t *notes = json_object_get(own, "annotations");
         bool other = json_object_get(notes, ISSUER "-kind") || json_object_get(notes, ISSUER "-group");
         return other ? "" : text_of(own, "cert_issuer");
-}
-
-static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
-{
-        return str_is(word, a) || str_is(word, b) || str_is(word, c);
 }
 
 /* Where somebody comes from is only seen if no node on the way puts its own address there. Whoever does not ask for
@@ -281,16 +380,14 @@ static json_t *traffic_of(const json_t *form)
 
 static json_t *entry_of(const json_t *form, const json_t *own)
 {
-        const char *entry = *text_of(own, "entry") ? text_of(own, "entry") : "loadbalancer";
-        const char *mode = text_of(json_object_get(form, "tls"), "mode");
-        bool own_tls = is_one_of(mode, "acme", "files", "self-signed");
+        const char *entry = entry_name(form), *mode = tls_mode(form);
         json_t *port = json_object_get(own, "node_port");
         return json_pack("{s:s, s:o, s:b, s:b, s:s, s:s, s:o, s:o, s:o, s:o}", "entry", entry, "annotations",
-                annotations_of(own, entry, mode), "own_tls", (int)own_tls, "front",
-                (int)(own_tls && !str_is(entry, "ingress")), "tls_secret", tls_secret_of(own, mode), "issuer",
-                issuer_of(own), "node_port", json_integer_value(port) > 0 ? json_incref(port) : json_null(),
-                "balancer_ip", text_or_null(form, "external_ip"), "early",
-                str_is(mode, "acme") ? json_true() : json_null(), "traffic", traffic_of(form));
+                annotations_of(own, entry, mode), "own_tls", (int)has_own_tls(form), "front", (int)has_front(form),
+                "tls_secret", tls_secret_of(own, mode), "issuer", issuer_of(own), "node_port",
+                json_integer_value(port) > 0 ? json_incref(port) : json_null(), "balancer_ip",
+                text_or_null(form, "external_ip"), "early", str_is(mode, "acme") ? json_true() : json_null(), "traffic",
+                traffic_of(form));
 }
 
 int kube_values(const char *data_dir, const char *cluster, const json_t *form, json_t **ret, struct err **err)

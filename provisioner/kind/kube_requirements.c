@@ -15,6 +15,7 @@
 
 #define VERSION_MIN  "1.30"
 #define FINDINGS_MAX (64 * 1024)
+#define ROUNDING     1e-9 /* of sums of tenths */
 
 static const struct spec_field fields[] = {
         {"version", SPEC_TEXT, false},
@@ -295,22 +296,43 @@ static double further_nodes(struct look *look, const json_t *each)
         return look->nodes - 1;
 }
 
+/* One for pods with a deadline, a priority or no requests counts none of ours. */
+static bool counts_ours(const json_t *quota)
+{
+        const json_t *scope;
+        size_t i;
+        json_array_foreach (tree_get(quota, "spec.scopes"), i, scope)
+                if (!str_starts(json_string_value(scope), "Not"))
+                        return false;
+        json_array_foreach (tree_get(quota, "spec.scopeSelector.matchExpressions"), i, scope)
+                if (!str_starts(spec_text(scope, "scopeName", ""), "Not"))
+                        return false;
+        return true;
+}
+
 static int each_quota(void *data, const json_t *quota)
 {
         static const struct {
-                const char *key, *names[4], *unit;
+                const char *key, *names[3], *unit;
         } known[] = {
-                {"cpu", {"requests.cpu", "cpu", "limits.cpu", NULL}, "CPUs"},
-                {"memory", {"requests.memory", "memory", "limits.memory", NULL}, "bytes of memory"},
-                {"pods", {"pods", "count/pods", NULL, NULL}, "pods"},
-                {"storage", {"requests.storage", NULL, NULL, NULL}, "bytes of storage"},
-                {"claims", {"persistentvolumeclaims", "count/persistentvolumeclaims", NULL, NULL}, "claims"},
+                {"cpu", {"requests.cpu", "cpu", NULL}, "CPUs"},
+                {"limits_cpu", {"limits.cpu", NULL}, "CPUs"},
+                {"memory", {"requests.memory", "memory", NULL}, "bytes of memory"},
+                {"limits_memory", {"limits.memory", NULL}, "bytes of memory"},
+                {"pods", {"pods", "count/pods", NULL}, "pods"},
+                {"storage", {"requests.storage", NULL}, "bytes of storage"},
+                {"claims", {"persistentvolumeclaims", "count/persistentvolumeclaims", NULL}, "claims"},
+                {"services", {"services", "count/services", NULL}, "Services"},
+                {"balancers", {"services.loadbalancers", NULL}, "balancers"},
+                {"node_ports", {"services.nodeports", NULL}, "ports of the nodes"},
         };
         struct look *look = data;
         const json_t *needs = json_object_get(look->spec, "quota"), *each = json_object_get(needs, "each_node"),
                      *hard = tree_get(quota, "status.hard"), *used = tree_get(quota, "status.used");
         if (!hard) /* just made: its controller has not counted yet, and the limit holds all the same */
                 hard = tree_get(quota, "spec.hard");
+        if (!counts_ours(quota))
+                return 0;
         for (size_t i = 0; i < sizeof known / sizeof *known; i++)
                 for (const char *const *name = known[i].names; *name; name++) {
                         double need = kube_amount(json_object_get(needs, known[i].key));
@@ -321,7 +343,7 @@ static int each_quota(void *data, const json_t *quota)
                                 room -= taken;
                         if (!isnan(more) && !isnan(room))
                                 need += more * further_nodes(look, each);
-                        if (!isnan(need) && !isnan(room) && room < need)
+                        if (!isnan(need) && !isnan(room) && need - room > need * ROUNDING)
                                 add(look, "the quota %s of namespace %s leaves %g %s (%s), and the form needs %g",
                                         json_string_value(tree_get(quota, "metadata.name")), look->namespace, room,
                                         known[i].unit, *name, need);

@@ -79,9 +79,14 @@ static void sizes_are_sure_and_bounded(void **state)
         assert_at(v, "resources.hub.limits.memory", "1500M");
         assert_at(v, "resources.gateway.limits.cpu", "1000m");
         assert_at(v, "resources.notebook.requests.cpu", "2000m");
-        /* hub, three of the gateway, one notebook */
-        assert_true(json_number_value(tree_get(v, "quota.cpu")) == 0.5 + 3 * 0.1 + 2);
-        assert_true(json_number_value(tree_get(v, "quota.memory")) == (1.5 + 3 * 0.5 + 4) * 1e9);
+        /* hub, three of the gateway, one notebook, and who fetches images */
+        assert_true(json_number_value(tree_get(v, "quota.cpu")) == 2.801);
+        assert_true(json_number_value(tree_get(v, "quota.memory")) == 7.01e9);
+        /* what they may use at most is more: a notebook all its CPUs, however many it is sure of */
+        assert_true(json_number_value(tree_get(v, "quota.limits_cpu")) == 7.1);
+        assert_true(json_number_value(tree_get(v, "quota.limits_memory")) == 7.05e9);
+        assert_true(json_number_value(tree_get(v, "quota.each_node.limits_cpu")) == 0.1);
+        assert_int_equal(json_integer_value(tree_get(v, "quota.pods")), 1 + 3 + 1 + 1);
 }
 
 /* The exporter, Prometheus with the page beside it and its claim, a node exporter: only where they are wanted. */

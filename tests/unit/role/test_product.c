@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "client/kube/amount.h"
 #include "form/form.h"
 #include "role/role.h"
 #include "tree/tree.h"
@@ -300,6 +301,78 @@ static void check_mails(const struct resources *resources, bool watched, bool wa
         assert_true(json_array_size(egress) == 1 || json_array_size(egress) == (wanted ? 5 : 4));
 }
 
+/* ---- what a quota has to leave: what the roles really ask for, and the server of one user ---- */
+
+static void count(json_t *sums, const char *name, double more)
+{
+        json_object_set_new(sums, name, json_real(json_number_value(json_object_get(sums, name)) + more));
+}
+
+static void count_pods(json_t *sums, const json_t *pod)
+{
+        static const char *const sorts[][3] = {{"resources.requests.cpu", "cpu"},
+                {"resources.requests.memory", "memory"}, {"resources.limits.cpu", "limits_cpu"},
+                {"resources.limits.memory", "limits_memory"}};
+        size_t i;
+        const json_t *container;
+        count(sums, "pods", 1);
+        json_array_foreach (json_object_get(pod, "containers"), i, container)
+                for (size_t sort = 0; sort < 4; sort++)
+                        count(sums, sorts[sort][1], kube_amount(tree_get(container, sorts[sort][0])));
+}
+
+static void count_service(json_t *sums, const json_t *service)
+{
+        const char *type = json_string_value(tree_get(service, "spec.type"));
+        bool balancer = str_is(type, "LoadBalancer"), opened = balancer || str_is(type, "NodePort");
+        count(sums, "services", 1);
+        count(sums, "balancers", balancer);
+        count(sums, "node_ports", opened ? (double)json_array_size(tree_get(service, "spec.ports")) : 0);
+}
+
+static void count_object(json_t *sums, json_t *each, const json_t *object)
+{
+        const char *kind = json_string_value(json_object_get(object, "kind"));
+        const json_t *pod = tree_get(object, "spec.template.spec");
+        if (str_is(kind, "DaemonSet"))
+                count_pods(each, pod);
+        if (pod && !tree_get(pod, "priorityClassName")) /* placeholders may wait */
+                count_pods(sums, pod);
+        if (str_is(kind, "Service"))
+                count_service(sums, object);
+        if (str_is(kind, "PersistentVolumeClaim")) {
+                count(sums, "claims", 1);
+                count(sums, "storage", kube_amount(tree_get(object, "spec.resources.requests.storage")));
+        }
+}
+
+static void check_sums(const char *what, const json_t *quota, const json_t *sums)
+{
+        const char *name;
+        json_t *sum;
+        json_object_foreach ((json_t *)sums, name, sum) {
+                double wanted = json_number_value(sum), found = json_number_value(json_object_get(quota, name));
+                if (found < wanted - wanted / 1e6 || found > wanted + wanted / 1e6)
+                        fail_msg("%s: quota's %s is %.10g, and the roles ask for %.10g", what, name, found, wanted);
+        }
+}
+
+static void check_quota(const char *what, const struct resources *resources, const json_t *form, const json_t *kube)
+{
+        const json_t *quota = json_object_get(kube, "quota");
+        double cpus = json_number_value(tree_get(form, "notebook.cpus")),
+               ram = json_number_value(tree_get(form, "notebook.ram")) * 1e9;
+        json_auto_t *each = json_object();
+        json_auto_t *sums = json_pack("{s:f, s:f, s:f, s:f, s:i, s:i, s:f}", "cpu",
+                cpus * json_number_value(tree_get(form, "kubernetes.cpu_guarantee")), "limits_cpu", cpus, "memory", ram,
+                "limits_memory", ram, "pods", 1, "claims", 1, "storage",
+                json_number_value(tree_get(form, "notebook.storage")) * 1e9);
+        for (size_t i = 0; i < resources->count; i++)
+                count_object(sums, each, json_object_get(resources->item[i].spec, "object"));
+        check_sums(what, quota, sums);
+        check_sums(what, json_object_get(quota, "each_node"), each);
+}
+
 static void check_kubernetes(const json_t *form, const char *what)
 {
         struct err *err = NULL;
@@ -348,6 +421,7 @@ static void check_kubernetes(const json_t *form, const char *what)
         assert_true(!find(&resources, "scrape/told") == !watched);
         bool front = json_is_true(json_object_get(kube, "front"));
         assert_true(!find(&resources, "proxy/front") == !front);
+        check_quota(what, &resources, form, kube);
         role_secrets_clear(&secrets);
 }
 
