@@ -77,38 +77,47 @@ static int each_use(void *data, const json_t *object)
         return 1;
 }
 
+/* Until one is found. *denied: that they may not be seen, if it is not said yet. */
+static int list_uses(
+        struct kube *kube, const struct kube_list *list, char **where, struct err **denied, struct err **err)
+{
+        CLEANUP_ERR struct err *fault = NULL;
+        int r = *where ? 0 : kube_list(kube, list, each_use, where, NULL, &fault);
+        if (r == -ERR_DENIED && !*denied)
+                *denied = STEAL(fault);
+        if (r >= 0 || r == -ERR_DENIED || r == -ERR_NOT_FOUND)
+                return 0;
+        if (err)
+                *err = STEAL(fault);
+        return r;
+}
+
+/* An account that has no more rights than it needs sees one namespace alone. */
 static int look_for_uses(struct kind_ctx *ctx, struct kube *kube, const json_t *live, const char *name, char **ret_kept,
         struct err **err)
 {
-        CLEANUP_FREE char *where = NULL, *selector = NULL;
         const char *own = kube_namespace_of(ctx);
         json_auto_t *kind = kube_inventory_kind(live);
-        CLEANUP_FREE char *fields = str_format("metadata.namespace!=%s", own);
-        struct kube_list list = {.api_version = spec_text(kind, "api_version", ""),
+        CLEANUP_FREE char *where = NULL, *fields = str_format("metadata.namespace!=%s", own),
+                          *selector = str_format("%s=%s,%s", KUBE_LABEL_MANAGER, KUBE_MANAGED_BY, KUBE_LABEL_CLUSTER);
+        const struct kube_list objects = {.api_version = spec_text(kind, "api_version", ""),
                 .kind = spec_text(kind, "kind", ""),
                 .fields = str_is(json_string_value(tree_get(live, "spec.scope")), "Namespaced") ? fields : NULL,
                 .page = 1};
-        CLEANUP_ERR struct err *fault = NULL;
-        int r = kube_list(kube, &list, each_use, &where, NULL, &fault);
-        if (r < 0 && r != -ERR_NOT_FOUND) {
-                if (err)
-                        *err = STEAL(fault);
-                return r;
-        }
-        if (!where) { /* another cluster of ours may need it soon, and may have the same name in its own namespace */
-                selector = str_format("%s=%s,%s", KUBE_LABEL_MANAGER, KUBE_MANAGED_BY, KUBE_LABEL_CLUSTER);
-                list = (struct kube_list){.api_version = "apps/v1",
-                        .kind = "Deployment",
-                        .labels = selector,
-                        .fields = fields,
-                        .page = 1};
-                r = kube_list(kube, &list, each_use, &where, NULL, err);
-                if (r < 0)
-                        return r;
-        }
-        if (where)
+        /* another cluster of ours may need it soon, and may have the same name in its own namespace */
+        const struct kube_list clusters = {
+                .api_version = "apps/v1", .kind = "Deployment", .labels = selector, .fields = fields, .page = 1};
+        CLEANUP_ERR struct err *denied = NULL;
+        int r = list_uses(kube, &objects, &where, &denied, err);
+        if (r == 0)
+                r = list_uses(kube, &clusters, &where, &denied, err);
+        if (r == 0 && where)
                 *ret_kept = str_format("customResourceDefinition %s: it is used in %s", name, where);
-        return 0;
+        else if (r == 0 && denied)
+                *ret_kept = str_format("customResourceDefinition %s: who else uses it is not known (%s); kubectl "
+                                       "delete crd %s deletes it, and in every namespace all that is of it",
+                        name, denied->message, name);
+        return r;
 }
 
 /* ---- */
