@@ -301,6 +301,29 @@ static void check_mails(const struct resources *resources, bool watched, bool wa
         assert_true(json_array_size(egress) == 1 || json_array_size(egress) == (wanted ? 5 : 4));
 }
 
+/* That a pod is ready does not say that what is in it works: each part is asked, and again after each change of it. */
+static void check_probes(const struct resources *resources, bool front)
+{
+        static const char *const asked[] = {"hub/ready", "proxy/ready", "gateway/probe", "proxy/front_ready"};
+        for (size_t i = 0; i < (front ? 4 : 3); i++) {
+                const struct resource *probe = find(resources, asked[i]);
+                size_t workloads = 0;
+                assert_non_null(probe);
+                assert_string_equal(probe->kind, "kube.probe");
+                CLEANUP_FREE char *revision = json_dumps(json_object_get(probe->spec, "revision"), JSON_ENCODE_ANY);
+                for (char **need = probe->needs; *need; need++) {
+                        const struct resource *r = find(resources, *need);
+                        CLEANUP_FREE char *digest = str_format("${%s.digest}", *need);
+                        if (!r || !tree_get(r->spec, "object.spec.template"))
+                                continue;
+                        workloads++;
+                        if (!revision || !strstr(revision, digest))
+                                fail_msg("%s is not asked again when %s has changed", asked[i], *need);
+                }
+                assert_true(workloads > 0);
+        }
+}
+
 /* ---- what a quota has to leave: what the roles really ask for, and the server of one user ---- */
 
 static void count(json_t *sums, const char *name, double more)
@@ -421,6 +444,7 @@ static void check_kubernetes(const json_t *form, const char *what)
         assert_true(!find(&resources, "scrape/told") == !watched);
         bool front = json_is_true(json_object_get(kube, "front"));
         assert_true(!find(&resources, "proxy/front") == !front);
+        check_probes(&resources, front);
         check_quota(what, &resources, form, kube);
         role_secrets_clear(&secrets);
 }
