@@ -144,18 +144,25 @@ def test_a_storage_class_whose_volumes_cannot_grow(bad: Lab) -> None:
         bad.bed.kubectl("delete", "storageclass", "stiff")
 
 
+# Each a little too small; of the limits, what is requested would fit.
+SMALL = {
+    "requests.cpu=500m": "0.5 CPUs (requests.cpu), and the form needs 0.501",
+    "limits.cpu=8": "8 CPUs (limits.cpu), and the form needs 8.1",
+    "requests.memory=4G": "4e+09 bytes of memory (requests.memory), and the form needs 4.01e+09",
+    "limits.memory=4040M": "4.04e+09 bytes of memory (limits.memory), and the form needs 4.05e+09",
+    "requests.storage=3G": "3e+09 bytes of storage (requests.storage), and the form needs 3.14748e+09",
+    "persistentvolumeclaims=2": "2 claims (persistentvolumeclaims), and the form needs 3",
+    "services=8": "8 Services (services), and the form needs 9",
+    "services.loadbalancers=0": "0 balancers (services.loadbalancers), and the form needs 1",
+    "services.nodeports=1": "1 ports of the nodes (services.nodeports), and the form needs 2",
+}
+
+
 def test_a_quota_that_is_too_small(bad: Lab) -> None:
     bad.bed.kubectl("create", "namespace", NAMESPACE)
-    bad.kubectl("create", "quota", "small", "--hard=requests.memory=500Mi,limits.memory=600Mi")
-    refused(
-        bad,
-        f"the quota small of namespace {NAMESPACE} leaves",
-        "bytes of memory",
-        "requests.memory",
-        "limits.memory",
-        "the form needs",
-    )
-    assert not bad.names("deployment")
+    bad.kubectl("create", "quota", "small", f"--hard={','.join(SMALL)}")
+    refused(bad, *[f"the quota small of namespace {NAMESPACE} leaves {said}" for said in SMALL.values()])
+    assert not bad.names("deployment") and not bad.names("service") and not bad.names("pvc")
 
 
 def test_a_quota_that_more_nodes_need_more_of(bad: Lab) -> None:
