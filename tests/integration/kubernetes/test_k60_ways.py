@@ -24,6 +24,7 @@ from cutting import Cutting
 from hubclient import HubClient, HubError
 
 RBAC, TENANT = "rbac.authorization.k8s.io/v1", "ways-tenant"
+DEFINITION = "daskclusters.gateway.dask.org"
 NAME, NAMESPACE, DOMAIN = "ways", "pangeo-ways", "hub.ways.example.org"
 MIRROR, OCEAN = "mirror.example.org:5000/cache", "registry.example.org/ocean:1"
 POOL = {"example.org/pool": "pangeo"}
@@ -121,6 +122,10 @@ class Ways(Lab):
                 if rules[where]:
                     self.kubectl("create", "-f", "-", given=json.dumps(made))
         return len(rules["namespace"])
+
+    def own_definition(self, cluster: str) -> None:
+        """From now on it looks as if this cluster had made what all share."""
+        self.bed.kubectl("label", "crd", DEFINITION, f"caas.pangeo.io/cluster={cluster}", "--overwrite")
 
     def client_at(self, address: str, ca: Path) -> HubClient:
         return HubClient(f"https://{DOMAIN}", str(ca), address=address)
@@ -432,14 +437,18 @@ def test_a_kubernetes_that_is_gone_for_good(ways: Ways) -> None:
     assert "caas adopt" in ways.apply(status=1).stderr
     ways.caas.run("adopt", str(ways.form))
     ways.plan(status=0)
-    # And gone, on a network that keeps no connection for longer than a second.
+    # And gone, on a network that keeps no connection for longer than a second. Had it made the definition, it would stay, as
+    # this account does not see who else uses it.
+    ways.own_definition(NAME)
     cutting = Cutting(ways.caas.folder / "cut", json.loads(config), 1)
     ways.kubeconfig.write_bytes(cutting.kubeconfig.read_bytes())
     try:
-        ways.caas.run("destroy", NAME, "--yes", "--delete-data", seconds=240)
+        said = ways.caas.run("destroy", NAME, "--yes", "--delete-data", seconds=240).stdout
     finally:
         cutting.stop()
+        ways.own_definition(ways.directory.name)
         ways.kubeconfig.write_text(config)
     assert cutting.cuts >= 3, cutting.cuts
+    assert "who else uses it is not known" in said and f"kubectl delete crd {DEFINITION}" in said, said
     left = {item["metadata"]["name"] for item in ways.get("secret")}
     assert left == {"mirror", "given-tls"} and not ways.get("pvc") and not ways.get("deployment"), os.linesep.join(left)
