@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bed import SERVERS, Bed, Lab, eventually
+from bed import ROOT, SERVERS, Bed, Lab, eventually
 from cutting import Cutting
 from faulty import Faulty
 from hubclient import HubClient, HubError
 
+IMAGES = ROOT / "roles" / "base" / "images.yaml"
 NOWHERE = "registry.invalid/ocean:1"
 PLACES = "component=user-placeholder"
 MIB = 1024**2
@@ -247,6 +248,38 @@ def test_an_apply_that_is_told_to_come_later(lab: Lab, bed: Bed, applied: str, f
     lab.plan(status=0)
     # How many were refused, and from when on, is a matter of which came first.
     assert waited > SLOW_SECONDS / 2 and refused_by(bed, "few") >= 2, (waited, refused_by(bed, "few"))
+
+
+def test_a_gateway_that_is_ready_and_knows_no_route(lab: Lab, applied: str) -> None:
+    """That Traefik answers for itself says nothing of routes: whenever it was changed, it is asked for one."""
+    name, controller = (f"{part}-{lab.name}-dask-gateway" for part in ("traefik", "routes"))
+    said: list[str] = []
+    available: list[str] = []
+
+    def lead_astray(hosts: list[dict[str, Any]] | None) -> None:
+        patch = {"spec": {"template": {"spec": {"hostAliases": hosts}}}}
+        lab.kubectl("patch", "deployment", name, "--type=merge", "-p", json.dumps(patch))
+
+    def asked_for_a_route(line: str) -> bool:
+        event = json.loads(line) if line.startswith("{") else {}
+        asked = event.get("event") == "progress" and event["id"] == "gateway/probe"
+        return asked and "status 404 instead of 200" in event["text"]
+
+    lead_astray([{"ip": "127.0.0.1", "hostnames": [f"{controller}.{lab.namespace}"]}])
+    (image,) = re.findall("^traefik: docker.io/library/(.+)$", IMAGES.read_text(), re.MULTILINE)
+    images = f"kubernetes:\n  images: {{traefik: '{image}'}}\n"  # the same by another name
+    lab.form.write_text(lab.form.read_text().replace("kubernetes:\n", images, 1))
+    try:
+        process = lab.caas.start("apply", str(lab.form), "--yes", "--json")
+        for line in process.stdout or []:
+            said.append(line)
+            if not available and asked_for_a_route(line):
+                available.append(lab.kubectl("get", "deployment", name, "-o", "jsonpath={.status.availableReplicas}"))
+                lead_astray(None)
+        assert process.wait(60) == 0, "".join(said)
+    finally:
+        lead_astray(None)
+    assert available == ["1"], "".join(said)
 
 
 def test_images_are_fetched_beforehand(lab: Lab, lost: list[str]) -> None:
