@@ -53,6 +53,19 @@ static void readiness(void **state)
                         KUBE_READY, NULL},
                 {"{kind: Deployment, metadata: {generation: 1}, spec: {replicas: 0}, status: {observedGeneration: 1}}",
                         KUBE_READY, NULL},
+                {"{kind: Deployment, metadata: {generation: 1}, status: {observedGeneration: 1, replicas: 1, "
+                 "updatedReplicas: 1, readyReplicas: 1, conditions: [{type: Available, status: 'True'}]}}",
+                        KUBE_WAITING, "0 of 1 pods are available"},
+                {"{kind: Deployment, metadata: {generation: 1}, status: {observedGeneration: 1, replicas: 1, "
+                 "updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1, conditions: [{type: Available, status: "
+                 "'False', reason: MinimumReplicasUnavailable, message: too few}]}}",
+                        KUBE_WAITING, "MinimumReplicasUnavailable: too few"},
+                {"{kind: Deployment, metadata: {generation: 1}, status: {observedGeneration: 1, replicas: 1, "
+                 "updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1}}",
+                        KUBE_WAITING, "not available yet"},
+                {"{kind: Deployment, metadata: {generation: 1, deletionTimestamp: x}, spec: {replicas: 0}, status: "
+                 "{observedGeneration: 1}}",
+                        KUBE_WAITING, "being deleted"},
                 /* StatefulSet */
                 {"{kind: StatefulSet, metadata: {generation: 1}, spec: {replicas: 1}, status: {observedGeneration: 1, "
                  "replicas: 1, readyReplicas: 1, updatedReplicas: 1, currentRevision: a, updateRevision: b}}",
@@ -67,6 +80,27 @@ static void readiness(void **state)
                 {"{kind: StatefulSet, metadata: {generation: 2}, spec: {updateStrategy: {type: OnDelete}}, status: "
                  "{observedGeneration: 2}}",
                         KUBE_READY, NULL},
+                {"{kind: StatefulSet, metadata: {generation: 1}, spec: {updateStrategy: {type: OnDelete}}}",
+                        KUBE_WAITING, "not seen it"},
+                {"{kind: StatefulSet, metadata: {generation: 2}, spec: {replicas: 1}, status: {observedGeneration: 1, "
+                 "replicas: 1, readyReplicas: 1, currentRevision: a, updateRevision: a}}",
+                        KUBE_WAITING, "not seen the change"},
+                {"{kind: StatefulSet, metadata: {generation: 1}, spec: {replicas: 2}, status: {observedGeneration: 1, "
+                 "replicas: 1, readyReplicas: 2, currentRevision: a, updateRevision: a}}",
+                        KUBE_WAITING, "1 of 2 pods are made"},
+                {"{kind: StatefulSet, metadata: {generation: 1}, spec: {}, status: {observedGeneration: 1, replicas: "
+                 "1, currentRevision: a, updateRevision: a}}",
+                        KUBE_WAITING, "0 of 1 pods are ready"},
+                {"{kind: StatefulSet, metadata: {generation: 1}, spec: {replicas: 1}, status: {observedGeneration: 1, "
+                 "replicas: 3, readyReplicas: 1, currentRevision: a, updateRevision: a}}",
+                        KUBE_WAITING, "2 surplus pods"},
+                {"{kind: StatefulSet, metadata: {generation: 1}, spec: {replicas: 3, updateStrategy: {rollingUpdate: "
+                 "{partition: 1}}}, status: {observedGeneration: 1, replicas: 3, readyReplicas: 3, updatedReplicas: 1, "
+                 "currentRevision: a, updateRevision: b}}",
+                        KUBE_WAITING, "1 of 2 pods are made anew"},
+                {"{kind: StatefulSet, metadata: {generation: 1}, spec: {replicas: 0}, status: {observedGeneration: 1, "
+                 "replicas: 0, currentRevision: a, updateRevision: b}}",
+                        KUBE_READY, NULL},
                 /* DaemonSet */
                 {"{kind: DaemonSet, metadata: {generation: 1}}", KUBE_WAITING, "not seen"},
                 {"{kind: DaemonSet, metadata: {generation: 1}, status: {observedGeneration: 1, desiredNumberScheduled: "
@@ -75,16 +109,49 @@ static void readiness(void **state)
                 {"{kind: DaemonSet, metadata: {generation: 1}, status: {observedGeneration: 1, desiredNumberScheduled: "
                  "0}}",
                         KUBE_READY, NULL},
+                {"{kind: DaemonSet, metadata: {generation: 1}, status: {desiredNumberScheduled: 0}}", KUBE_WAITING,
+                        "not seen it"},
+                {"{kind: DaemonSet, metadata: {generation: 1}, status: {observedGeneration: 1}}", KUBE_WAITING,
+                        "not seen it"},
+                {"{kind: DaemonSet, metadata: {generation: 2}, status: {observedGeneration: 1, desiredNumberScheduled: "
+                 "0}}",
+                        KUBE_WAITING, "not seen the change"},
+                {"{kind: DaemonSet, metadata: {generation: 1}, status: {observedGeneration: 1, desiredNumberScheduled: "
+                 "3, currentNumberScheduled: 2, updatedNumberScheduled: 3, numberReady: 3, numberAvailable: 3}}",
+                        KUBE_WAITING, "2 of 3 pods are made"},
+                {"{kind: DaemonSet, metadata: {generation: 1}, status: {observedGeneration: 1, desiredNumberScheduled: "
+                 "3, currentNumberScheduled: 3, updatedNumberScheduled: 1, numberReady: 3, numberAvailable: 3}}",
+                        KUBE_WAITING, "1 of 3 pods are made anew"},
+                {"{kind: DaemonSet, metadata: {generation: 1}, status: {observedGeneration: 1, desiredNumberScheduled: "
+                 "3, currentNumberScheduled: 3, updatedNumberScheduled: 3, numberReady: 2, numberAvailable: 3}}",
+                        KUBE_WAITING, "2 of 3 pods are ready"},
+                {"{kind: DaemonSet, metadata: {generation: 1}, status: {observedGeneration: 1, desiredNumberScheduled: "
+                 "3, currentNumberScheduled: 3, updatedNumberScheduled: 3, numberReady: 3, numberAvailable: 1}}",
+                        KUBE_WAITING, "1 of 3 pods are ready"},
+                {"{kind: DaemonSet, metadata: {generation: 1}, status: {observedGeneration: 1, desiredNumberScheduled: "
+                 "3, currentNumberScheduled: 3, updatedNumberScheduled: 3, numberReady: 3, numberAvailable: 3}}",
+                        KUBE_READY, NULL},
+                {"{kind: DaemonSet, metadata: {generation: 1}, spec: {updateStrategy: {type: OnDelete}}, status: "
+                 "{observedGeneration: 1, desiredNumberScheduled: 1, currentNumberScheduled: 1, numberReady: 1, "
+                 "numberAvailable: 1}}",
+                        KUBE_READY, NULL},
                 /* Job */
                 {"{kind: Job, status: {active: 1}}", KUBE_WAITING, "it runs"},
                 {"{kind: Job, status: {conditions: [{type: Complete, status: 'True'}]}}", KUBE_READY, NULL},
                 {"{kind: Job, status: {conditions: [{type: Failed, status: 'True', reason: BackoffLimitExceeded, "
                  "message: Job has reached the specified backoff limit}]}}",
                         KUBE_FAILED, "BackoffLimitExceeded"},
+                {"{kind: Job, status: {conditions: [{type: Suspended, status: 'True'}]}}", KUBE_WAITING,
+                        "it is suspended"},
+                {"{kind: Job, status: {succeeded: 1, failed: 2, conditions: [{type: Suspended, status: 'False'}, "
+                 "{type: Failed, status: 'False'}, {type: Complete, status: 'False'}]}}",
+                        KUBE_WAITING, "1 done, 2 failed"},
+                {"{kind: Job}", KUBE_WAITING, "it runs"},
                 /* PersistentVolumeClaim */
                 {"{kind: PersistentVolumeClaim, status: {phase: Pending}}", KUBE_WAITING, "no volume"},
                 {"{kind: PersistentVolumeClaim, status: {phase: Bound}}", KUBE_READY, NULL},
                 {"{kind: PersistentVolumeClaim, spec: {volumeName: v1}, status: {phase: Lost}}", KUBE_FAILED, "v1"},
+                {"{kind: PersistentVolumeClaim}", KUBE_WAITING, "no volume"},
                 /* CustomResourceDefinition */
                 {"{kind: CustomResourceDefinition}", KUBE_WAITING, "does not serve it yet"},
                 {"{kind: CustomResourceDefinition, status: {conditions: [{type: NamesAccepted, status: 'False', "
@@ -104,22 +171,43 @@ static void readiness(void **state)
                         KUBE_READY, NULL},
                 /* Ingress, APIService, Namespace, Pod, others */
                 {"{kind: Ingress, spec: {}}", KUBE_READY, NULL},
+                {"{kind: Ingress, status: {loadBalancer: {}}}", KUBE_READY, NULL}, /* not every controller says */
                 {"{kind: APIService, status: {conditions: [{type: Available, status: 'False', reason: "
                  "MissingEndpoints, "
                  "message: nobody}]}}",
                         KUBE_WAITING, "MissingEndpoints: nobody"},
                 {"{kind: APIService, status: {conditions: [{type: Available, status: 'True'}]}}", KUBE_READY, NULL},
+                {"{kind: APIService}", KUBE_WAITING, "not available yet"},
                 {"{kind: Namespace, status: {phase: Active}}", KUBE_READY, NULL},
                 {"{kind: Namespace, metadata: {deletionTimestamp: x}, status: {phase: Terminating}}", KUBE_WAITING,
                         "being deleted"},
+                {"{kind: Namespace, status: {phase: Terminating}}", KUBE_WAITING, "not active"},
                 {"{kind: Pod, status: {phase: Running, conditions: [{type: Ready, status: 'False'}]}}", KUBE_WAITING,
                         "not ready"},
                 {"{kind: Pod, status: {phase: Succeeded}}", KUBE_READY, NULL},
+                {"{kind: Pod, status: {phase: Running, conditions: [{type: Ready, status: 'True'}]}}", KUBE_READY,
+                        NULL},
+                {"{kind: Pod, status: {phase: Failed}}", KUBE_FAILED, "it failed"},
+                {"{kind: Pod, status: {phase: Failed, message: no room}}", KUBE_FAILED, "no room"},
                 {"{kind: ConfigMap, data: {}}", KUBE_READY, NULL},
                 {"{kind: Certificate, status: {conditions: [{type: Ready, status: 'False', reason: Issuing}]}}",
                         KUBE_WAITING, "Issuing"},
                 {"{kind: Thing, status: {conditions: [{type: Stalled, status: 'True', message: stuck}]}}", KUBE_FAILED,
                         "stuck"},
+                {"{kind: Thing, status: {conditions: [{type: Reconciling, status: 'True', reason: Rollout, message: "
+                 "at work}, {type: Ready, status: 'True'}]}}",
+                        KUBE_WAITING, "Rollout: at work"},
+                {"{kind: Thing, status: {conditions: [{type: Reconciling, status: 'True'}, {type: Stalled, status: "
+                 "'True'}]}}",
+                        KUBE_FAILED, "does not get on"},
+                {"{kind: Thing, status: {conditions: [{type: Reconciling, status: 'False'}, {type: Stalled, status: "
+                 "'False'}, {type: Ready, status: 'True'}]}}",
+                        KUBE_READY, NULL},
+                {"{kind: Thing, status: {conditions: [{type: Ready, status: Unknown}]}}", KUBE_WAITING,
+                        "not ready yet"},
+                {"{kind: Thing, metadata: {generation: 3}, status: {observedGeneration: 2}}", KUBE_WAITING,
+                        "not seen the change"},
+                {"{kind: Thing, metadata: {generation: 3}, status: {observedGeneration: 3}}", KUBE_READY, NULL},
         };
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
                 json_auto_t *object = parse(cases[i].object);
