@@ -34,6 +34,7 @@ else
 fi
 check "ruff" "$tools/bin/ruff" check --no-cache "${python_files[@]}"
 check "ruff format" "$tools/bin/ruff" format --no-cache --check "${python_files[@]}"
+check "locks: images of Kubernetes have what hosts have" "$tools/bin/python" -B tests/lint/locks.py
 check "documentation: links, files and commands are there" "$tools/bin/python" -B tests/lint/docs.py
 [ -n "${LINT_QUICK:-}" ] || check "clang-tidy" tidy
 echo "lint: $passed passed, $failed failed"
