@@ -243,6 +243,8 @@ static void test_home_and_pod(void **state)
                 assert_string_equal(config.server, "https://10.96.0.1:443");
                 assert_string_equal(config.namespace, "hub");
                 assert_string_equal(config.ca, pki.ca);
+                CLEANUP_FREE char *token = file_join(account, "token");
+                assert_string_equal(config.token_file, token); /* which is read again, as the kubelet renews it */
                 refuse(kubeconfig_load(&source, "prod", &config, &err), ERR_NOT_FOUND, &err, "prod", NULL);
         }
         source.host = "fd00::1";
