@@ -149,8 +149,8 @@ static void set_connection(const struct exchange *exchange)
         set(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_SECONDS);
         if (client->unix_socket)
                 set(easy, CURLOPT_UNIX_SOCKET_PATH, client->unix_socket);
-        if (client->http2)
-                set(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+        /* Left alone, it is for libcurl's version to say. */
+        set(easy, CURLOPT_HTTP_VERSION, (long)(client->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
         if (exchange->connect_to)
                 set(easy, CURLOPT_CONNECT_TO, exchange->connect_to);
 }

@@ -10,6 +10,7 @@ from bed import ROOT, Bed, eventually
 BUILD = ROOT / os.environ.get("BUILD", "build")
 PROGRAMS = [
     "client/test_kube_server",
+    "client/test_kube_connections",
     "kind/test_kube_object_live",
     "kind/test_kube_admission_live",
     "kind/test_kube_wait_live",
