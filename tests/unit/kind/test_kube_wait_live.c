@@ -131,6 +131,18 @@ static char *fails(const struct kind *kind, const char *spec)
         return text;
 }
 
+/* Applies, and must succeed. */
+static void succeeds(const struct kind *kind, const char *yaml)
+{
+        json_auto_t *spec = parse(yaml), *outputs = NULL;
+        const struct resource r = {(char *)"t/x", (char *)kind->name, spec, NULL};
+        struct kind_ctx ctx = context();
+        CLEANUP_ERR struct err *err = NULL;
+        assert_int_equal(kind->check(spec, &err), 0);
+        if (kind->apply(&ctx, &r, NULL, NULL, &outputs, &err) < 0)
+                fail_msg("%s", err->message);
+}
+
 static void an_image_that_cannot_be_pulled(void **state)
 {
         (void)state;
@@ -251,6 +263,73 @@ static void homes_grow(void **state)
         assert_null(gone);
 }
 
+/* A class of nobody's volumes, which makes none and lets none grow. */
+static char *new_class(const char *name, const char *mode)
+{
+        char *full = str_format("%s-%d", name, (int)getpid());
+        json_auto_t *class =
+                json_pack("{s:s, s:s, s:{s:s}, s:s, s:s}", "apiVersion", "storage.k8s.io/v1", "kind", "StorageClass",
+                        "metadata", "name", full, "provisioner", "example.org/nobody", "volumeBindingMode", mode);
+        assert_int_equal(kube_create(live_kube, class, 0, NULL, NULL), 0);
+        return full;
+}
+
+static void class_gone(const char *name)
+{
+        struct kube_ref ref = {"storage.k8s.io/v1", "StorageClass", NULL, name};
+        assert_int_equal(kube_delete(live_kube, &ref, NULL, NULL, NULL), 0);
+}
+
+#define CLAIM                                                                                                          \
+        "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: %s, labels: {homes: stiff}}, spec: "           \
+        "{storageClassName: '%s', accessModes: [ReadWriteOnce], resources: {requests: {storage: 1G}}}}"
+
+/* What the form's class can is not asked: homes stay with the class that they were made in. */
+static void homes_whose_own_class_cannot_grow(void **state)
+{
+        (void)state;
+        CLEANUP_FREE char *stiff = new_class("stiff", "Immediate");
+        for (int i = 0; i < 2; i++) {
+                CLEANUP_FREE char *text = str_format(CLAIM, i ? "claim-fine" : "claim-stiff", stiff);
+                json_auto_t *claim = parse(text);
+                json_object_set_new(json_object_get(claim, "metadata"), "namespace", json_string(live_namespace));
+                if (i == 1) /* the default one, which can */
+                        json_object_del(json_object_get(claim, "spec"), "storageClassName");
+                assert_int_equal(kube_create(live_kube, claim, 0, NULL, NULL), 0);
+        }
+        json_auto_t *spec = parse("{gb: 2, labels: {homes: stiff}}"), *outputs = NULL;
+        const struct resource r = {(char *)"t/homes", (char *)"kube.claim", spec, NULL};
+        struct kind_ctx ctx = context();
+        for (int i = 0; i < 2; i++) {
+                CLEANUP_ERR struct err *err = NULL;
+                int result = i ? kind_kube_claim.apply(&ctx, &r, NULL, NULL, &outputs, &err)
+                               : kind_kube_claim.preflight(&ctx, &r, NULL, &err);
+                assert_int_equal(result, -ERR_REFUSED);
+                assert_non_null(strstr(err->message, "2 homes are smaller than 2 GB"));
+                assert_non_null(strstr(err->message, stiff));
+                assert_non_null(strstr(err->message, "cannot expand volumes"));
+        }
+        json_auto_t *fine = live_get("v1", "PersistentVolumeClaim", "claim-fine"); /* nor did the one grow that can */
+        assert_string_equal(json_string_value(tree_get(fine, "spec.resources.requests.storage")), "1G");
+        class_gone(stiff);
+}
+
+/* Its volume comes with its first pod, which comes after it. */
+static void a_claim_whose_class_waits_for_a_pod(void **state)
+{
+        (void)state;
+        CLEANUP_FREE char *late = new_class("late", "WaitForFirstConsumer"), *soon = new_class("soon", "Immediate");
+        CLEANUP_FREE char *waits = str_format("{object: " CLAIM "}", "late", late),
+                          *never = str_format("{object: " CLAIM ", seconds: 40}", "soon", soon);
+        succeeds(&kind_kube_object, waits);
+        json_auto_t *claim = live_get("v1", "PersistentVolumeClaim", "late");
+        assert_string_equal(json_string_value(tree_get(claim, "status.phase")), "Pending");
+        CLEANUP_FREE char *text = fails(&kind_kube_object, never);
+        assert_non_null(strstr(text, "no volume is bound to it yet"));
+        class_gone(late);
+        class_gone(soon);
+}
+
 static void a_namespace_of_others_is_left_as_it_is(void **state)
 {
         (void)state;
@@ -342,17 +421,6 @@ static char *pod_of_names(void)
         return pod;
 }
 
-static void answers(const char *yaml)
-{
-        json_auto_t *spec = parse(yaml), *outputs = NULL;
-        const struct resource r = {(char *)"t/probe", (char *)"kube.probe", spec, NULL};
-        struct kind_ctx ctx = context();
-        CLEANUP_ERR struct err *err = NULL;
-        assert_int_equal(kind_kube_probe.check(spec, &err), 0);
-        if (kind_kube_probe.apply(&ctx, &r, NULL, NULL, &outputs, &err) < 0)
-                fail_msg("%s", err->message);
-}
-
 /* Its server takes connections over TCP, and none on another port. */
 static void a_port_is_asked_for(void **state)
 {
@@ -360,7 +428,7 @@ static void a_port_is_asked_for(void **state)
         CLEANUP_FREE char *pod = pod_of_names();
         if (!pod)
                 return;
-        answers("{service: kube-dns, namespace: kube-system, port: 53, tcp: true, seconds: 200}");
+        succeeds(&kind_kube_probe, "{service: kube-dns, namespace: kube-system, port: 53, tcp: true, seconds: 200}");
         CLEANUP_FREE char *nobody =
                 str_format("{service: pod/%s, namespace: kube-system, port: 9, tcp: true, seconds: 20}", pod);
         CLEANUP_FREE char *text = fails(&kind_kube_probe, nobody);
@@ -378,7 +446,7 @@ static void an_answer_is_read(void **state)
         CLEANUP_FREE char *fine = str_format(HEALTH, pod, "/health", "expect: 200, contains: OK"),
                           *elsewhere = str_format(HEALTH, pod, "/nowhere", "expect: 200"),
                           *other = str_format(HEALTH, pod, "/health", "contains: all is well");
-        answers(fine);
+        succeeds(&kind_kube_probe, fine);
         CLEANUP_FREE char *status = fails(&kind_kube_probe, elsewhere), *words = fails(&kind_kube_probe, other);
         assert_non_null(strstr(status, "status 404 instead of 200"));
         assert_non_null(strstr(words, "does not hold \"all is well\": OK"));
@@ -416,6 +484,8 @@ int main(void)
                 cmocka_unit_test(a_pod_that_no_node_takes),
                 cmocka_unit_test(a_pod_that_ends_again_and_again),
                 cmocka_unit_test(homes_grow),
+                cmocka_unit_test(homes_whose_own_class_cannot_grow),
+                cmocka_unit_test(a_claim_whose_class_waits_for_a_pod),
                 cmocka_unit_test(pods_that_are_refused),
                 cmocka_unit_test(what_has_to_be_there),
                 cmocka_unit_test(a_namespace_of_others_is_left_as_it_is),

@@ -113,6 +113,33 @@ static void each_image_is_run_by_its_part(void **state)
                 fail_msg("%s is not known here", key);
 }
 
+/* ---- volumes ---- */
+
+/* Each claim, those of homes as well, is of the class that the form names. */
+static void each_claim_is_of_the_forms_class(void **state)
+{
+        (void)state;
+        CLEANUP_RESOURCES struct resources resources = {0};
+        resources_of("  entry: loadbalancer\n  storage_class: fast\n  images: {exporter: example.org/exporter}\n",
+                "tls: {mode: acme, email: hostmaster@example.org}\nmonitoring: {enabled: true, grafana: install}\n",
+                &resources);
+        size_t claims = 0;
+        for (size_t i = 0; i < resources.count; i++) {
+                const json_t *spec = resources.item[i].spec, *object = json_object_get(spec, "object");
+                bool hub = str_is(resources.item[i].id, "hub/config");
+                if (!hub && !str_is(json_string_value(json_object_get(object, "kind")), "PersistentVolumeClaim"))
+                        continue;
+                const json_t *own = tree_get(
+                                     json_object_get(tree_get(spec, "json"), "hub.json"), "kubernetes.storage_class"),
+                             *class_of = hub ? own : tree_get(object, "spec.storageClassName");
+                const char *class = json_string_value(class_of);
+                if (!str_is(class, "fast"))
+                        fail_msg("%s is of class %s", resources.item[i].id, class ? class : "(default)");
+                claims++;
+        }
+        assert_int_equal(claims, 6); /* of hub, directory, Caddy, Prometheus, Grafana; and homes */
+}
+
 /* ---- daskhub ---- */
 
 /* "KIND NAME": its labels, or those of its pods. */
@@ -203,6 +230,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(each_image_is_run_by_its_part),
+                cmocka_unit_test(each_claim_is_of_the_forms_class),
                 cmocka_unit_test(daskhubs_parts_are_there),
                 cmocka_unit_test(what_is_left_out_is_documented),
         };
