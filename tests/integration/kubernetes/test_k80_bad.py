@@ -2,13 +2,17 @@
 
 import base64
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from bed import Bed, Lab
+from conftest import Caas
 
 NAMESPACE = "bad-input"
 
@@ -200,3 +204,90 @@ def test_a_domain_that_does_not_lead_there(bad: Lab) -> None:
     said = refused(bad, "nowhere.invalid", "DNS entry")
     assert "10.97." in said
     assert "hub" not in bad.names("deployment")
+
+
+# ---- ways to sign in, where the form names no kubeconfig
+
+KEEPER = """\
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: keeper, namespace: default}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: keeper}
+rules: [{apiGroups: [""], resources: [secrets], verbs: ["*"]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: keeper}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: keeper}
+subjects: [{kind: ServiceAccount, name: keeper, namespace: default}]
+"""
+PLUGIN = """\
+#!/bin/sh
+case $KUBERNETES_EXEC_INFO in *'"kind":"ExecCredential"'*) ;; *) exit 3 ;; esac
+printf '{"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "status": {"token": "%s"}}' "$(cat "$TOKEN")"
+"""
+IN_A_POD = """\
+mount -t tmpfs none /run && mkdir -p /run/secrets/kubernetes.io && cp -r "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def keeper(bed: Bed) -> Iterator[str]:
+    """The token of an account that may keep secrets, which nobody else in these tests may, and nothing else."""
+    bed.kubectl("create", "-f", "-", given=KEEPER)
+    yield bed.kubectl("create", "token", "keeper", "-n", "default").strip()
+    bed.kubectl("delete", "-f", "-", given=KEEPER)
+
+
+def signs_in(bad: Lab, token: str, environment: dict[str, str], program: list[str | Path]) -> str:
+    """What caas says that is run so, and has found out who it is."""
+    lines = bad.form.read_text().splitlines(keepends=True)
+    bad.form.write_text("".join(line for line in lines if not line.startswith("  kubeconfig:")))
+    caas = Caas(bad.caas.folder)
+    caas.environment = {**caas.environment, "HOME": "/nonexistent", **environment}
+    caas.program = program
+    said = caas.run("apply", str(bad.form), "--yes", status=1).stderr
+    assert re.search("may not [a-z, ]+ deployments", said) and not re.search("may not [a-z, ]+ secrets", said), said
+    assert token not in said
+    untouched(bad)
+    return said
+
+
+@pytest.mark.parametrize("user", ["plugin", "file"])
+def test_an_account_of_several_kubeconfigs(bad: Lab, keeper: str, user: str, tmp_path: Path) -> None:
+    """Clusters in the one, users in the other, whose files are beside it: a token, or a program that makes one."""
+    (tmp_path / "token").write_text(keeper + "\n")
+    (tmp_path / "plugin").write_text(PLUGIN)
+    (tmp_path / "plugin").chmod(0o755)
+    env = [{"name": "TOKEN", "value": str(tmp_path / "token")}]
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "./plugin", "env": env}
+    entry = {"exec": {**plugin, "interactiveMode": "Never"}} if user == "plugin" else {"tokenFile": "token"}
+    config = json.loads(bad.bed.kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
+    name = config["contexts"][0]["context"]["user"]
+    users = {"apiVersion": "v1", "kind": "Config", "users": [{"name": name, "user": entry}]}
+    for file, text in (("clusters", {**config, "users": []}), ("users", users)):
+        (tmp_path / file).write_text(json.dumps(text))
+        (tmp_path / file).chmod(0o600)
+    files = ":".join(str(tmp_path / file) for file in ("nowhere", "clusters", "users"))
+    signs_in(bad, keeper, {"KUBECONFIG": files}, bad.caas.program)
+
+
+def test_the_account_of_a_pod(bad: Lab, keeper: str, tmp_path: Path) -> None:
+    """As the kubelet lays it out."""
+    cluster = json.loads(bad.bed.kubectl("config", "view", "--raw", "--flatten", "-o", "json"))["clusters"][0][
+        "cluster"
+    ]
+    server = urlsplit(cluster["server"])
+    (tmp_path / "token").write_text(keeper)
+    (tmp_path / "namespace").write_text("default")
+    (tmp_path / "ca.crt").write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+    where = {
+        "KUBERNETES_SERVICE_HOST": str(server.hostname),
+        "KUBERNETES_SERVICE_PORT": str(server.port),
+        "KUBECONFIG": "",
+    }
+    said = signs_in(bad, keeper, where, ["unshare", "--mount", "sh", "-c", IN_A_POD, tmp_path, *bad.caas.program])
+    assert "context in-cluster" in said, said
