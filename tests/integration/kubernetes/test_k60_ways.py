@@ -1,6 +1,6 @@
 """A second cluster beside the first, with all that the first does without: an account with no rights but those that it needs, a
-namespace that is there and has another name, images of a mirror with a pull secret, nodes that are kept for it, an environment of its
-own, and a directory that is somebody else's: the first cluster's, which has FreeIPA's shape, asked as a FreeIPA would be, by a verified
+namespace that is there and has another name, a context that is not the current one, a StorageClass that is not the default, images of a
+mirror with a pull secret, nodes that are kept for it, an environment of its own, and a directory that is somebody else's: the first cluster's, which has FreeIPA's shape, asked as a FreeIPA would be, by a verified
 name. Users come in by an Ingress, then by a balancer under a given name, with certificates as files and of an ACME server, then by a
 node port. In the end its Kubernetes is gone for good, as far as it can tell."""
 
@@ -28,13 +28,17 @@ DEFINITION = "daskclusters.gateway.dask.org"
 NAME, NAMESPACE, DOMAIN = "ways", "pangeo-ways", "hub.ways.example.org"
 MIRROR, OCEAN = "mirror.example.org:5000/cache", "registry.example.org/ocean:1"
 POOL = {"example.org/pool": "pangeo"}
+CLASS, CONTEXT = "ways", "tenant"
 BLOCK = f"""\
+  context: {CONTEXT}
   namespace: {NAMESPACE}
+  storage_class: {CLASS}
   node_selector: {{example.org/pool: pangeo}}
   tolerations: [{{key: example.org/pool, value: pangeo, effect: NoSchedule}}]
   images: {{registry: "{MIRROR}", pull_secret: mirror}}
   cpu_guarantee: 0.5
 """
+NOTES = "  annotations: {example.org/balancer: internal}\n"
 INGRESS = "  entry: ingress\n  ingress_class: traefik\n"
 TOP = f"""\
 domain: {DOMAIN}
@@ -62,7 +66,8 @@ class Ways(Lab):
         names.program = [*self.with_names(), PROGRAM]
         self.directory = directory
         self.kubeconfig = caas.folder / "ways.kubeconfig"
-        self.config = bed.kubeconfig.read_text()  # of the admin, or whom a test chooses
+        self.admins = json.dumps(self.config_of(bed))
+        self.config = self.admins  # or of whom a test chooses
         self.kubeconfig.write_text(self.config)
         self.kubeconfig.chmod(0o600)
         password = directory.get_secret("directory", "root_password")
@@ -71,6 +76,16 @@ class Ways(Lab):
         self.password.chmod(0o600)
         super().__init__(names, bed, NAME)
         self.namespace = NAMESPACE
+
+    @staticmethod
+    def config_of(bed: Bed) -> dict[str, Any]:
+        """The admin's, in which another context is the current one: of somebody whom the server does not know."""
+        config = json.loads(bed.kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
+        (there,) = config["contexts"]
+        elsewhere = {"name": "elsewhere", "context": {**there["context"], "user": "nobody"}}
+        config["contexts"] = [elsewhere, {**there, "name": CONTEXT}]
+        config["users"].append({"name": "nobody", "user": {"token": "of-nobody"}})
+        return {**config, "current-context": "elsewhere"}
 
     def with_names(self) -> list[str | Path]:
         mount = 'mount --bind "$0" /etc/hosts && exec "$@"'
@@ -85,16 +100,17 @@ class Ways(Lab):
     def directory_name(self) -> str:
         return f"directory.{self.directory.namespace}.svc"
 
-    def write(self, entry: str, tls: str, ca: Path | None = None) -> None:
+    def write(self, entry: str, tls: str, ca: Path | None = None, port: int = 443) -> None:
         suffix, ca = f"dc={self.directory.name},dc=caas,dc=internal", ca or self.directory.folder / "ca" / "ca.crt"
         identity = IDENTITY.format(name=self.directory_name, suffix=suffix, ca=ca, password=self.password)
-        self.write_form(extra=entry + BLOCK, top=TOP + identity + f"tls: {tls}\n")
+        more = "" if port == 443 else f"port: {port}\n"
+        self.write_form(extra=entry + BLOCK, top=TOP + identity + f"tls: {tls}\n" + more)
         self.form.write_text(self.form.read_text().replace(str(self.bed.kubeconfig), str(self.kubeconfig)))
 
     def as_a_tenant(self) -> None:
         """From now on caas has an account with those rights that it says it needs, and no others."""
         self.kubectl("create", "serviceaccount", "tenant")
-        config = json.loads(self.bed.kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
+        config = self.config_of(self.bed)
         config["users"][0]["user"] = {"token": self.kubectl("create", "token", "tenant", "--duration=2h").strip()}
         self.config = json.dumps(config)
         self.kubeconfig.write_text(self.config)
@@ -127,13 +143,13 @@ class Ways(Lab):
         """From now on it looks as if this cluster had made what all share."""
         self.bed.kubectl("label", "crd", DEFINITION, f"caas.pangeo.io/cluster={cluster}", "--overwrite")
 
-    def client_at(self, address: str, ca: Path) -> HubClient:
-        return HubClient(f"https://{DOMAIN}", str(ca), address=address)
+    def client_at(self, address: str, ca: Path, port: int = 443) -> HubClient:
+        return HubClient(f"https://{DOMAIN}:{port}" if port != 443 else f"https://{DOMAIN}", str(ca), address=address)
 
-    def answers(self, address: str, ca: Path) -> bool:
+    def answers(self, address: str, ca: Path, port: int = 443) -> bool:
         """With a certificate of this authority, for this name."""
         try:
-            return self.client_at(address, ca).request("GET", "/hub/login", seconds=5).status == 200
+            return self.client_at(address, ca, port).request("GET", "/hub/login", seconds=5).status == 200
         except (HubError, OSError):
             return False
 
@@ -193,11 +209,13 @@ def ways(caas: Caas, bed: Bed, controller: str, directory: Lab) -> Iterator[Ways
             if "pangeo-notebook" in image:
                 bed.inside("ctr", "-n", "k8s.io", "images", "tag", "--force", image, OCEAN)
     node = bed.kubectl("get", "nodes", "-o", "jsonpath={.items[0].metadata.name}")
+    own = {**json.loads(bed.kubectl("get", "storageclass", "standard", "-o", "json")), "metadata": {"name": CLASS}}
     made = Ways(caas, bed, directory)
     login = {"auths": {MIRROR.split("/")[0]: {"auth": base64.b64encode(b"ways:s3cret").decode()}}}
     kind = ["generic", "mirror", "--type=kubernetes.io/dockerconfigjson"]
     try:
         bed.kubectl("create", "namespace", NAMESPACE)
+        bed.kubectl("create", "-f", "-", given=json.dumps(own))
         made.kubectl("create", "secret", *kind, f"--from-literal=.dockerconfigjson={json.dumps(login)}")
         bed.kubectl("label", "node", node, "example.org/pool=pangeo", "--overwrite")
         bed.kubectl("taint", "node", node, "example.org/pool=pangeo:NoSchedule", "--overwrite")
@@ -208,10 +226,11 @@ def ways(caas: Caas, bed: Bed, controller: str, directory: Lab) -> Iterator[Ways
         made.caas.run("grant", NAME, "alice")
         yield made
         if NAME in {item["name"] for item in made.caas.json("list")}:
-            made.kubeconfig.write_bytes(bed.kubeconfig.read_bytes())
+            made.kubeconfig.write_text(made.admins)
             made.caas.run("destroy", NAME, "--yes", "--delete-data")
     finally:
         bed.kubectl("delete", "clusterrole,clusterrolebinding", TENANT, status=None)
+        bed.kubectl("delete", "storageclass", CLASS, status=None)
         bed.kubectl("taint", "node", node, "example.org/pool-", status=None)
         bed.kubectl("label", "node", node, "example.org/pool-")
         bed.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s", seconds=150)
@@ -258,6 +277,16 @@ def authority(ways: Ways, bed: Bed, tmp_path_factory: pytest.TempPathFactory) ->
         yield made
 
 
+def public_of(ways: Ways) -> dict[str, Any]:
+    (service,) = [item for item in ways.get("service") if item["metadata"]["name"] == "proxy-public"]
+    return service
+
+
+def noted(service: dict[str, Any]) -> bool:
+    """By the form's annotations."""
+    return service["metadata"]["annotations"].get("example.org/balancer") == "internal"
+
+
 def of_ours(pods: list[dict[str, Any]]) -> None:
     """They run where they may, from where they should."""
     assert pods
@@ -270,6 +299,13 @@ def of_ours(pods: list[dict[str, Any]]) -> None:
             assert container["image"].startswith(MIRROR) or container["image"] == OCEAN, (name, container["image"])
 
 
+def claims_of(ways: Ways) -> set[str]:
+    """All of the class that the form names."""
+    claims = {item["metadata"]["name"]: item["spec"]["storageClassName"] for item in ways.get("pvc")}
+    assert set(claims.values()) == {CLASS}, claims
+    return set(claims)
+
+
 def test_all_images_come_from_the_mirror(ways: Ways) -> None:
     of_ours(ways.get("pod"))
     ways.caas.run("plan", str(ways.form), status=0)
@@ -280,12 +316,15 @@ def test_sign_in_through_the_ingress(ways: Ways, controller: str) -> None:
     assert client.login("alice", PASSWORD)[0] == 302
     page = client.request("GET", "/hub/spawn").text
     assert "Ocean models" in page and "Half of it" in page, page
-    client.spawn({"environment": "ocean"})
+    client.spawn({"environment": "ocean", "profile": "Small"})
+    assert claims_of(ways) == {"hub-db-dir", "claim-alice"}
     (pod,) = ways.get("pod", SERVERS)
     of_ours([pod])
     notebook = next(c for c in pod["spec"]["containers"] if c["name"] == "notebook")
     assert notebook["image"] == OCEAN
-    assert notebook["resources"]["limits"]["cpu"] == "1" and notebook["resources"]["requests"]["cpu"] == "500m"
+    limits, requests = notebook["resources"]["limits"], notebook["resources"]["requests"]
+    assert limits["cpu"] == "500m" and requests["cpu"] == "250m"  # half of it is guaranteed
+    assert limits["memory"] == requests["memory"] == "750M", notebook["resources"]
     # A websocket, and Dask with the server's own image.
     kernel = client.kernel()
     reply = kernel.run(CLUSTER, seconds=240)
@@ -336,7 +375,7 @@ def test_the_certificate_that_cert_manager_makes(ways: Ways, cert_manager: CertM
     assert ways.give_rights("ways-certificates", said) == 2, said
     cert_manager.install()
     # Who may see ClusterIssuers is told before anything is changed.
-    ways.kubeconfig.write_bytes(ways.bed.kubeconfig.read_bytes())
+    ways.kubeconfig.write_text(ways.admins)
     said = ways.apply(status=1).stderr
     ways.kubeconfig.write_text(ways.config)
     assert "there is no ClusterIssuer ocean" in said, said
@@ -362,15 +401,17 @@ def test_files_and_a_name_that_has_to_lead_to_the_balancer(
     ways: Ways, given: tuple[Path, Path, Path], controller: str
 ) -> None:
     ca, certificate, key = given
-    ways.write("  entry: loadbalancer\n", f"{{mode: files, certificate: {certificate}, key: {key}}}")
+    ways.write("  entry: loadbalancer\n" + NOTES, f"{{mode: files, certificate: {certificate}, key: {key}}}", port=8443)
     done = ways.apply(status=1)
     said = done.stdout + done.stderr
     address = address_of(ways.bed, NAMESPACE, "proxy-public")
     assert f"{DOMAIN} resolves to {controller}, not to {address}" in said, said
     ways.leads_to(address)
     ways.apply()
-    eventually(lambda: ways.answers(address, ca), 30)
-    assert not ways.names("ingress")
+    eventually(lambda: ways.answers(address, ca, 8443), 30)
+    assert not ways.answers(address, ca) and ways.url == f"https://{DOMAIN}:8443"
+    assert ways.client_at(address, ca, 8443).login("alice", PASSWORD)[0] == 302
+    assert noted(public_of(ways)) and not ways.names("ingress")
     # What cert-manager has made is gone with it, and is not renewed for ever.
     assert not ways.kubectl("get", "certificate", "-o", "name") and "jupyterhub-certificate" not in ways.names("secret")
     ways.plan(status=0)
@@ -382,6 +423,7 @@ def test_the_certificate_of_an_acme_server(ways: Ways, authority: Authority) -> 
     ways.apply()
     address = address_of(ways.bed, NAMESPACE, "proxy-public")
     assert ways.answers(address, authority.root)
+    assert claims_of(ways) == {"hub-db-dir", "claim-alice", "autohttps-storage"}
     # At the first try: an authority lets nobody try for long.
     assert authority.asked("new-order") == 1
     ways.plan(status=0)
@@ -391,11 +433,26 @@ def test_the_certificate_of_an_acme_server(ways: Ways, authority: Authority) -> 
     assert authority.asked("new-order") == 1
 
 
+def node_of(ways: Ways) -> str:
+    return ways.bed.kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.addresses[0].address}")
+
+
+def test_a_node_port_with_a_certificate(ways: Ways, given: tuple[Path, Path, Path]) -> None:
+    ca, certificate, key = given
+    chosen = "  entry: nodeport\n  node_port: 30443\n" + NOTES
+    ways.write(chosen, f"{{mode: files, certificate: {certificate}, key: {key}}}")
+    ways.apply()
+    service = public_of(ways)
+    assert noted(service) and [port["nodePort"] for port in service["spec"]["ports"]] == [30443], service
+    eventually(lambda: ways.answers(node_of(ways), ca, 30443), 30)
+    ways.plan(status=0)
+
+
 def test_a_node_port_for_a_proxy(ways: Ways) -> None:
     ways.write("  entry: nodeport\n", "{mode: proxy}")
     ways.apply()
-    (service,) = [item for item in ways.get("service") if item["metadata"]["name"] == "proxy-public"]
-    node = ways.bed.kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.addresses[0].address}")
+    service, node = public_of(ways), node_of(ways)
+    assert not noted(service)
     url = f"http://{node}:{service['spec']['ports'][0]['nodePort']}/hub/login"
     asked = urllib.request.Request(url, headers={"Host": DOMAIN, "X-Forwarded-Proto": "https"})
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=10) as answer:
@@ -407,7 +464,7 @@ def test_another_state_folder_takes_nothing(ways: Ways, tmp_path: Path) -> None:
     """Neither what is there under this name nor what another namespace would share with it."""
     other = Caas(tmp_path)
     other.program = ways.caas.program
-    ways.kubeconfig.write_bytes(ways.bed.kubeconfig.read_bytes())  # it may look into other namespaces
+    ways.kubeconfig.write_text(ways.admins)  # it may look into other namespaces
     hub = ways.kubectl("get", "secret", "hub", "-o", "jsonpath={.metadata.resourceVersion}")
     said = other.run("apply", str(ways.form), "--yes", status=1).stderr
     assert "caas adopt" in said and NAMESPACE in said, said
