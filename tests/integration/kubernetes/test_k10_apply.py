@@ -3,16 +3,25 @@
 from bed import Lab
 
 WORKLOADS = {"hub", "proxy", "directory"}
+KINDS = """ConfigMap DaemonSet Deployment NetworkPolicy PersistentVolumeClaim PodDisruptionBudget Role RoleBinding Secret
+ Service ServiceAccount StatefulSet"""
 
 
 def test_everything_is_ours_by_label(lab: Lab) -> None:
-    for kind in ("deployment", "statefulset", "service", "configmap", "secret", "networkpolicy"):
-        for item in lab.get(kind):
-            labels, notes = item["metadata"].get("labels", {}), item["metadata"].get("annotations", {})
-            name = f"{kind}/{item['metadata']['name']}"
-            if labels.get("app.kubernetes.io/managed-by") == "caas":
-                assert labels["caas.pangeo.io/cluster"] == lab.name, name
-                assert "/" in notes["caas.pangeo.io/resource"], name
+    """Whatever is there, unless it belongs to another object, or users came to it."""
+    kinds = set()
+    for item in lab.bed.everything(lab.namespace):
+        labels, notes = item["metadata"].get("labels", {}), item["metadata"].get("annotations", {})
+        home = labels.get("component") == "singleuser-storage"
+        # Endpoints have the labels of their Service, and nobody whom they belong to.
+        if home or item["kind"] == "Endpoints" or item["metadata"].get("ownerReferences"):
+            continue
+        name = f"{item['kind']}/{item['metadata']['name']}"
+        assert labels.get("app.kubernetes.io/managed-by") == "caas", name
+        assert labels.get("caas.pangeo.io/cluster") == lab.name, name
+        assert "/" in notes.get("caas.pangeo.io/resource", ""), name
+        kinds.add(item["kind"])
+    assert kinds == set(KINDS.split())
     assert lab.names("deployment", f"caas.pangeo.io/cluster={lab.name}") >= {"hub", "proxy"}
 
 

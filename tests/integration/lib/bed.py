@@ -111,6 +111,12 @@ class Bed:
     def names(self, kind: str, namespace: str, labels: str = "") -> set[str]:
         return {item["metadata"]["name"] for item in self.get(kind, namespace, labels)}
 
+    def everything(self, namespace: str | None) -> list[dict[str, Any]]:
+        """Of every kind: what a namespace holds, or what is in none; but what Kubernetes puts into each, and events."""
+        by_itself = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
+        found = self._api.everything(namespace)
+        return [o for o in found if o["kind"] != "Event" and (o["kind"], o["metadata"]["name"]) not in by_itself]
+
     def inside(self, *command: str) -> str:
         """What a command in the cluster's own namespaces prints (ctr, for one)."""
         run = ["bash", TESTBED / "run.sh", "--name", self.folder.name.removeprefix("caas-testbed-"), *command]

@@ -5,6 +5,7 @@ import base64
 import json
 import ssl
 import tempfile
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -40,12 +41,39 @@ class Api:
                 )
                 self._context.load_cert_chain(pair)
 
-    def list(self, kind: str, namespace: str, labels: str) -> list[dict[str, Any]]:
-        group, plural = PATHS[kind]
-        asked = "?" + urllib.parse.urlencode({"labelSelector": labels}) if labels else ""
-        url = f"{self._server}/{group}/namespaces/{namespace}/{plural}{asked}"
+    def _get(self, path: str) -> dict[str, Any]:
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._context)
         )
-        with opener.open(urllib.request.Request(url, headers=self._headers), timeout=30) as answer:
-            return json.load(answer)["items"]
+        with opener.open(urllib.request.Request(f"{self._server}/{path}", headers=self._headers), timeout=30) as answer:
+            return json.load(answer)
+
+    def everything(self, namespace: str | None) -> list[dict[str, Any]]:
+        """Objects of all kinds that the server lists: in a namespace, or those that are in none."""
+        found, seen = [], set()
+        groups = [[group["name"], *group["versions"]] for group in self._get("apis")["groups"]]
+        for name, *versions in [["", {"groupVersion": "v1"}], *groups]:
+            for version in (each["groupVersion"] for each in versions):
+                path = f"apis/{version}" if name else "api/v1"
+                for resource in self._there(path, "resources"):
+                    known = (name, resource["name"]) in seen  # in another version
+                    if known or "list" not in resource["verbs"] or resource["namespaced"] != (namespace is not None):
+                        continue
+                    seen.add((name, resource["name"]))
+                    space = f"namespaces/{namespace}/" if namespace else ""
+                    for item in self._there(f"{path}/{space}{resource['name']}", "items"):
+                        found.append({"kind": resource["kind"], **item})
+        return found
+
+    def _there(self, path: str, what: str) -> list[dict[str, Any]]:
+        try:
+            return self._get(path)[what]
+        except urllib.error.HTTPError as error:
+            if error.code == 404:  # a definition has gone since
+                return []
+            raise
+
+    def list(self, kind: str, namespace: str, labels: str) -> list[dict[str, Any]]:
+        group, plural = PATHS[kind]
+        asked = "?" + urllib.parse.urlencode({"labelSelector": labels}) if labels else ""
+        return self._get(f"{group}/namespaces/{namespace}/{plural}{asked}")["items"]
