@@ -41,3 +41,24 @@ def test_objects_of_others_are_left_alone(lab: Lab) -> None:
     lab.kubectl("create", "configmap", "somebody-elses", "--from-literal=a=b")
     lab.apply()
     assert "somebody-elses" in lab.names("configmap")
+
+
+def test_what_another_manager_has_is_taken_on_demand_only(lab: Lab) -> None:
+    """Said is who has it, and how it is had."""
+    words = ["component=elsewhere", "--overwrite", "--field-manager=argocd-controller"]
+    lab.kubectl("label", "configmap", "autohttps-pages", *words)
+
+    def component() -> str:
+        (pages,) = [item for item in lab.get("configmap") if item["metadata"]["name"] == "autohttps-pages"]
+        return pages["metadata"]["labels"]["component"]
+
+    shown, refused = lab.plan(status=1), lab.apply(status=1)
+    for said in (shown.stdout + shown.stderr, refused.stdout + refused.stderr):
+        assert "argocd-controller" in said and ".metadata.labels.component" in said, said
+        assert "--force-conflicts" in said, said
+    assert component() == "elsewhere"
+    lab.caas.run("plan", str(lab.form), "--force-conflicts", status=2)
+    assert component() == "elsewhere"
+    lab.caas.run("apply", str(lab.form), "--yes", "--force-conflicts")
+    assert component() == "proxy-public"
+    lab.plan(status=0)
