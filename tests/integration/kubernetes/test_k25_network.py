@@ -1,7 +1,10 @@
 """Who may reach whom: people's servers neither each other nor what is private, Dask's own paths and nothing beside them."""
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import dask_cluster
 import pytest
@@ -26,6 +29,8 @@ with concurrent.futures.ThreadPoolExecutor(32) as pool:
     print(*pool.map(look, sys.argv[1:]))
 """
 
+T = TypeVar("T")
+METADATA = "169.254.169.254:80"
 CLUSTER = dask_cluster.START + 'print("cluster", cluster.name, "link", cluster.dashboard_link)'
 
 
@@ -64,16 +69,40 @@ def dora_pod(lab: Lab) -> Iterator[HubClient]:
     client.stop()
 
 
-@pytest.fixture(scope="module")
-def dask(lab: Lab, alice_pod: HubClient) -> Iterator[tuple[str, str]]:
-    """A cluster of alice's with one worker: its name, and the address of its dashboard."""
-    kernel = alice_pod.kernel()
+@contextlib.contextmanager
+def cluster_of(client: HubClient) -> Iterator[tuple[str, str]]:
+    """One with a worker: its name, and the address of its dashboard."""
+    kernel = client.kernel()
     reply = kernel.run(CLUSTER, seconds=240)
     words = reply.text.split()
     assert reply.status == "ok" and "cluster" in words, reply.text
     yield words[words.index("cluster") + 1], words[words.index("link") + 1]
     kernel.run("cluster.shutdown()", seconds=60)
     kernel.close()
+
+
+@pytest.fixture(scope="module")
+def dask(lab: Lab, alice_pod: HubClient) -> Iterator[tuple[str, str]]:
+    with cluster_of(alice_pod) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def doras(dora_pod: HubClient) -> Iterator[str]:
+    """The name of a cluster of dora's."""
+    with cluster_of(dora_pod) as (made, _):
+        yield made
+
+
+def pods_of(lab: Lab, cluster: str) -> tuple[dict, dict]:
+    """Scheduler and worker."""
+    labels = f"gateway.dask.org/cluster={cluster.split('.')[1]},app.kubernetes.io/component"
+    return pod_of(lab, labels + "=dask-scheduler"), pod_of(lab, labels + "=dask-worker")
+
+
+def api_server(lab: Lab) -> str:
+    found = lab.bed.get("endpoints", "default")[0]["subsets"][0]
+    return f"{found['addresses'][0]['ip']}:{found['ports'][0]['port']}"
 
 
 def server(lab: Lab, user: str) -> dict:
@@ -84,7 +113,6 @@ def test_from_a_server(lab: Lab, alice_pod: HubClient, dora_pod: HubClient) -> N
     alice, dora = server(lab, "alice"), server(lab, "dora")
     core = f"release={lab.name},component"
     gateway = f"release={lab.name},app.kubernetes.io/component"
-    api_server = lab.bed.get("endpoints", "default")[0]["subsets"][0]
     wanted = {
         f"{ip(pod_of(lab, core + '=hub'))}:8081": "open",
         f"{ip(pod_of(lab, core + '=proxy'))}:8000": "open",
@@ -96,9 +124,9 @@ def test_from_a_server(lab: Lab, alice_pod: HubClient, dora_pod: HubClient) -> N
         f"{ip(pod_of(lab, gateway + '=gateway'))}:8000": "closed",
         f"{ip(pod_of(lab, gateway + '=controller'))}:8000": "closed",
         f"{ip(dora)}:8888": "closed",
-        f"{api_server['addresses'][0]['ip']}:{api_server['ports'][0]['port']}": "closed",
+        api_server(lab): "closed",
         "kubernetes.default:443": "closed",
-        "169.254.169.254:80": "closed",
+        METADATA: "closed",
         "10.255.255.1:80": "closed",
         "192.168.1.1:443": "closed",
         "172.31.255.1:22": "closed",
@@ -111,8 +139,7 @@ def test_from_a_server(lab: Lab, alice_pod: HubClient, dora_pod: HubClient) -> N
 def test_from_a_worker_and_to_a_cluster(
     lab: Lab, alice_pod: HubClient, dora_pod: HubClient, dask: tuple[str, str]
 ) -> None:
-    mine = f"gateway.dask.org/cluster={dask[0].split('.')[1]},app.kubernetes.io/component"
-    scheduler, worker = pod_of(lab, mine + "=dask-scheduler"), pod_of(lab, mine + "=dask-worker")
+    scheduler, worker = pods_of(lab, dask[0])
     core, gateway = f"release={lab.name},component", f"release={lab.name},app.kubernetes.io/component"
     api = ip(pod_of(lab, gateway + "=gateway"))
     from_worker = {
@@ -121,7 +148,7 @@ def test_from_a_worker_and_to_a_cluster(
         f"{api}:8000": "closed",
         f"{ip(server(lab, 'alice'))}:8888": "closed",
         "kubernetes.default:443": "closed",
-        "169.254.169.254:80": "closed",
+        METADATA: "closed",
         "192.168.1.1:443": "closed",
     }
     assert dict(zip(from_worker, look(lab, name(worker), *from_worker), strict=True)) == from_worker
@@ -151,14 +178,66 @@ def test_a_dashboard_is_its_owners(lab: Lab, alice_pod: HubClient, dora_pod: Hub
     others = dora_pod.request("GET", path.replace("/user/alice/", "/user/dora/"))
     assert others.status == 404, others.text[:500]
     # And who reaches the port needs the secret.
-    mine = f"gateway.dask.org/cluster={dask[0].split('.')[1]},app.kubernetes.io/component=dask-scheduler"
-    address = ip(pod_of(lab, mine))
+    address = ip(pods_of(lab, dask[0])[0])
     code = (
         "import urllib.request, urllib.error\n"
         f"try: urllib.request.urlopen('http://{address}:8787/status', timeout=5)\n"
         "except urllib.error.HTTPError as e: print(e.code)"
     )
     assert run_in(lab, name(server(lab, "alice")), "python3", "-c", code).strip() == "403"
+
+
+def listened_at(lab: Lab, pod: dict) -> list[str]:
+    """Each "host:port" at which others could reach a pod."""
+    lines = run_in(lab, name(pod), "sh", "-c", "cat /proc/net/tcp /proc/net/tcp6").splitlines()
+    sockets = [line.split() for line in lines]
+    ports = {int(each[1].rpartition(":")[2], 16) for each in sockets if each[3] == "0A" and each[1][:8] != "0100007F"}
+    return [f"{ip(pod)}:{port}" for port in sorted(ports)]
+
+
+def at_once(ask: Callable[[T], list[str]], of: Iterable[T]) -> list[list[str]]:
+    """What is closed is waited for some seconds each time."""
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(ask, of))
+
+
+def test_dask_clusters_of_two_users_are_apart(lab: Lab, dask: tuple[str, str], doras: str) -> None:
+    alices, others = pods_of(lab, dask[0]), pods_of(lab, doras)
+    ports = {name(pod): listened_at(lab, pod) for pod in (*alices, *others)}
+    assert all(ports.values()) and f"{ip(others[0])}:8786" in ports[name(others[0])], ports
+    targets = [target for pod in (*alices, *others) for target in ports[name(pod)]]
+    for mine in (alices, others):
+        own = {target for pod in mine for target in ports[name(pod)]}
+        wanted = ["open" if target in own else "closed" for target in targets]
+        assert at_once(lambda pod: look(lab, name(pod), *targets), mine) == [wanted, wanted], ports
+
+
+def test_no_part_reaches_the_metadata_service(lab: Lab) -> None:
+    """Those that go anywhere else: the API server may be at any address."""
+    gateway = f"release={lab.name},app.kubernetes.io/component"
+    parts = [f"release={lab.name},component=hub", gateway + "=gateway", gateway + "=controller"]
+    pods, targets = [name(pod_of(lab, labels)) for labels in parts], (METADATA, api_server(lab))
+    assert at_once(lambda pod: look(lab, pod, *targets), pods) == [["closed", "open"]] * 3
+
+
+def test_the_other_parts_reach_what_they_lead_to(lab: Lab, alice_pod: HubClient) -> None:
+    """There is no Python in them: asked is from their networks."""
+    core, gateway = f"release={lab.name},component", f"release={lab.name},app.kubernetes.io/component"
+    hub, notebook = f"{ip(pod_of(lab, core + '=hub'))}:8081", f"{ip(server(lab, 'alice'))}:8888"
+    api = f"{ip(pod_of(lab, gateway + '=gateway'))}:8000"
+    targets = (METADATA, api_server(lab), hub, notebook, api)
+    wanted = {
+        "caddy": ["closed", "open", "closed", "closed", "closed"],
+        "node": ["closed", "closed", "open", "open", "closed"],
+        "traefik": ["closed", "closed", "closed", "closed", "open"],
+        "ns-slapd": ["closed"] * 5,
+    }
+
+    def found(program: str) -> list[str]:
+        pid = lab.bed.inside("pgrep", "-x", program).split()[0]
+        return lab.bed.inside("nsenter", f"--net=/proc/{pid}/ns/net", "python3", "-c", LOOK, *targets).split()
+
+    assert dict(zip(wanted, at_once(found, wanted), strict=True)) == wanted
 
 
 def test_policies_end_with_their_cluster(lab: Lab, alice_pod: HubClient, dask: tuple[str, str]) -> None:
