@@ -244,7 +244,8 @@ def bed() -> Iterator[Bed]:
         yield Bed(found, name, own=False)
         return
     name = f"it{os.getpid()}"
-    up = subprocess.run(["bash", TESTBED / "up.sh", "--name", name], capture_output=True, text=True, timeout=3300)
+    make = ["make", "-s", "--no-print-directory", "-C", ROOT, "testbed-up", f"TESTBED={name}"]
+    up = subprocess.run(make, capture_output=True, text=True, timeout=3300)
     assert up.returncode == 0, up.stderr[-4000:]
     try:
         yield Bed(Path(up.stdout.strip().splitlines()[-1]), name, own=True)
