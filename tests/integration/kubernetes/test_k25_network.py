@@ -1,4 +1,5 @@
-"""Who may reach whom: people's servers neither each other nor what is private, Dask's own paths and nothing beside them."""
+"""Who may reach whom: people's servers neither each other nor what is private, Dask's own paths and nothing beside them. And what the
+pods may that are there meanwhile, which are of all kinds."""
 
 import contextlib
 import json
@@ -238,6 +239,38 @@ def test_the_other_parts_reach_what_they_lead_to(lab: Lab, alice_pod: HubClient)
         return lab.bed.inside("nsenter", f"--net=/proc/{pid}/ns/net", "python3", "-c", LOOK, *targets).split()
 
     assert dict(zip(wanted, at_once(found, wanted), strict=True)) == wanted
+
+
+def part(pod: dict) -> str:
+    labels = pod["metadata"]["labels"]
+    return labels.get("component") or labels["app.kubernetes.io/component"]
+
+
+def test_pods_know_the_cluster_and_may_write_where_they_have_to(lab: Lab, dask: tuple[str, str]) -> None:
+    pods = [pod for pod in lab.get("pod") if pod["status"]["phase"] == "Running"]
+    users = {"singleuser-server", "dask-scheduler", "dask-worker"}
+    core = {"hub", "proxy", "autohttps", "directory", "gateway", "controller", "traefik", "continuous-image-puller"}
+    assert {part(pod) for pod in pods} == users | core
+    gateway, tokens = f"{lab.name}-dask-gateway", {}
+    for pod in pods:
+        spec, name_ = pod["spec"], name(pod)
+        sources = [
+            source for volume in spec.get("volumes", []) for source in volume.get("projected", {}).get("sources", [])
+        ]
+        if any("serviceAccountToken" in source for source in sources):
+            tokens[part(pod)] = spec["serviceAccountName"]
+        kinds = {kind for volume in spec.get("volumes", []) for kind in volume if kind != "name"}
+        assert kinds <= {"configMap", "secret", "emptyDir", "persistentVolumeClaim", "projected"}, name_
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec), name_
+        for container in [*spec["containers"], *spec.get("initContainers", [])]:
+            security = spec["securityContext"] | container["securityContext"]
+            assert security["runAsNonRoot"] is True and security["runAsUser"] > 0, name_
+            assert security.get("readOnlyRootFilesystem", False) is (part(pod) not in users), name_
+            assert security["allowPrivilegeEscalation"] is False, name_
+            may = {"add": ["NET_BIND_SERVICE"]} if part(pod) == "autohttps" else {}  # upstream's file asks for it
+            assert security["capabilities"] == {"drop": ["ALL"], **may}, name_
+            assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name_
+    assert tokens == {"hub": "hub", "gateway": f"api-{gateway}", "controller": f"controller-{gateway}"}
 
 
 def test_policies_end_with_their_cluster(lab: Lab, alice_pod: HubClient, dask: tuple[str, str]) -> None:
