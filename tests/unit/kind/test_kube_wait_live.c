@@ -167,6 +167,7 @@ static void a_pod_that_no_node_takes(void **state)
         CLEANUP_FREE char *spec = deployment("nowhere", ", seconds: 40"), *text = fails(&kind_kube_object, spec);
         assert_non_null(strstr(text, "not ready within"));
         assert_non_null(strstr(text, "no node takes it"));
+        assert_non_null(strstr(text, "\n  event FailedScheduling: ")); /* of the scheduler */
 }
 
 static void pods_that_are_refused(void **state)
