@@ -1,5 +1,5 @@
 """Nothing is left but claims; and they are taken up again. A lost journal is rebuilt from what is there. Then the form beside the tests,
-as it stands there: installed by a program that is killed again and again."""
+as it stands there: installed and removed by a program that is killed again and again."""
 
 import contextlib
 import json
@@ -7,8 +7,9 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 
+import dask_cluster
 import pytest
-from bed import HOMES, PASSWORD, ROOT, Bed, Lab, eventually
+from bed import HOMES, PASSWORD, ROOT, SERVERS, Bed, Lab, eventually
 
 GUESTS = {"ConfigMap/somebody-elses"}  # of an earlier test
 # What is begun or waited for when caas is killed.
@@ -18,6 +19,7 @@ AT_INSTALL = (
     ("progress", "identity/service"),
     ("progress", "hub/service"),
 )
+AT_DESTROY = (("step_begin", "hub/service"), ("step_begin", "gateway/definition"), ("step_begin", "base/namespace"))
 
 
 def test_a_lost_state_folder_is_rebuilt(lab: Lab) -> None:
@@ -65,11 +67,20 @@ def ends_with(look: Callable[[Lab], set[str]], lab: Lab, wanted: set[str]) -> No
 
 
 def test_destroy_leaves_only_claims_and_says_so(lab: Lab) -> None:
-    before = everything(lab)
+    """While somebody computes."""
+    alice = lab.signed_in("alice")
+    if not lab.get("pod", f"{SERVERS},hub.jupyter.org/username=alice"):
+        alice.spawn()
+    alice.enter()
+    assert alice.kernel().run(dask_cluster.START, seconds=240).status == "ok"
+    before, guests = everything(lab), inside(lab) & GUESTS
     assert before["deployment"] and before["secret"], before
+    kept = {f"PersistentVolumeClaim/{name}" for name in lab.names("pvc", HOMES) | {"directory-data"}}
     said = lab.caas.run("destroy", lab.name, "--yes").stdout
     assert everything(lab) == {}
     assert not [pod for pod in lab.get("pod") if "deletionTimestamp" not in pod["metadata"]]
+    ends_with(inside, lab, kept | guests)
+    ends_with(outside, lab, {f"Namespace/{lab.namespace}", "PersistentVolume"})
     claims = lab.get("pvc")
     assert any("alice" in item["metadata"]["name"] for item in claims)
     assert not {"prometheus", "grafana"} & {
@@ -141,6 +152,17 @@ def test_the_form_beside_the_tests_works(example: Lab) -> None:
     assert {"sign-in", "server", "notebook", "dask"} <= set(checks), checks
     assert all(item["ok"] for item in checks.values()), checks
     example.plan(status=0)
+
+
+def test_a_destroy_that_is_killed_goes_on(example: Lab) -> None:
+    guests = inside(example) & GUESTS
+    for event, step in AT_DESTROY:
+        kill_at(example, event, step, "destroy", example.name)
+    example.caas.run("destroy", example.name, "--yes")
+    ends_with(inside, example, {"PersistentVolumeClaim/directory-data"} | guests)
+    ends_with(outside, example, {f"Namespace/{example.namespace}", "PersistentVolume"})
+    example.caas.run("destroy", example.name, "--yes", "--delete-data")
+    assert inside(example) <= guests
 
 
 def test_a_definition_of_another_version_and_another_owner_is_refused(lab: Lab, bed: Bed) -> None:
