@@ -82,7 +82,7 @@ static void sweep_homes(const struct home_store *store)
                 CLEANUP_FREE char *image = str_format("%s/%s.xfs", store->images, homes.item[i].user);
                 bool ours = str_starts(homes.item[i].user, MEMBERSHIP_TEMPORARY) && !homes.item[i].mounted;
                 if (ours && stat(image, &st) == 0 && st.st_mtime + LEFT_BEHIND_S < clock->wall_ms(clock) / 1000)
-                        home_delete(store, homes.item[i].user, NULL);
+                        home_delete(store, homes.item[i].user, 0, NULL);
         }
 }
 
@@ -105,7 +105,7 @@ static int remove_home(const struct health *health, struct err **err)
         struct home_store store = store_of(images, mounts);
         int r = home_unmount(&store, health->user, UNMOUNT_MS, true, err);
         if (r == 0)
-                r = home_delete(&store, health->user, err);
+                r = home_delete(&store, health->user, UNMOUNT_MS, err);
         sweep_homes(&store);
         return r;
 }

@@ -63,5 +63,5 @@ int homes_delete(const struct homes_place *place, const char *user, struct err *
         CLEANUP_FREE char *images = folder_of(place, "images"), *mounts = folder_of(place, "mounts");
         struct home_store store = {.images = images, .mounts = mounts};
         int r = home_unmount(&store, user, UNMOUNT_MS, true, err);
-        return r < 0 ? r : home_delete(&store, user, err);
+        return r < 0 ? r : home_delete(&store, user, UNMOUNT_MS, err);
 }

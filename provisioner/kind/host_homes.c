@@ -135,7 +135,7 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
 static int delete_all(const struct home_store *store, const struct homes *homes, struct err **err)
 {
         for (size_t i = 0; i < homes->count; i++) {
-                int r = home_delete(store, homes->item[i].user, err);
+                int r = home_delete(store, homes->item[i].user, UNMOUNT_MS, err);
                 if (r < 0)
                         return r;
         }

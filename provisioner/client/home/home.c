@@ -273,7 +273,15 @@ int home_unmount(const struct home_store *store, const char *user, int timeout_m
         return 0;
 }
 
-int home_delete(const struct home_store *store, const char *user, struct err **err)
+static bool is_used(const struct home *home)
+{
+        char path[LOOP_PATH_SIZE];
+        CLEANUP_CLOSE int device = -1;
+        return file_exists(home->image) && (is_mount(home->mount) || loop_find(home->image, path, &device, NULL) == 0);
+}
+
+/* The mount namespace of processes that have just ended lets go of it some time after them. */
+int home_delete(const struct home_store *store, const char *user, int timeout_ms, struct err **err)
 {
         if (!file_exists(store->images))
                 return 0;
@@ -281,10 +289,13 @@ int home_delete(const struct home_store *store, const char *user, struct err **e
         int r = home_open(store, user, &home, err);
         if (r < 0)
                 return r;
-        char path[LOOP_PATH_SIZE];
-        CLEANUP_CLOSE int device = -1;
-        if (file_exists(home.image) && (is_mount(home.mount) || loop_find(home.image, path, &device, NULL) == 0))
-                return err_set(err, ERR_BUSY, "home of %s: it is in use", user);
+        struct clock *clock = clock_system();
+        int64_t end = clock->monotonic_ms(clock) + timeout_ms;
+        while (is_used(&home)) {
+                if (clock->monotonic_ms(clock) >= end)
+                        return err_set(err, ERR_BUSY, "home of %s: it is in use", user);
+                clock->sleep_ms(clock, TICK_MS, NULL);
+        }
         CLEANUP_FREE char *fresh = str_format("%s/.%s.new", store->images, user);
         CLEANUP_FREE char *lock = str_format("%s/.%s.lock", store->images, user);
         if (file_remove(home.image, err) < 0 || file_remove(fresh, err) < 0)

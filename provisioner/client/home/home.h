@@ -67,8 +67,9 @@ int home_unmount(const struct home_store *store, const char *user, int timeout_m
 /* The same for every user who has an image or a mount point. Goes on after a failure and reports the first. */
 int home_unmount_all(const struct home_store *store, int timeout_ms, bool lazy, struct err **err);
 
-/* Removes an unmounted home with everything in it. -ERR_BUSY if it is in use. */
-int home_delete(const struct home_store *store, const char *user, struct err **err);
+/* Removes an unmounted home with everything in it, waiting up to timeout_ms until nobody has it open any more.
+ * -ERR_BUSY. */
+int home_delete(const struct home_store *store, const char *user, int timeout_ms, struct err **err);
 
 /* All homes, in order of name. */
 int home_list(const struct home_store *store, struct homes *ret, struct err **err);

@@ -237,8 +237,8 @@ static void home_of_its_user(void **state)
         REFUSED(home_mount(&store, "alice", UID + 1, GID, 100 * MB, err), ERR_REFUSED, "belongs to uid 60001");
         CLEANUP_FREE char *kept = inside("alice", "kept");
         assert_false(file_exists(kept));
-        REFUSED(home_delete(&store, "bob/../alice", err), ERR_INVALID, "not a user name");
-        MUST(home_delete(&store, "alice", err));
+        REFUSED(home_delete(&store, "bob/../alice", 0, err), ERR_INVALID, "not a user name");
+        MUST(home_delete(&store, "alice", 0, err));
         CLEANUP_HOMES struct homes homes = {0};
         MUST(home_list(&store, &homes, err));
         assert_int_equal(homes.count, 0);
@@ -394,7 +394,7 @@ static void killed_while_made(void **state)
                 assert_int_equal(st.st_uid, UID);
                 assert_int_equal(st.st_mode & 0777, 0700);
                 MUST(home_unmount(&store, "alice", 1000, false, err));
-                MUST(home_delete(&store, "alice", err));
+                MUST(home_delete(&store, "alice", 0, err));
         }
 }
 
@@ -414,7 +414,7 @@ static void killed_while_grown(void **state)
                 assert_true(available("alice") >= 299 * MB);
                 holds("alice", "kept", "data");
                 MUST(home_unmount(&store, "alice", 1000, false, err));
-                MUST(home_delete(&store, "alice", err));
+                MUST(home_delete(&store, "alice", 0, err));
         }
 }
 
@@ -455,7 +455,7 @@ static void still_used_elsewhere(void **state)
         assert_true(held >= 0);
         REFUSED(home_unmount(&store, "alice", 100, false, err), ERR_BUSY, "in use");
         MUST(home_unmount(&store, "alice", 100, true, err));
-        REFUSED(home_delete(&store, "alice", err), ERR_BUSY, "in use");
+        REFUSED(home_delete(&store, "alice", 0, err), ERR_BUSY, "in use");
         /* comes back as the same file system, by the same device */
         MUST(home_mount(&store, "alice", UID, GID, 100 * MB, err));
         struct stat a, b;
@@ -463,6 +463,27 @@ static void still_used_elsewhere(void **state)
         assert_int_equal(stat(home, &b), 0);
         assert_int_equal(a.st_dev, b.st_dev);
         holds("alice", "kept", "data");
+}
+
+/* Until processes that have been ended are gone, and their mount namespaces with them. */
+static void deleted_when_nobody_uses_it_any_more(void **state)
+{
+        (void)state;
+        NEED_LOOP();
+        MUST(home_mount(&store, "alice", UID, GID, 100 * MB, err));
+        CLEANUP_FREE char *home = file_join(mounts, "alice");
+        int held = open(home, O_RDONLY | O_DIRECTORY);
+        assert_true(held >= 0);
+        pid_t user = fork();
+        if (user == 0) {
+                usleep(300 * 1000);
+                _exit(0);
+        }
+        close(held);
+        assert_true(user > 0);
+        MUST(home_unmount(&store, "alice", 0, true, err));
+        MUST(home_delete(&store, "alice", 60 * 1000, err));
+        assert_int_equal(waitpid(user, NULL, 0), user);
 }
 
 static void foreign_mount(void **state)
@@ -494,6 +515,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(killed_while_grown, setup, teardown),
                 cmocka_unit_test_setup_teardown(many_at_once, setup, teardown),
                 cmocka_unit_test_setup_teardown(still_used_elsewhere, setup, teardown),
+                cmocka_unit_test_setup_teardown(deleted_when_nobody_uses_it_any_more, setup, teardown),
                 cmocka_unit_test_setup_teardown(foreign_mount, setup, teardown),
         };
         return cmocka_run_group_tests_name("home", tests, probe, NULL);
