@@ -43,7 +43,7 @@ MAY_BE_ABSENT = {
 }
 UNNAMED = "server"  # the label of which the usual value, that of somebody's only server, is empty
 # For a cluster on Kubernetes (docs/KUBERNETES.md): file systems and networks of the machines, the homes' disk.
-NOT_ON_KUBERNETES = r"^node_(filesystem|network)_|^caas_homes_|^caas_user_processes"
+NOT_ON_KUBERNETES = r"^node_(filesystem|network)_|^caas_homes_"
 # For a caller whose cluster has no Dask cluster at the time.
 NO_DASK = r"^dask_|^caas_dask_(cluster|user|worker)_|kind=\"dask\""
 
