@@ -91,7 +91,7 @@ def test_the_cluster_is_in_the_labels(cluster: Cluster, watcher: Watcher) -> Non
 
 
 def test_every_part_and_source_is_well(watcher: Watcher) -> None:
-    watcher.wait("count(caas_part_up == 1) == count(caas_part_up) == 6")
+    watcher.wait("count(caas_part_up == 1) == count(caas_part_up) == 7")
     watcher.wait("count(caas_source_up == 1) == count(caas_source_up)")
     assert watcher.wait('caas_run_last_success{command="apply"}') == 1
     assert watcher.wait("count(caas_drift_resources)") == 1

@@ -50,6 +50,7 @@ EITHER = {
     "alert HubErrors": "how busy it is",
     "alert SpawnsSlow": "how busy it is",
     "alert PartDown": "how busy it is: on a crowded machine a part may answer late",
+    "alert MonitoringPageDown": "how busy it is, as for the other parts",
     "alert HostMemoryShort": "how full it is",
     "alert HostDiskFull": "how full it is",
     "alert HostDiskFilling": "how full it is, and whether it could take for three days what is written within seconds",

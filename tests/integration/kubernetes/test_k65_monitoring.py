@@ -108,7 +108,7 @@ def test_every_target_is_up(watched: Lab, prometheus: Prometheus) -> None:
 
 
 def test_every_part_and_source_is_well(prometheus: Prometheus) -> None:
-    prometheus.wait("count(caas_part_up == 1) == count(caas_part_up) == 7")
+    prometheus.wait("count(caas_part_up == 1) == count(caas_part_up) == 8")
     assert prometheus.wait('caas_part_up{part="grafana"}') == 1
     prometheus.wait("count(caas_source_up == 1) == count(caas_source_up) >= 7")
 

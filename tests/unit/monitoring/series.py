@@ -39,7 +39,7 @@ SPAWNS = [
     "no_room",
     "error",
 ]
-PARTS = ["hub", "proxy", "gateway", "gateway_proxy", "entry", "directory", "grafana"]
+PARTS = ["hub", "proxy", "gateway", "gateway_proxy", "entry", "directory", "monitoring", "grafana"]
 SOURCES = ["cgroup", "home", "hub", "gateway", "directory", "part", "certificate", "backup", "run"]
 JOBS = {
     "prometheus": "127.0.0.1:9090",
