@@ -124,11 +124,11 @@ FUZZ_SRC += provisioner/client/prometheus/metrics.c
 $(BUILD)/fuzz/fuzz_kubelet: $(call fuzz_objects,monitoring/exporter/kubelet_figures.c)
 FUZZ_ANSWERS := $(addprefix monitoring/exporter/,api.c dask.c sink.c source_hub.c source_gateway.c) $(wildcard provisioner/client/http/*.c)
 $(BUILD)/fuzz/fuzz_answers: $(call fuzz_objects,$(FUZZ_ANSWERS))
-FUZZ_EXPORTER := $(addprefix monitoring/exporter/,accounts.c address.c config.c groups.c note.c registry.c request.c sink.c version.c write.c) $(wildcard provisioner/client/cgroup/*.c)
+FUZZ_EXPORTER := $(addprefix monitoring/exporter/,accounts.c address.c config.c groups.c note.c processes.c registry.c request.c sink.c version.c write.c) $(wildcard provisioner/client/cgroup/*.c)
 $(BUILD)/fuzz/fuzz_exporter: $(call fuzz_objects,$(FUZZ_EXPORTER))
 # What its other sources read, of directory, API server, certificates, journal, control groups; what reads it is compiled for
 # the fuzzer, the rest of it is as it is anyway.
-FUZZ_SOURCES := $(addprefix monitoring/exporter/,api.c families.c groups.c kube_read.c kube_view.c sink.c source_backup.c source_directory.c source_run.c)
+FUZZ_SOURCES := $(addprefix monitoring/exporter/,api.c families.c groups.c kube_read.c kube_view.c processes.c sink.c source_backup.c source_directory.c source_run.c)
 FUZZ_SOURCES += $(addprefix provisioner/client/,cgroup/limit.c cgroup/usage.c kube/amount.c ldap/escape.c tls/read.c) provisioner/journal/look.c
 $(BUILD)/fuzz/fuzz_sources: $(call fuzz_objects,$(FUZZ_SOURCES)) $(EXPORTER)
 $(BUILD)/fuzz/fuzz_sources: FUZZ_LIBS := -Wl,--as-needed -lcurl -lldap -llber -lsqlite3 -lssl -lm

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "client/cgroup/cgroup.h"
 #include "exporter/address.h"
 
 #define CONFIG_MAX      (1024 * 1024)
@@ -22,6 +23,7 @@ struct config *config_free(struct config *config)
         if (!config)
                 return NULL;
         free(config->parts);
+        free(config->services);
         free(config->certificates);
         json_decref(config->root);
         cancel_free(config->cancel);
@@ -163,6 +165,31 @@ static int read_parts(json_t *list, struct config *config, struct err **err)
         return 0;
 }
 
+static int read_services(json_t *tree, struct config *config, struct err **err)
+{
+        json_error_t error;
+        json_t *list = NULL, *item;
+        size_t i;
+        if (!tree)
+                return 0;
+        if (json_unpack_ex(tree, &error, JSON_STRICT, "{s:s, s:o}", "folder", &config->services_folder, "list", &list) <
+                0)
+                return wrong("services", &error, err);
+        if (check_list(list, "services.list", err) < 0)
+                return -ERR_INVALID;
+        config->services = mem_zero_array(json_array_size(list) + 1, sizeof *config->services);
+        json_array_foreach (list, i, item) {
+                struct config_service *service = &config->services[config->service_count++];
+                service->app = "jupyterhub";
+                if (json_unpack_ex(item, &error, JSON_STRICT, "{s:s, s:s, s?s}", "name", &service->name, "component",
+                            &service->component, "app", &service->app) < 0)
+                        return wrong("services.list", &error, err);
+                if (!cgroup_name_valid(service->name))
+                        return err_set(err, ERR_INVALID, "services.list: %s is no name of a service", service->name);
+        }
+        return 0;
+}
+
 static int read_certificates(json_t *list, struct config *config, struct err **err)
 {
         size_t i;
@@ -198,6 +225,11 @@ static int check_names(const struct config *config, struct err **err)
                         if (str_is(config->certificates[i].name, config->certificates[n].name))
                                 return err_set(err, ERR_INVALID, "certificates: %s stands there twice",
                                         config->certificates[i].name);
+        for (size_t i = 0; i < config->service_count; i++)
+                for (size_t n = 0; n < i; n++)
+                        if (str_is(config->services[i].name, config->services[n].name))
+                                return err_set(err, ERR_INVALID, "services.list: %s stands there twice",
+                                        config->services[i].name);
         return 0;
 }
 
@@ -230,13 +262,14 @@ static int read_all(struct config *c, struct err **err)
         json_error_t error;
         double refresh = REFRESH_SECONDS;
         json_t *hub = NULL, *gateway = NULL, *directory = NULL, *groups = NULL, *homes = NULL;
-        json_t *parts = NULL, *certificates = NULL, *kubernetes = NULL, *backup = NULL;
+        json_t *parts = NULL, *certificates = NULL, *kubernetes = NULL, *backup = NULL, *services = NULL;
         if (json_unpack_ex(c->root, &error, JSON_STRICT,
-                    "{s?s, s?s, s?s, s?s, s?s, s?F, s?s, s?s, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o}", "listen",
-                    &c->listen, "cluster", &c->cluster, "namespace", &c->namespace_, "node", &c->node, "token",
-                    &c->token, "refresh_seconds", &refresh, "accounts", &c->accounts, "journal", &c->journal, "hub",
-                    &hub, "gateway", &gateway, "directory", &directory, "groups", &groups, "homes", &homes, "parts",
-                    &parts, "certificates", &certificates, "kubernetes", &kubernetes, "backup", &backup) < 0)
+                    "{s?s, s?s, s?s, s?s, s?s, s?F, s?s, s?s, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o, s?o}",
+                    "listen", &c->listen, "cluster", &c->cluster, "namespace", &c->namespace_, "node", &c->node,
+                    "token", &c->token, "refresh_seconds", &refresh, "accounts", &c->accounts, "journal", &c->journal,
+                    "hub", &hub, "gateway", &gateway, "directory", &directory, "groups", &groups, "homes", &homes,
+                    "parts", &parts, "certificates", &certificates, "kubernetes", &kubernetes, "backup", &backup,
+                    "services", &services) < 0)
                 return wrong("", &error, err);
         int r = read_api(hub, "hub", &c->hub, &c->hub_database, err);
         if (r == 0)
@@ -251,6 +284,8 @@ static int read_all(struct config *c, struct err **err)
                 r = read_backup(backup, c, err);
         if (r == 0)
                 r = read_parts(parts, c, err);
+        if (r == 0)
+                r = read_services(services, c, err);
         if (r == 0)
                 r = read_certificates(certificates, c, err);
         if (r == 0)

@@ -33,6 +33,12 @@ struct config_part {
         const char *tcp; /* "host:port" that can be connected to, or NULL */
 };
 
+struct config_service {
+        const char *name;      /* as runit or systemd has it */
+        const char *app;       /* the label of its pod, if there were one: "jupyterhub" unless it says otherwise */
+        const char *component; /* and this */
+};
+
 struct config_certificate {
         const char *name;
         const char *address; /* "host:port" that shows it, or NULL */
@@ -57,6 +63,9 @@ struct config {
         const char *accounts; /* path, or NULL */
         struct config_part *parts;
         size_t part_count;
+        const char *services_folder;     /* runit's; never NULL beside services */
+        struct config_service *services; /* those that this cluster may have: one that is not there is left out */
+        size_t service_count;
         struct config_certificate *certificates;
         size_t certificate_count;
         const char *journal; /* path, or NULL; never beside kubernetes.runs */

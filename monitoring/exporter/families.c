@@ -23,6 +23,9 @@ const struct family CONTAINER_OOM = {.name = "container_oom_events_total",
         .help = "Out-of-memory kills in a container.",
         .type = FAMILY_COUNTER,
         .labels = NAMED};
+const struct family CONTAINER_PROCESSES = {.name = "container_processes",
+        .help = "Processes of a container: on a host of one of the cluster's own services; under systemd threads, too.",
+        .labels = NAMED};
 const struct family CONTAINER_LIMIT = {.name = "container_spec_memory_limit_bytes",
         .help = "Memory limit of a container.",
         .unit = "bytes",

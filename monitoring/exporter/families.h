@@ -6,7 +6,8 @@
 #include "exporter/family.h"
 
 /* containers: control groups on a host, kubelets on Kubernetes */
-extern const struct family CONTAINER_CPU, CONTAINER_WORKING_SET, CONTAINER_RSS, CONTAINER_OOM, CONTAINER_LIMIT;
+extern const struct family CONTAINER_CPU, CONTAINER_WORKING_SET, CONTAINER_RSS, CONTAINER_OOM, CONTAINER_PROCESSES,
+        CONTAINER_LIMIT;
 /* homes: images on a host, claims and their volumes on Kubernetes */
 extern const struct family HOME_USED, HOME_SIZE, VOLUME_USED, VOLUME_CAPACITY, VOLUME_AVAILABLE;
 /* pods */

@@ -5,24 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "exporter/accounts.h"
+#include "exporter/processes.h"
 #include "exporter/source.h"
 
 #define PROCS_MAX 65536
 #define STAT_MAX  4096
 #define START_AT  19 /* fields between the state, which is the first after the name, and the start time */
 
-/* The one thing that two sources share: pods.c wants what the control groups' source has just read. */
+/* What sources share: pods.c wants what those of control groups and of services have just read, and the former what the
+ * latter has. */
 static pthread_mutex_t last_mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct groups last;
-static int64_t last_ms;
+static struct left {
+        struct groups groups;
+        int64_t ms; /* when; 0 = never */
+} of_users, of_services;
 
 static void group_clear(struct group *group)
 {
@@ -59,27 +61,49 @@ static void copy(const struct groups *from, struct groups *to)
         }
 }
 
-void groups_publish(const struct groups *groups)
+static void publish(struct left *left, const struct groups *groups)
 {
         struct groups fresh, old;
         copy(groups, &fresh);
         pthread_mutex_lock(&last_mutex);
-        old = last;
-        last = fresh;
-        last_ms = clock_system()->monotonic_ms(clock_system());
+        old = left->groups;
+        *left = (struct left){fresh, clock_system()->monotonic_ms(clock_system())};
         pthread_mutex_unlock(&last_mutex);
         groups_clear(&old);
 }
 
-int groups_last(const struct config *config, struct groups *ret, struct err **err)
+static bool take(const struct left *left, const struct config *config, struct groups *ret)
 {
         int64_t now = clock_system()->monotonic_ms(clock_system());
         pthread_mutex_lock(&last_mutex);
-        bool known = last_ms && now - last_ms <= (int64_t)SOURCE_STALE * config->refresh_ms + config->timeout_ms;
+        bool known = left->ms && now - left->ms <= (int64_t)SOURCE_STALE * config->refresh_ms + config->timeout_ms;
         if (known)
-                copy(&last, ret);
+                copy(&left->groups, ret);
         pthread_mutex_unlock(&last_mutex);
-        return known ? 0 : err_set(err, ERR_NOT_FOUND, "the control groups were not looked at lately");
+        return known;
+}
+
+void groups_publish(const struct groups *groups)
+{
+        publish(&of_users, groups);
+}
+
+int groups_last(const struct config *config, struct groups *ret, struct err **err)
+{
+        return take(&of_users, config, ret)
+                       ? 0
+                       : err_set(err, ERR_NOT_FOUND, "the control groups were not looked at lately");
+}
+
+void services_publish(const struct groups *groups)
+{
+        publish(&of_services, groups);
+}
+
+int services_last(const struct config *config, struct groups *ret, struct err **err)
+{
+        return take(&of_services, config, ret) ? 0
+                                               : err_set(err, ERR_NOT_FOUND, "the services were not looked at lately");
 }
 
 /* "jupyter-alice" or "jupyter-alice--work"; as a service "caas-demo-jupyter_alice.service". The rest, or NULL. */
@@ -104,7 +128,9 @@ bool group_parse(const char *name, const char *cluster, struct group *ret)
                         .user = user,
                         .kind = "notebook",
                         .pod = str_format("jupyter-%s", server),
-                        .container = "notebook"};
+                        .container = "notebook",
+                        .app = "jupyterhub",
+                        .component = "singleuser-server"};
                 if (str_user_name(user))
                         return true;
                 group_clear(ret);
@@ -124,6 +150,8 @@ bool group_parse(const char *name, const char *cluster, struct group *ret)
                 return false;
         ret->name = str_copy(name);
         ret->kind = "dask";
+        ret->app = "dask-gateway";
+        ret->component = ret->container;
         ret->dask_cluster = STEAL(cluster_id);
         return true;
 }
@@ -156,12 +184,7 @@ static int64_t began(long pid)
                 fclose(file);
         text[n] = '\0';
         long long start;
-        long ticks = sysconf(_SC_CLK_TCK);
-        struct timespec up, now;
-        if (!group_process_start(text, &start) || ticks <= 0 || clock_gettime(CLOCK_BOOTTIME, &up) < 0 ||
-                clock_gettime(CLOCK_REALTIME, &now) < 0)
-                return 0;
-        return (int64_t)now.tv_sec - ((int64_t)up.tv_sec - start / ticks);
+        return group_process_start(text, &start) ? process_began((uint64_t)start) : 0;
 }
 
 /* From the group's processes: when the first began, and whose they are. caas-sandbox itself, which is root's, stands

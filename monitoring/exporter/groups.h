@@ -13,10 +13,12 @@
 struct group {
         char *name;            /* "jupyter-alice", "dask-<id>-scheduler", "dask-<id>-worker-<n>" */
         char *user;            /* NULL: not known (yet) */
-        const char *kind;      /* "notebook" or "dask" */
+        const char *kind;      /* "notebook" or "dask"; NULL: one of the cluster's own services */
         char *pod;             /* "jupyter-alice", "dask-scheduler-<id>", "dask-worker-<id>-<n>" */
         const char *container; /* "notebook", "dask-scheduler", "dask-worker" */
-        char *dask_cluster;    /* NULL: a notebook server */
+        char *dask_cluster;    /* NULL: none of Dask's */
+        const char *app;       /* what its pod would be labelled with: "jupyterhub", "dask-gateway" */
+        const char *component; /* "singleuser-server", "dask-worker", "hub" */
         int64_t created;       /* seconds since 1970: when its first process began; 0 = not known */
         uint64_t inode;        /* of its folder: tells it from an earlier one of the same name */
         struct cgroup_usage usage;
@@ -44,6 +46,11 @@ int groups_read(const struct config *config, const struct cgroup_paths *paths, c
 /* What the cgroup source saw at its last refresh; a copy. Thread-safe; never waits for the kernel. -ERR_NOT_FOUND: it
  * has not seen any yet, or not lately. */
 int groups_last(const struct config *config, struct groups *ret, struct err **err);
+
+/* The same of the cluster's own services, by the service source; their app and component are config's. Of what is not
+ * known of them, cpu_usec and oom_kills are -1. */
+int services_last(const struct config *config, struct groups *ret, struct err **err);
+void services_publish(const struct groups *groups);
 
 /* A refresh of the source, of whatever tree. */
 struct sample_sink;

@@ -58,13 +58,11 @@ static void add_pod(const struct config *config, const struct group *group, stru
 {
         static const char *const phases[] = {"Running", "Pending", "Failed"};
         const char *space = config->namespace_, *pod = group->pod;
-        bool notebook = !group->dask_cluster;
         sink_add(sink, &POD_LABELS, 1,
-                (const char *const[]){"namespace", space, "pod", pod, "label_app",
-                        notebook ? "jupyterhub" : "dask-gateway", "label_component",
-                        notebook ? "singleuser-server" : group->container, "label_app_kubernetes_io_component",
-                        notebook ? "singleuser-server" : group->container, "label_hub_jupyter_org_username",
-                        group->user, "label_gateway_dask_org_cluster", group->dask_cluster, NULL});
+                (const char *const[]){"namespace", space, "pod", pod, "label_app", group->app, "label_component",
+                        group->component, "label_app_kubernetes_io_component", group->component,
+                        "label_hub_jupyter_org_username", group->user, "label_gateway_dask_org_cluster",
+                        group->dask_cluster, NULL});
         if (group->user)
                 sink_add(sink, &POD_ANNOTATIONS, 1,
                         (const char *const[]){"namespace", space, "pod", pod, "annotation_hub_jupyter_org_username",
@@ -109,13 +107,16 @@ static bool wanted(const struct config *config)
 static int refresh(const struct config *config, void **state, struct sample_sink *sink, struct err **err)
 {
         (void)state;
-        CLEANUP_GROUPS struct groups groups = {0};
+        CLEANUP_GROUPS struct groups groups = {0}, services = {0};
         CLEANUP_HUB_SERVERS struct hub_servers servers = {0};
         add_node(config, sink);
         int r = groups_last(config, &groups, err);
         if (r < 0)
                 return r;
         hub_servers_last(&servers);
+        services_last(config, &services, NULL); /* they have a source of their own, which says if it does not know */
+        for (size_t i = 0; i < services.count; i++)
+                add_pod(config, &services.item[i], sink);
         for (size_t i = 0; i < groups.count; i++) {
                 add_pod(config, &groups.item[i], sink);
                 add_environment(config, &groups.item[i], &servers, sink);

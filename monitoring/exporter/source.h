@@ -5,7 +5,8 @@
  * The core says of each: caas_source_up, caas_source_duration_seconds, caas_source_last_success_timestamp_seconds and
  * caas_samples_dropped.
  *
- * Who says what Kubernetes would on a host: container_* is in source_cgroup.c, kubelet_volume_stats_*,
+ * Who says what Kubernetes would on a host: container_* is in source_cgroup.c (what is known of services:
+ * source_service.c), kubelet_volume_stats_*,
  * dirsize_* and node_filesystem_* in source_home.c, kube_* in pods.c. On Kubernetes source_kube.c and source_kubelet.c
  * read it from there. A family belongs to exactly one source of those that a cluster can have. */
 #ifndef CAAS_EXPORTER_SOURCE_H

@@ -52,11 +52,13 @@ static void add_container(const struct config *config, const struct group *group
         const char *dask = group->dask_cluster ? group->container + strlen("dask-") : NULL;
         const char *const purposes[] = {"namespace", config->namespace_, "pod", group->pod, "container",
                 group->container, "node", config->node, "name", group->name, "hub_jupyter_org_node_purpose",
-                dask ? NULL : "user", "k8s_dask_org_node_purpose", dask, NULL};
-        sink_add(sink, &CONTAINER_CPU, (double)usage->cpu_usec / 1e6, labels);
+                dask ? NULL : (group->kind ? "user" : "core"), "k8s_dask_org_node_purpose", dask, NULL};
+        if (usage->cpu_usec >= 0)
+                sink_add(sink, &CONTAINER_CPU, (double)usage->cpu_usec / 1e6, labels);
         sink_add(sink, &CONTAINER_WORKING_SET, (double)usage->working_set, purposes);
         sink_add(sink, &CONTAINER_RSS, (double)usage->anonymous, labels);
-        sink_add(sink, &CONTAINER_OOM, (double)usage->oom_kills, labels);
+        if (usage->oom_kills >= 0)
+                sink_add(sink, &CONTAINER_OOM, (double)usage->oom_kills, labels);
         if (usage->memory_limit > 0)
                 sink_add(sink, &CONTAINER_LIMIT, (double)usage->memory_limit, labels);
 }
@@ -70,7 +72,7 @@ int source_cgroup_look(const struct config *config, const struct cgroup_paths *p
         struct sample_sink *sink, struct err **err)
 {
         struct state *state = *memory ? *memory : (*memory = mem_zero(sizeof *state));
-        CLEANUP_GROUPS struct groups now = {0};
+        CLEANUP_GROUPS struct groups now = {0}, services = {0};
         int r = groups_read(config, paths, &state->last, &now, err);
         if (r < 0)
                 return r;
@@ -81,6 +83,9 @@ int source_cgroup_look(const struct config *config, const struct cgroup_paths *p
                 add_container(config, &now.item[i], sink);
         }
         totals_add(&state->totals, sink);
+        services_last(config, &services, NULL); /* they have a source of their own, which says if it does not know */
+        for (size_t i = 0; i < services.count; i++)
+                add_container(config, &services.item[i], sink);
         groups_publish(&now);
         groups_clear(&state->last);
         state->last = now;

@@ -5,6 +5,7 @@
 #include "exporter/source.h"
 
 extern const struct source source_cgroup;      /* control groups: who uses how much */
+extern const struct source source_service;     /* the cluster's own services, on a host */
 extern const struct source source_home;        /* sizes of homes */
 extern const struct source source_part;        /* which parts of the cluster answer */
 extern const struct source source_certificate; /* when certificates end */

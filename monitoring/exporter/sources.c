@@ -4,6 +4,7 @@
 #include "exporter/source_list.h"
 
 const struct source *const SOURCES[] = {
+        &source_service,
         &source_cgroup,
         &source_home,
         &source_part,

@@ -1,7 +1,7 @@
 /* What the exporter's other sources read. By the first byte: 'd' entries of the directory, 'k' objects of the API
- * server, 'b' a CronJob, 'r' what caas leaves of its runs, 't' a certificate, 'j' a journal, 'p' the state of a
- * process; 'v' and 'w' a control group's files, of version 2 and 1, each ended by NUL. Whatever it is, what a scrape
- * shows is well-formed, has the labels of its family's table, and no series twice. */
+ * server, 'b' a CronJob, 'r' what caas leaves of its runs, 't' a certificate, 'j' a journal, 'p' the state, memory and
+ * groups of a process; 'v' and 'w' a control group's files, of version 2 and 1, each ended by NUL. Whatever it is, what
+ * a scrape shows is well-formed, has the labels of its family's table, and no series twice. */
 #include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +12,7 @@
 #include "client/tls/certificate.h"
 #include "exporter/groups.h"
 #include "exporter/kube_read.h"
+#include "exporter/processes.h"
 #include "exporter/source_backup.h"
 #include "exporter/source_directory.h"
 #include "exporter/source_list.h"
@@ -125,6 +126,10 @@ static void process(const char *text)
 {
         long long ticks = -1;
         MUST(group_process_start(text, &ticks) == (ticks >= 0));
+        struct process found = {.pid = -1};
+        MUST(process_parse(text, &found) == (found.pid != -1));
+        MUST(process_own_pages(text) >= 0);
+        MUST(!process_within(text, "caas-demo") || strstr(text, "/caas-demo/"));
 }
 
 static void group(const char *text, size_t length, bool unified)

@@ -63,6 +63,10 @@ static inline void cgroup_cleanup(struct cgroup_tree **tree)
 }
 #define CLEANUP_CGROUP __attribute__((cleanup(cgroup_cleanup)))
 
+/* With systemd: its own slice, where the cluster's services are. Only for cgroup_usage and cgroup_folder, which take
+ * names of units, "caas-demo-hub.service". -ERR_REFUSED: nothing counts their memory. */
+int cgroup_open_system(const struct cgroup_paths *paths, struct cgroup_tree **ret, struct err **err);
+
 /* Letters, digits, "_", "." and "-", beginning with a letter, digit or "_", at most 128: fit for a folder and a unit.
  */
 bool cgroup_name_valid(const char *name);

@@ -16,6 +16,7 @@ static const char *const CONTROLLERS[CONTROLLER_COUNT] = {"memory", "cpu", "cpua
 static const char *const ENABLE[] = {"+memory", "+cpu", "+pids", NULL};
 static const struct cgroup_paths MACHINE = {"/sys/fs/cgroup", "/proc/self/cgroup", "/run/systemd/system"};
 
+#define SYSTEM_SLICE      "system.slice"
 #define NAME_MAX_LENGTH   128
 #define PARENT_MAX_LENGTH 48
 
@@ -187,9 +188,8 @@ static void place_unified(const struct cgroup_paths *paths, struct cgroup_tree *
                 tree->folder[i] = file_join(tree->top, below);
 }
 
-static void place_hierarchies(const struct cgroup_paths *paths, struct cgroup_tree *tree)
+static void place_hierarchies(const struct cgroup_paths *paths, const char *below, struct cgroup_tree *tree)
 {
-        CLEANUP_FREE char *below = tree->placement == PLACE_SYSTEMD ? slice_path(tree->slice) : str_copy(tree->parent);
         for (int i = 0; i < CONTROLLER_COUNT; i++) {
                 CLEANUP_FREE char *top = file_join(paths->root, CONTROLLERS[i]);
                 CLEANUP_FREE char *mark = file_join(top, "cgroup.procs"); /* else an empty folder, nothing mounted */
@@ -211,10 +211,11 @@ int cgroup_open(const struct cgroup_paths *paths, const char *parent, struct cgr
         tree->enable = ENABLE;
         tree->placement = file_exists(paths->systemd) ? PLACE_SYSTEMD : PLACE_TOP;
         CLEANUP_FREE char *mark = file_join(paths->root, "cgroup.controllers");
+        CLEANUP_FREE char *below = tree->placement == PLACE_SYSTEMD ? slice_path(tree->slice) : str_copy(parent);
         if (file_exists(mark))
                 place_unified(paths, tree);
         else
-                place_hierarchies(paths, tree);
+                place_hierarchies(paths, below, tree);
         const char *missing = NULL;
         if (tree->unified && !has_controllers(tree->top))
                 missing = "memory and cpu";
@@ -228,6 +229,24 @@ int cgroup_open(const struct cgroup_paths *paths, const char *parent, struct cgr
                         "without limits; "
                         "mount them, or enable them for this container",
                         tree->unified ? tree->top : paths->root, missing);
+        *ret = STEAL(tree);
+        return 0;
+}
+
+int cgroup_open_system(const struct cgroup_paths *paths, struct cgroup_tree **ret, struct err **err)
+{
+        if (!paths)
+                paths = &MACHINE;
+        CLEANUP_CGROUP struct cgroup_tree *tree = mem_zero(sizeof *tree);
+        CLEANUP_FREE char *mark = file_join(paths->root, "cgroup.controllers");
+        tree->placement = PLACE_SYSTEMD;
+        tree->unified = file_exists(mark);
+        for (int i = 0; tree->unified && i < CONTROLLER_COUNT; i++)
+                tree->folder[i] = file_join(paths->root, SYSTEM_SLICE);
+        if (!tree->unified)
+                place_hierarchies(paths, SYSTEM_SLICE, tree);
+        if (!tree->folder[CONTROLLER_MEMORY])
+                return err_set(err, ERR_REFUSED, "memory of services is not counted below %s", paths->root);
         *ret = STEAL(tree);
         return 0;
 }

@@ -12,6 +12,12 @@ SHARED = '{mountpoint="/shared-volume", component="shared-volume-metrics"}'
 MEMORY = 'container_memory_working_set_bytes{name!="", pod=~"jupyter-.*"}'
 
 
+COMPONENTS = (
+    "* on (namespace, pod) group_left (container, label_component) group by (label_component, pod, namespace)"
+    ' (kube_pod_labels{label_app="jupyterhub", label_component!="singleuser-server"})'
+)
+
+
 def of_group(label: str, source: str) -> str:
     """Who is in which group, by a label of what is joined with it."""
     info = f'label_replace(jupyterhub_user_group_info{{usergroup!="multiple"}}, "{label}", "$1", "{source}", "(.+)")'
@@ -82,6 +88,14 @@ QUESTIONS: dict[str, tuple[str, dict[str, str]]] = {
     "stored in each home": (
         'max by (persistentvolumeclaim) (kubelet_volume_stats_used_bytes{persistentvolumeclaim=~"claim-.*"})',
         {"persistentvolumeclaim": "claim-emma"},
+    ),
+    "memory of components": (
+        f'sum by (label_component) (container_memory_working_set_bytes{{name!=""}} {COMPONENTS})',
+        {"label_component": "hub"},
+    ),
+    "processor of components": (
+        f'sum by (label_component) (irate(container_cpu_usage_seconds_total{{name!=""}}[5m]) {COMPONENTS})',
+        {"label_component": "hub"},
     ),
     "images": ('sum by (image_spec) (kube_pod_container_info{container="notebook"})', {}),
     "servers of each node": (

@@ -40,7 +40,7 @@ SPAWNS = [
     "error",
 ]
 PARTS = ["hub", "proxy", "gateway", "gateway_proxy", "entry", "directory", "monitoring", "grafana"]
-SOURCES = ["cgroup", "home", "hub", "gateway", "directory", "part", "certificate", "backup", "run"]
+SOURCES = ["service", "cgroup", "home", "hub", "gateway", "directory", "part", "certificate", "backup", "run"]
 JOBS = {
     "prometheus": "127.0.0.1:9090",
     "node": "127.0.0.1:9100",
