@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dask_cluster
+import kubernetes_names
 import promql
 import pytest
 import watching
@@ -194,6 +195,7 @@ def test_what_would_be_a_pods_own_is_not_told(prometheus: Prometheus) -> None:
         "load15",
         "memory",
         "scrape",
+        "vmstat",
     }
     assert prometheus.value("count(node_scrape_collector_success == 0)") is None
 
@@ -227,18 +229,11 @@ def test_it_asks_nobody(watched: Lab, bed: Bed) -> None:
 
 def test_it_answers_only_who_has_the_certificate(watched: Lab) -> None:
     """Also who is let through by the network: here the page, beside Prometheus."""
-    code = (
-        "import socket, ssl, sys\n"
-        "c = ssl.create_default_context(cadata=sys.argv[2])\n"
-        "s = c.wrap_socket(socket.create_connection((sys.argv[1], 9100), 5), server_hostname='node-exporter')\n"
-        "try:\n"
-        "    s.sendall(b'GET /metrics HTTP/1.0\\r\\n\\r\\n'); print('answered', s.recv(100))\n"
-        "except ssl.SSLError as error:\n"
-        "    print(error.reason)\n"
-    )
     ca = (watched.folder / "ca" / "ca.crt").read_text()
     page = ["-n", watched.namespace, "exec", "deploy/prometheus", "-c", "page"]
-    said = watched.bed.kubectl(*page, "--", "python3", "-c", code, ip(pod_of(watched, NODE)), ca)
+    said = watched.bed.kubectl(
+        *page, "--", "python3", "-c", watching.WITHOUT_CERTIFICATE, ip(pod_of(watched, NODE)), ca
+    )
     assert said.strip() == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
 
 
@@ -256,7 +251,7 @@ def test_another_one_is_found(watched: Lab, prometheus: Prometheus) -> None:
     assert prometheus.value('count(count by (instance) (last_over_time(up{job="node"}[10m])))') == 1
 
 
-def test_a_backup_leaves_its_time(watched: Lab, bed: Bed, prometheus: Prometheus) -> None:
+def test_a_backup_leaves_its_time(watched: Lab, prometheus: Prometheus) -> None:
     """By the word of Kubernetes: of the CronJob that the form names, which is not there at first."""
     prometheus.wait("caas_backup_last_success_timestamp_seconds == 0")
     watched.kubectl("create", "cronjob", "backup", "--image=backup:1", "--schedule=0 0 1 1 *")
@@ -264,14 +259,8 @@ def test_a_backup_leaves_its_time(watched: Lab, bed: Bed, prometheus: Prometheus
     done = json.dumps({"status": {"lastSuccessfulTime": ended}})
     watched.kubectl("patch", "cronjob", "backup", "--subresource=status", "--type=merge", "-p", done)
     prometheus.wait("time() - caas_backup_last_success_timestamp_seconds < 300")
-    who = f"--as=system:serviceaccount:{watched.namespace}:exporter"
-    for what, answer in {
-        "get cronjobs.batch/backup": "yes",
-        "get cronjobs.batch/other": "no",
-        "list cronjobs": "no",
-    }.items():
-        said = bed.kubectl("auth", "can-i", *what.split(), who, "-n", watched.namespace, status=None)
-        assert said.strip().splitlines()[-1] == answer, (what, said)
+    may_not = ["get cronjobs.batch/other", "list cronjobs"]
+    assert watching.exporter_may(watched, ["get cronjobs.batch/backup", *may_not]) == ["get cronjobs.batch/backup"]
     watched.kubectl("delete", "cronjob", "backup")
 
 
@@ -309,6 +298,15 @@ def test_what_dashboards_and_alerts_ask_is_there(watched: Lab, prometheus: Prome
     while wrong := promql.check(prometheus.url, {"cluster": watched.name, "me": "emma"}, absent, seconds=300):
         assert time.monotonic() < end, "\n".join(wrong)
         time.sleep(5)
+
+
+@pytest.mark.parametrize("question", kubernetes_names.QUESTIONS)
+def test_dashboards_made_for_kubernetes_are_answered(prometheus: Prometheus, dask: None, question: str) -> None:
+    """Those of jupyterhub/grafana-dashboards, but for what nothing here can tell."""
+    if question in kubernetes_names.NOT_ON_KUBERNETES:
+        assert prometheus.value(kubernetes_names.QUESTIONS[question][0]) is None
+    else:
+        eventually(lambda: kubernetes_names.answered(prometheus, question), 90)
 
 
 def test_alert_rules_are_loaded(prometheus: Prometheus) -> None:
@@ -353,12 +351,18 @@ def test_other_pods_reach_nothing(watched: Lab, emma: HubClient, dask: None) -> 
 
 
 def test_prometheus_listens_on_its_loopback_only(watched: Lab, bed: Bed) -> None:
-    code = (
-        "for line in list(open('/proc/net/tcp'))[1:] + list(open('/proc/net/tcp6'))[1:]:\n"
-        "    f = line.split()\n"
-        "    if f[3] == '0A': print(f[1])"
+    words = (
+        "-n",
+        watched.namespace,
+        "exec",
+        "deploy/prometheus",
+        "-c",
+        "page",
+        "--",
+        "python3",
+        "-c",
+        watching.LISTENING,
     )
-    words = ("-n", watched.namespace, "exec", "deploy/prometheus", "-c", "page", "--", "python3", "-c", code)
     listening = bed.kubectl(*words).split()
     inner = {"0100007F:2382", "0100007F:2385"}  # 127.0.0.1: 9090, and Alertmanager's 9093
     assert inner <= set(listening)
@@ -397,23 +401,12 @@ def test_none_of_it_has_an_address_outside(watched: Lab) -> None:
             assert not pod["spec"].get("hostNetwork") and not [port for port in ports if "hostPort" in port], pods
 
 
-def test_rights_are_few(watched: Lab, bed: Bed) -> None:
-    who = f"--as=system:serviceaccount:{watched.namespace}:exporter"
-    may = {("list", "pods"): "yes", ("get", "nodes/metrics"): "yes", ("list", "nodes"): "yes"}
-    may_not = dict.fromkeys(
-        (("get", "secrets"), ("get", "nodes/proxy"), ("create", "pods/exec"), ("delete", "pods"), ("get", "pods/log")),
-        "no",
-    )
-    for (verb, resource), answer in (may | may_not).items():
-        kind, _, part = resource.partition("/")
-        words = ["auth", "can-i", verb, kind, f"--subresource={part}", who, "-n", watched.namespace]
-        said = bed.kubectl(*words, status=None)
-        assert said.strip().splitlines()[-1] == answer, (verb, resource, said)
-    assert bed.kubectl("auth", "can-i", "list", "pods", who, "-n", "kube-system", status=None).strip() == "no"
-    runs = "configmaps/monitoring-runs"
-    for what, answer in {f"get {runs}": "yes", f"patch {runs}": "no", "get configmaps/hub": "no"}.items():
-        said = bed.kubectl("auth", "can-i", *what.split(), who, "-n", watched.namespace, status=None)
-        assert said.strip().splitlines()[-1] == answer, (what, said)
+def test_rights_are_few(watched: Lab) -> None:
+    may = ["list pods", "get nodes --subresource=metrics", "list nodes", "get configmaps/monitoring-runs"]
+    may_not = ["get secrets", "get nodes --subresource=proxy", "create pods --subresource=exec", "delete pods"]
+    may_not += ["get pods --subresource=log", "patch configmaps/monitoring-runs", "get configmaps/hub"]
+    assert watching.exporter_may(watched, may + may_not) == may
+    assert watching.exporter_may(watched, ["list pods"], "kube-system") == []
 
 
 def test_strangers_are_sent_to_the_sign_in_and_users_refused(watched: Lab, emma: HubClient) -> None:

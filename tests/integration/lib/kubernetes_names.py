@@ -1,6 +1,10 @@
 """What dashboards made for JupyterHub on Kubernetes ask, above all those of jupyterhub/grafana-dashboards: by the names of
 kube-state-metrics, cAdvisor and node exporter, and joined on labels of pods, users, groups and nodes."""
 
+import math
+
+from prometheus import Prometheus
+
 OWNER = "annotation_hub_jupyter_org_username"
 OWNERS = f'group by (namespace, pod, {OWNER}) (kube_pod_annotations{{{OWNER}!=""}})'
 SERVERS = (
@@ -130,3 +134,17 @@ QUESTIONS: dict[str, tuple[str, dict[str, str]]] = {
 NOT_ON_A_HOST = {
     "starts of containers that were not their first": "a server or a Dask process that has ended is not started again",
 }
+# Of these, what is not there on Kubernetes, and why.
+NOT_ON_KUBERNETES = {
+    "homes of each group": "prometheus-dirsize-exporter would have to mount the homes",
+    "files of each home": "prometheus-dirsize-exporter would have to mount the homes",
+    "free on the disk of homes": "a node exporter would have to mount their volume, and each home has its own",
+}
+
+
+def answered(prometheus: Prometheus, question: str) -> bool:
+    """With a number, by a series that has the labels."""
+    expr, labels = QUESTIONS[question]
+    found = prometheus.get("query", query=expr)["result"]
+    mine = [one for one in found if labels.items() <= one["metric"].items()]
+    return any(math.isfinite(float(one["value"][1])) for one in mine)

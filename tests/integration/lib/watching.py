@@ -29,6 +29,25 @@ asked.sock = tls.wrap_socket(socket.create_connection((address, 443), 10), serve
 asked.request("GET", path, headers={"Authorization": "Bearer " + token, "X-Forwarded-For": said, "X-Real-IP": said})
 print(asked.getresponse().status)
 """
+# As one who has no certificate of a client asks a node exporter.
+WITHOUT_CERTIFICATE = """
+import socket, ssl, sys
+address, ca = sys.argv[1:]
+c = ssl.create_default_context(cadata=ca)
+s = c.wrap_socket(socket.create_connection((address, 9100), 5), server_hostname="node-exporter")
+try:
+    s.sendall(b"GET /metrics HTTP/1.0\\r\\n\\r\\n")
+    print("answered", s.recv(100))
+except ssl.SSLError as error:
+    print(error.reason)
+"""
+# Where a pod listens, as /proc has it.
+LISTENING = """
+for line in list(open("/proc/net/tcp"))[1:] + list(open("/proc/net/tcp6"))[1:]:
+    f = line.split()
+    if f[3] == "0A":
+        print(f[1])
+"""
 
 
 def traffic(lab: Lab) -> tuple[str, str]:
@@ -108,3 +127,12 @@ def machine(bed: Bed, file: str) -> dict[str, list[float]]:
 def cluster_wide(lab: Lab) -> list[str]:
     found = lab.bed.kubectl("get", "clusterrole,clusterrolebinding", "-o", "name").split()
     return [one for one in found if one.endswith(f"/caas-{lab.namespace}-exporter")]
+
+
+def exporter_may(lab: Lab, what: list[str], namespace: str = "") -> list[str]:
+    """Of this, "get secrets", what the API server would let it do."""
+    who = ["-n", namespace or lab.namespace, f"--as=system:serviceaccount:{lab.namespace}:exporter"]
+    said = {one: lab.bed.kubectl("auth", "can-i", *one.split(), *who, status=None).strip() for one in what}
+    answers = {one: text.splitlines()[-1] for one, text in said.items()}
+    assert set(answers.values()) <= {"yes", "no"}, said
+    return [one for one, answer in answers.items() if answer == "yes"]
