@@ -11,6 +11,7 @@ static const struct {
         const char *field, *needs;
 } with[] = {
         {"monitoring.remote_write.token_file", "monitoring.remote_write.url"},
+        {"monitoring.remote_write.ca", "monitoring.remote_write.url"},
         {"monitoring.smtp.host", "monitoring.alert_email"},
         {"monitoring.smtp.from", "monitoring.alert_email"},
         {"monitoring.smtp.user", "monitoring.alert_email"},

@@ -62,6 +62,14 @@ static void add_tls_and_identity(struct buf *text, const char *mode, bool freeip
                 buf_format(text, "  ca: %s\n", pem);
 }
 
+static void add_remote_write(struct buf *text, bool ca, const char *pem)
+{
+        buf_str(text, "  remote_write: {url: https://example.org/write");
+        if (ca)
+                buf_format(text, ", token_file: %s, ca: %s", pem, pem);
+        buf_str(text, "}\n");
+}
+
 /* With mails and a Prometheus elsewhere: with as little as they need, and with all; and without any. */
 static void add_monitoring(struct buf *text, bool freeipa, bool ca, const char *pem)
 {
@@ -69,8 +77,8 @@ static void add_monitoring(struct buf *text, bool freeipa, bool ca, const char *
                 buf_str(text, "monitoring: {enabled: false}\n");
                 return;
         }
-        buf_format(text, "monitoring:\n  remote_write: {url: https://example.org/write%s%s}\n",
-                ca ? ", token_file: " : "", ca ? pem : "");
+        buf_str(text, "monitoring:\n");
+        add_remote_write(text, ca, pem);
         buf_str(text, "  alert_email: ops@example.org\n  scrape_from: [192.0.2.7]\n");
         if (ca)
                 buf_str(text, "  backup_stamp: /var/lib/backup/last-good\n");
@@ -206,8 +214,7 @@ static void add_kube_monitoring(struct buf *text, bool balancer, bool freeipa, b
         buf_format(text, "monitoring:\n  enabled: true\n  nodes: %s\n  grafana: %s\n", freeipa ? "false" : "true",
                 ca ? "install" : "'off'");
         if (freeipa)
-                buf_format(text, "  remote_write: {url: https://example.org/write%s%s}\n", ca ? ", token_file: " : "",
-                        ca ? pem : "");
+                add_remote_write(text, ca, pem);
         if (freeipa && !ca)
                 buf_str(text, "  alert_email: ops@example.org\n  smtp: {host: mail.example.org}\n");
         if (!freeipa && ca)
