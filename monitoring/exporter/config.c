@@ -175,6 +175,8 @@ static int read_services(json_t *tree, struct config *config, struct err **err)
         if (json_unpack_ex(tree, &error, JSON_STRICT, "{s:s, s:o}", "folder", &config->services_folder, "list", &list) <
                 0)
                 return wrong("services", &error, err);
+        if (config->kubernetes.api)
+                return err_set(err, ERR_INVALID, "services: they are of a host");
         if (check_list(list, "services.list", err) < 0)
                 return -ERR_INVALID;
         config->services = mem_zero_array(json_array_size(list) + 1, sizeof *config->services);

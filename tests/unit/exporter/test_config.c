@@ -44,7 +44,8 @@ static const char FULL[] =
         " \"gateway\": {\"api\": \"http://g\"},"
         " \"directory\": {\"uri\": \"ldaps://d\", \"users_group\": \"u\", \"admins_group\": \"a\"},"
         " \"groups\": {\"parent\": \"caas-demo\"}, \"homes\": {\"images\": \"/i\", \"mounts\": \"/m\"},"
-        " \"accounts\": \"/users.json\", \"journal\": \"/j\","
+        " \"accounts\": \"/users.json\", \"journal\": \"/j\", \"services\": {\"folder\": \"/s\", \"list\": ["
+        "{\"name\": \"hub\", \"component\": \"hub\"}, {\"name\": \"g_p\", \"component\": \"t\", \"app\": \"g\"}]},"
         " \"parts\": [{\"name\": \"hub\", \"url\": \"http://x\"}, {}, {\"name\": \"proxy\", \"tcp\": \"127.0.0.1:5\"}],"
         " \"certificates\": [{\"name\": \"ca\", \"file\": \"/ca\"}, {}, {\"name\": \"p\", \"address\": \"h:1\","
         " \"server\": \"s\"}]}";
@@ -66,6 +67,10 @@ static void test_full(void **state)
         assert_int_equal(config->refresh_ms, 2000);
         assert_int_equal(config->part_count, 2);
         assert_string_equal(config->parts[1].tcp, "127.0.0.1:5");
+        assert_string_equal(config->services_folder, "/s");
+        assert_int_equal(config->service_count, 2);
+        assert_string_equal(config->services[0].app, "jupyterhub");
+        assert_string_equal(config->services[1].app, "g");
         assert_int_equal(config->certificate_count, 2);
         assert_string_equal(config->certificates[1].server, "s");
 }
@@ -107,6 +112,14 @@ static void test_refused(void **state)
         refused("{\"parts\": [{\"name\": \"a\"}]}", "url or tcp");
         refused("{\"parts\": [{\"name\": \"a\", \"tcp\": \"b\"}]}", "parts: a");
         refused("{\"parts\": [{\"name\": \"a\", \"url\": \"b\"}, {\"name\": \"a\", \"url\": \"c\"}]}", "twice");
+        refused("{\"services\": {\"list\": []}}", "services");
+        refused("{\"services\": {\"folder\": \"/s\", \"list\": {}}}", "list");
+        refused("{\"services\": {\"folder\": \"/s\", \"list\": [{\"name\": \"a\"}]}}", "services.list");
+        refused("{\"services\": {\"folder\": \"/s\", \"list\": [{\"name\": \"../a\", \"component\": \"b\"}]}}",
+                "no name");
+        refused("{\"services\": {\"folder\": \"/s\", \"list\": [{\"name\": \"a\", \"component\": \"b\"}, "
+                "{\"name\": \"a\", \"component\": \"c\"}]}}",
+                "twice");
         refused("{\"backup\": \"/b\"}", "backup");
         refused("{\"backup\": {\"file\": \"/b\"}}", "file");
         refused("{\"backup\": {\"stamp\": \"b\"}}", "absolute");
@@ -191,6 +204,9 @@ static void test_kubernetes(void **state)
                         "kubernetes.runs"},
                 {"{\"groups\": {\"parent\": \"caas-x\"}, \"kubernetes\": {\"api\": \"https://k\", \"ca\": \"/c\","
                  " \"token_file\": \"/t\", \"namespace\": \"o\"}}",
+                        "of a host"},
+                {"{\"services\": {\"folder\": \"/s\", \"list\": []}, \"kubernetes\": {\"api\": \"https://k\", \"ca\": "
+                 "\"/c\", \"token_file\": \"/t\", \"namespace\": \"o\"}}",
                         "of a host"},
         };
         CLEANUP_CONFIG struct config *config = NULL;
