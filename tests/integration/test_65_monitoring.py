@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import dask_cluster
 import pytest
 from conftest import Cluster
+from elsewhere import Elsewhere, Passage, free_port
 from hubclient import HubClient
 from kubernetes_names import QUESTIONS
 from mailserver import USER, MailServer
@@ -315,25 +315,26 @@ def test_the_page_says_when_prometheus_does_not_answer(cluster: Cluster, admin: 
 # ---- a changed form
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def mails(cluster: Cluster) -> Iterator[MailServer]:
     with MailServer(cluster.caas.folder / "mail", free_port()) as server:
         yield server
 
 
-def test_what_the_form_says_of_it_counts(cluster: Cluster, mails: MailServer) -> None:
+@pytest.fixture(scope="module")
+def elsewhere(cluster: Cluster) -> Iterator[Elsewhere]:
+    with Elsewhere(cluster.caas.folder / "elsewhere", free_port(), "of-another-server") as there:
+        yield there
+
+
+def test_what_the_form_says_of_it_counts(cluster: Cluster, mails: MailServer, elsewhere: Elsewhere) -> None:
     token = cluster.caas.folder / "metrics-token"
     token.write_text("of-another-server\n")
     token.chmod(0o600)
     cluster.write_form(
         extra="monitoring:\n  retention_days: 7\n  retention_gb: 2\n"
-        "  remote_write: {url: 'https://127.0.0.1:9/write', token_file: metrics-token}\n"
+        f"  remote_write: {{url: 'https://127.0.0.1:{elsewhere.port}/write', token_file: metrics-token,"
+        " ca: elsewhere/server.crt}\n"
         "  alert_email: [ops@example.org, second@example.org]\n"
         f"  smtp: {{host: 127.0.0.1, port: {mails.port}, user: {USER}, password_file: mail/mail-password,"
         " ca: mail/server.crt}\n"
@@ -347,8 +348,9 @@ def test_what_the_form_says_of_it_counts(cluster: Cluster, mails: MailServer) ->
     (line,) = [line for line in running(cluster).values() if line.startswith("/usr/bin/prometheus --config")]
     assert "--storage.tsdb.retention.time=7d " in line and "--storage.tsdb.retention.size=2000000000B " in line
     config = watcher.get("status/config")["yaml"]
-    assert "https://127.0.0.1:9/write" in config and "of-another-server" not in config
-    watcher.wait("prometheus_remote_storage_samples_pending > 0 or prometheus_remote_storage_samples_total > 0")
+    assert f"https://127.0.0.1:{elsewhere.port}/write" in config and "of-another-server" not in config
+    members = f'caas_group_members{{cluster="{cluster.name}", group="users", job="exporter"}}'
+    assert elsewhere.wait(members) == watcher.wait(members) and not elsewhere.refused
 
 
 def test_a_backup_leaves_its_time(cluster: Cluster, watcher: Watcher) -> None:
@@ -451,6 +453,11 @@ def test_a_prometheus_elsewhere_reads_everything(cluster: Cluster, watcher: Watc
     assert status == 200
     assert re.search(rf'^caas_user_group_info{{[^}}]*cluster="{cluster.name}"[^}}]*user="alice"', text, re.M)
     assert federate(cluster, token, "127.0.0.200", "?match[]=up")[0] == 200
+    # And a real one, as the manual says.
+    with Elsewhere(cluster.caas.folder / "reader", free_port(), "") as reader, Passage("127.0.0.200") as passage:
+        reader.read_as_documented(f"localhost:{cluster.port}", path, cluster.folder / "ca" / "ca.crt", passage.name)
+        reader.wait('up{job="ocean"} == 1')
+        reader.wait(f'caas_user_group_info{{cluster="{cluster.name}", user="alice", job="exporter"}}')
     for source in ("127.0.0.1", "127.0.0.4", "127.0.0.127"):
         assert federate(cluster, token, source)[0] == 403, source
     for wrong in ("", token[:-1], token + "x", "0" * len(token)):

@@ -19,6 +19,7 @@ import promql
 import pytest
 import watching
 from bed import PASSWORD, SERVERS, Bed, Lab, eventually
+from elsewhere import Elsewhere, free_port
 from hubclient import HubClient
 from mailserver import USER, MailServer
 from prometheus import Prometheus
@@ -539,11 +540,18 @@ def test_a_run_that_was_stopped_is_known(watched: Lab, prometheus: Prometheus) -
     assert prometheus.wait("caas_drift_resources == 1")
 
 
-def test_what_the_form_says_of_it_counts(watched: Lab, bed: Bed) -> None:
+@pytest.fixture(scope="module")
+def elsewhere(watched: Lab, bed: Bed) -> Iterator[Elsewhere]:
+    with Elsewhere(watched.caas.folder / "elsewhere", free_port(), TOKEN, bed.host) as there:
+        yield there
+
+
+def test_what_the_form_says_of_it_counts(watched: Lab, bed: Bed, elsewhere: Elsewhere) -> None:
     file = watched.caas.folder / "metrics-token"
     file.write_text(TOKEN + "\n")
     file.chmod(0o600)
-    remote = f"{{url: 'https://127.0.0.1:9/write', token_file: {file}}}"
+    url = f"https://{bed.host}:{elsewhere.port}/write"
+    remote = f"{{url: '{url}', token_file: {file}, ca: {elsewhere.certificate}}}"
     write_form(watched, f"{{enabled: true, nodes: false, retention_days: 7, retention_gb: 3, remote_write: {remote}}}")
     assert TOKEN not in watched.plan(status=2).stdout
     watched.apply()
@@ -560,13 +568,15 @@ def test_what_the_form_says_of_it_counts(watched: Lab, bed: Bed) -> None:
     with bed.forwarded(watched.namespace, "deploy/prometheus", 9090) as port:
         after = Prometheus(f"http://127.0.0.1:{port}{PAGE}prometheus")
         config = after.get("status/config")["yaml"]
-        assert "https://127.0.0.1:9/write" in config and TOKEN not in config
+        assert url in config and TOKEN not in config
         after.targets_up(JOBS - {"alertmanager"})
         # What it had it still has, and the nodes are not asked any more.
         assert after.value("count(count_over_time(up[1h])) > 0")
         asked = 'caas_source_up{source="kubelet"}'  # what a Prometheus that ended had of it lasts for minutes
         after.wait(f"absent({asked}) or time() - timestamp({asked}) > 30")
         after.wait('caas_run_last_success{command="apply"} == 1')
+        members = f'caas_group_members{{cluster="{watched.name}", group="users"}}'
+        assert elsewhere.wait(members) == after.wait(members) and not elsewhere.refused
     journal = b"".join(path.read_bytes() for path in watched.caas.state.glob("journal.sqlite*"))
     assert TOKEN.encode() not in journal
 
