@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -41,10 +40,7 @@ def write_form(lab: Lab, monitoring: str) -> None:
 
 @pytest.fixture(scope="module")
 def mails(lab: Lab, bed: Bed) -> Iterator[MailServer]:
-    with socket.socket() as s:
-        s.bind((bed.host, 0))
-        port = int(s.getsockname()[1])
-    with MailServer(lab.caas.folder / "mail", port, bed.host) as server:
+    with MailServer(lab.caas.folder / "mail", free_port(), bed.host) as server:
         yield server
 
 
