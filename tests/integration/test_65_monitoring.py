@@ -94,7 +94,7 @@ def test_the_cluster_is_in_the_labels(cluster: Cluster, watcher: Watcher) -> Non
 def test_every_part_and_source_is_well(watcher: Watcher) -> None:
     watcher.wait("count(caas_part_up == 1) == count(caas_part_up) == 7")
     watcher.wait("count(caas_source_up == 1) == count(caas_source_up)")
-    assert watcher.wait(f"count({QUESTIONS['memory of components'][0]} > 3e6)") == 7  # the cluster's own, as pods
+    watcher.wait(f"count({QUESTIONS['memory of components'][0]} > 1e6) == 7")  # the cluster's own, as pods
     assert watcher.wait(f"sum({QUESTIONS['processor of components'][0]}) > 0") < os.cpu_count()
     assert watcher.wait('caas_run_last_success{command="apply"}') == 1
     assert watcher.wait("count(caas_drift_resources)") == 1
