@@ -275,6 +275,28 @@ static void test_systemd(void **state)
         sink_free(pods);
 }
 
+/* Version 1 counts processors only for those who ask for that. */
+static void test_systemd_of_version_1(void **state)
+{
+        (void)state;
+        void *memory = NULL;
+        CLEANUP_GROUPS struct groups last = {0};
+        struct sample_sink *sink = sink_new(source_service.families);
+        put("systemd/mark", "", 0);
+        REFUSED(source_service_look(config, paths("systemd"), &memory, sink, err), ERR_REFUSED, "not counted below");
+        put("cgroup/memory/cgroup.procs", "", 0);
+        put("cgroup/memory/system.slice/caas-x-hub.service/memory.usage_in_bytes", "7000\n", 5);
+        put("cgroup/memory/system.slice/caas-x-hub.service/memory.stat", "total_inactive_file 1000\n", 25);
+        MUST(source_service_look(config, paths("systemd"), &memory, sink, err));
+        MUST(services_last(config, &last, err));
+        assert_int_equal(last.count, 1);
+        assert_string_equal(last.item[0].pod, "hub");
+        assert_int_equal(last.item[0].usage.working_set, 6000);
+        assert_int_equal(last.item[0].usage.cpu_usec, -1);
+        sink_free(sink);
+        source_service.done(memory);
+}
+
 /* The kernel's own lists of children: of a process that leads a session, with a child. */
 static void test_real_processes(void **state)
 {
@@ -315,6 +337,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_what_is_not_there, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_bounded, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_systemd, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_systemd_of_version_1, set_up, tear_down),
                 cmocka_unit_test(test_real_processes),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
