@@ -101,6 +101,10 @@ QUESTIONS: dict[str, tuple[str, dict[str, str]]] = {
         f'sum by (label_component) (irate(container_cpu_usage_seconds_total{{name!=""}}[5m]) {COMPONENTS})',
         {"label_component": "hub"},
     ),
+    "processes of components": (
+        f'sum by (label_component) (container_processes{{name!=""}} {COMPONENTS})',
+        {"label_component": "hub"},
+    ),
     "images": ('sum by (image_spec) (kube_pod_container_info{container="notebook"})', {}),
     "servers of each node": (
         f'sum by (node) (kube_pod_info{{node!=""}} * on (namespace, pod) group_left () {SERVERS})',
@@ -136,6 +140,7 @@ NOT_ON_A_HOST = {
 }
 # Of these, what is not there on Kubernetes, and why.
 NOT_ON_KUBERNETES = {
+    "processes of components": "of pods, what a kubelet says in short has no number of processes but users'",
     "homes of each group": "prometheus-dirsize-exporter would have to mount the homes",
     "files of each home": "prometheus-dirsize-exporter would have to mount the homes",
     "free on the disk of homes": "a node exporter would have to mount their volume, and each home has its own",
