@@ -210,6 +210,10 @@ class Lab:
         assert status == 302, (status, text)
         return client
 
+    def signed_in_again(self, user: str) -> HubClient:
+        """Once the directory is back: for some seconds after it did not answer, the hub asks it nothing."""
+        return eventually(lambda: client if (client := self.client()).login(user, PASSWORD)[0] == 302 else None, 30)
+
     def settled(self) -> dict[str, Any]:
         """The status, once nothing is on its way any more."""
         return eventually(lambda: self.status(), 60)
