@@ -142,10 +142,10 @@ class Scene:
             return wrong
         finite = any(math.isfinite(value) for one in series for value in one.values)
         text = f"{query.where}: {query.expr}"
-        if why := promql.reason(text, self.stage.silent):
-            return f"gives {series}, though {why}" if series else ""
         if query.where in self.stage.either:
             return ""
+        if why := promql.reason(text, self.stage.silent):
+            return f"gives {series}, though {why}" if series else ""
         return "" if finite else f"{'gives only NaN' if series else 'finds nothing'}: {query.expr}"
 
     def shows(self, where: str, wanted: list[dict[str, str]]) -> None:
