@@ -106,6 +106,7 @@ def test_every_part_and_source_is_well(watcher: Watcher) -> None:
 def test_a_users_server_appears(cluster: Cluster, watcher: Watcher, alice: HubClient) -> None:
     watcher.wait('caas_server_ready{user="alice"} == 1')
     assert watcher.wait('max(jupyterhub_active_users{period="24h"}) >= 1') <= 20
+    assert "active users in the last" not in cluster.caas.run("logs", cluster.name, "hub").stdout  # each minute
     assert watcher.wait('caas_user_memory_bytes{user="alice", kind="notebook"} > 3e7') < 1.5e9
     assert watcher.wait('caas_user_memory_limit_bytes{user="alice", kind="notebook"}') == pytest.approx(1.5e9, rel=0.01)
     kernel = alice.kernel()

@@ -5,6 +5,7 @@ On a host the hub runs as root because it starts servers under other uids, mount
 for users gives that up before its first own instruction; the service's unit takes away from the hub what it does not need.
 On Kubernetes it is nobody in particular, with a role that lets it make pods and claims in its own namespace."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -44,9 +45,9 @@ c.ConfigurableHTTPProxy.auth_token = tokens["proxy"]
 c.JupyterHub.concurrent_spawn_limit = 64
 c.JupyterHub.allow_named_servers = False
 c.JupyterHub.activity_resolution = 15
-c.PeriodicMetricsCollector.active_users_update_interval = (
-    60  # three counts; an hour would be "nobody" for the first one
-)
+# Three counts. JupyterHub's hour would say of a new cluster's first one that nobody was active; and it would log each count.
+c.PeriodicMetricsCollector.active_users_update_interval = 60
+logging.getLogger("JupyterHub").addFilter(lambda record: " active users in the last " not in record.getMessage())
 
 # --- pages ---
 c.JupyterHub.template_paths = [str(HERE / "pages")]
