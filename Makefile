@@ -148,7 +148,7 @@ fmt: ## format the C code
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
 
 # Unit programs that have something to test only there: under systemd, with an API server.
-integration-programs: $(addprefix $(BUILD)/unit/,kind/test_service_systemd kind/test_kube_object_live kind/test_kube_admission_live kind/test_kube_wait_live client/test_kube_server client/test_kube_expiry)
+integration-programs: $(addprefix $(BUILD)/unit/,kind/test_service_systemd kind/test_kube_object_live kind/test_kube_admission_live kind/test_kube_wait_live client/test_kube_server client/test_kube_connections client/test_kube_expiry)
 integration: all integration-programs ## the real stack on this machine
 	@bash tests/integration/run.sh
 

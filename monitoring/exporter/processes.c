@@ -39,6 +39,14 @@ static bool number(const char **at, uint64_t *ret)
         return true;
 }
 
+static bool next_number(const char **at, uint64_t *ret)
+{
+        if (**at != ' ')
+                return false;
+        ++*at;
+        return number(at, ret);
+}
+
 bool process_parse(const char *stat, struct process *ret)
 {
         const char *at = strrchr(stat, ')'); /* the name before it may hold anything */
@@ -47,7 +55,7 @@ bool process_parse(const char *stat, struct process *ret)
                 return false;
         at += 3;
         for (int i = FIELD_PARENT; i <= FIELD_START; i++)
-                if (*at != ' ' || !(at++, number(&at, &field[i])))
+                if (!next_number(&at, &field[i]))
                         return false;
         if (field[FIELD_PARENT] > INT_MAX || field[FIELD_SESSION] > INT_MAX)
                 return false;
@@ -62,7 +70,7 @@ int64_t process_own_pages(const char *statm)
 {
         uint64_t size, resident, shared;
         const char *at = statm;
-        if (!number(&at, &size) || *at++ != ' ' || !number(&at, &resident) || *at++ != ' ' || !number(&at, &shared))
+        if (!number(&at, &size) || !next_number(&at, &resident) || !next_number(&at, &shared))
                 return 0;
         return resident > shared ? (int64_t)(resident - shared) : 0;
 }
