@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "form/net.h"
+#include "form/type.h"
 #include "form/values.h"
 
 #define LOOPBACK "127.0.0.1"
@@ -97,9 +98,13 @@ json_t *form_standard_namespace(const struct form_values *values)
 /* Servers let an account write in its own name; without one, whoever is written to is an address that they know. */
 json_t *form_standard_mail_from(const struct form_values *values)
 {
-        const char *user = form_text(values, "monitoring.smtp.user"), *to = form_text(values, "monitoring.alert_email");
-        if (user && strchr(user, '@'))
-                return json_string(user);
+        static const struct form_field email = {.type = FORM_EMAIL};
+        const json_t *user = form_value(values, "monitoring.smtp.user");
+        const char *to = form_text(values, "monitoring.alert_email");
+        json_t *from = NULL;
+        CLEANUP_FREE char *hint = NULL;
+        if (user && form_type_check(&email, user, &from, &hint) == 0)
+                return from;
         return to && *to ? json_stringn(to, strcspn(to, ",")) : NULL;
 }
 

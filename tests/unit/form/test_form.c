@@ -140,6 +140,7 @@ static void each_line(const char *target)
                 optional += !field->shown && (!field->required || field->when);
                 with_mode += (field->when && !str_is(field->when, "target")) ||
                              str_is(field->path, "monitoring.remote_write.token_file") ||
+                             str_is(field->path, "monitoring.remote_write.ca") ||
                              str_is(field->path, "monitoring.alert_email") ||
                              (str_starts(field->path, "monitoring.grafana_") && field->example) ||
                              (str_is(target, "kubernetes") && needs_monitoring(field->path)) ||
