@@ -250,7 +250,8 @@ class Asked:
         return [value for one in series for value in one.values], wrong
 
     def is_there(self, selector: str) -> bool:
-        values, _ = self.figures(f"count(last_over_time({selector}[1h]))", over=False)
+        """In the time asked for: what tests before had may be over."""
+        values, _ = self.figures(f"count(last_over_time({selector}[{self.seconds:.0f}s]))", over=False)
         return bool(values) and values[0] > 0
 
 
