@@ -296,7 +296,7 @@ static double further_nodes(struct look *look, const json_t *each)
         return look->nodes - 1;
 }
 
-/* One for pods with a deadline, a priority or no requests counts none of ours. */
+/* One for pods with a deadline, a priority or no requests counts none of ours; one for those without does. */
 static bool counts_ours(const json_t *quota)
 {
         const json_t *scope;
@@ -304,9 +304,12 @@ static bool counts_ours(const json_t *quota)
         json_array_foreach (tree_get(quota, "spec.scopes"), i, scope)
                 if (!str_starts(json_string_value(scope), "Not"))
                         return false;
-        json_array_foreach (tree_get(quota, "spec.scopeSelector.matchExpressions"), i, scope)
-                if (!str_starts(spec_text(scope, "scopeName", ""), "Not"))
+        json_array_foreach (tree_get(quota, "spec.scopeSelector.matchExpressions"), i, scope) {
+                const char *how = spec_text(scope, "operator", "");
+                bool without = str_is(how, "DoesNotExist") || str_is(how, "NotIn");
+                if (!without && !str_starts(spec_text(scope, "scopeName", ""), "Not"))
                         return false;
+        }
         return true;
 }
 

@@ -145,20 +145,30 @@ static void what_is_used(void **state)
         assert_null(just);
 }
 
+#define PRIORITY(how)                                                                                                  \
+        "\"scopeSelector\": {\"matchExpressions\": [{\"scopeName\": \"PriorityClass\", \"operator\": \"" how "\", "    \
+        "\"values\": [\"high\"]}]}, "
+
+static char *missing_where(const char *of_scopes)
+{
+        return missing("{\"limits.cpu\": \"1\"}", "{}", of_scopes, false);
+}
+
 static void one_for_other_pods(void **state)
 {
         (void)state;
         static const char *const others[] = {"\"scopes\": [\"Terminating\"], ",
-                "\"scopes\": [\"NotBestEffort\", \"PriorityClass\"], ",
-                "\"scopeSelector\": {\"matchExpressions\": [{\"scopeName\": \"PriorityClass\", \"operator\": "
-                "\"Exists\"}]}, "};
+                "\"scopes\": [\"NotBestEffort\", \"PriorityClass\"], ", PRIORITY("Exists"), PRIORITY("In")};
+        static const char *const ours[] = {
+                "\"scopes\": [\"NotTerminating\", \"NotBestEffort\"], ", PRIORITY("DoesNotExist"), PRIORITY("NotIn")};
         for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-                CLEANUP_FREE char *said = missing("{\"limits.cpu\": \"1\"}", "{}", others[i], false);
+                CLEANUP_FREE char *said = missing_where(others[i]);
                 assert_null(said);
         }
-        CLEANUP_FREE char *ours = missing(
-                "{\"limits.cpu\": \"1\"}", "{}", "\"scopes\": [\"NotTerminating\", \"NotBestEffort\"], ", false);
-        assert_non_null(ours);
+        for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+                CLEANUP_FREE char *said = missing_where(ours[i]);
+                assert_non_null(said);
+        }
 }
 
 int main(void)
