@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pangeo_hub.client import LOGIN_ERROR, HubError, WebSocket
+from pangeo_hub.client import LOGIN_ERROR, Answer, HubError, WebSocket, _message
 
 
 @pytest.fixture
@@ -99,3 +99,19 @@ def test_the_error_of_the_sign_in_page_is_found() -> None:
     found = LOGIN_ERROR.search('<p class="login_error">\n  Wrong user name.\n</p>')
     assert found is not None
     assert found.group(1) == "Wrong user name."
+
+
+@pytest.mark.parametrize(
+    "body, says",
+    [
+        ('{"status": 403, "message": "not now"}', "not now"),
+        (
+            "<html><head><title>lab</title></head><body>\n<nav>Home</nav><h1>403</h1>\n<script>1 < 2</script>"
+            "<!-- for <b>us</b> --><p class='a'>Ask &amp; wait</p></body></html>",
+            "403 Ask & wait",
+        ),
+        ("plain\nwords", "plain words"),
+    ],
+)
+def test_a_refusal_is_said_in_words(body: str, says: str) -> None:
+    assert _message(Answer(403, {}, body.encode())) == says

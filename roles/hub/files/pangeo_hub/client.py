@@ -23,6 +23,7 @@ from typing import Any
 
 SECONDS = 30.0
 START_FAILED = re.compile(r'class="pg-box pg-words">\s*(.+?)\s*</div>', re.S)
+NOT_TEXT = re.compile(r"<(script|style|head|nav)\b.*?</\1>|<!--.*?-->|<[^>]*>", re.S)
 LOGIN_ERROR = re.compile(r'class="login_error"[^>]*>\s*([^<]+?)\s*<', re.S)
 
 
@@ -225,10 +226,11 @@ class HubClient:
 
 
 def _message(answer: Answer) -> str:
+    """What it says, of a page the words alone."""
     try:
         return str(answer.json().get("message") or answer.text)
     except (ValueError, AttributeError):
-        return answer.text[:300]
+        return " ".join(html.unescape(NOT_TEXT.sub(" ", answer.text)).split())[:300]
 
 
 @dataclass
@@ -256,7 +258,7 @@ class Kernel:
         }
         answer = client.request("POST", f"{self._path}/api/kernels", data={"name": name}, headers=self._headers)
         if answer.status != 201:
-            raise HubError(f"the server made no kernel ({answer.status}): {answer.text[:300]}")
+            raise HubError(f"the server made no kernel ({answer.status}): {_message(answer)}")
         self.id = answer.json()["id"]
         self.connect()
 
