@@ -7,14 +7,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "lib"))
-from bed import alice_pod, bed, eventually, lab  # noqa: E402, F401 - the path has to be there first; fixtures of kubernetes/
+from bed import Lab, alice_pod, bed, eventually, lab  # noqa: E402, F401 - the path has to be there first; fixtures of kubernetes/
 from hubclient import HubClient  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -189,6 +189,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In a run of all of it the machines with systemd, and then Kubernetes, come last: by then the cluster here is destroyed."""
     order = {"systemd": 1, "kubernetes": 2}
     items.sort(key=lambda item: order.get(item.path.parent.name, 0))  # stable: otherwise as pytest found them
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What failed on Kubernetes says what was there."""
+    report = yield
+    labs = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Lab)]
+    if report.failed and labs:
+        report.sections.append(("pods, events, the hub's log", labs[0].seen()))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import dask_cluster
 import pytest
-from bed import HOMES, PASSWORD, ROOT, SERVERS, Bed, Lab, eventually
+from bed import HOMES, PASSWORD, ROOT, Bed, Lab, eventually
 
 GUESTS = {"ConfigMap/somebody-elses"}  # of an earlier test
 # What is begun or waited for when caas is killed.
@@ -68,10 +68,7 @@ def ends_with(look: Callable[[Lab], set[str]], lab: Lab, wanted: set[str]) -> No
 
 def test_destroy_leaves_only_claims_and_says_so(lab: Lab) -> None:
     """While somebody computes."""
-    alice = lab.signed_in("alice")
-    if not lab.get("pod", f"{SERVERS},hub.jupyter.org/username=alice"):
-        alice.spawn()
-    alice.enter()
+    alice = lab.with_server("alice")
     assert alice.kernel().run(dask_cluster.START, seconds=240).status == "ok"
     before, guests = everything(lab), inside(lab) & GUESTS
     assert before["deployment"] and before["secret"], before

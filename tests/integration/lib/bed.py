@@ -210,6 +210,32 @@ class Lab:
         assert status == 302, (status, text)
         return client
 
+    def with_server(self, user: str) -> HubClient:
+        """Signed in, with a server: the one that the hub takes for ready, or a new one."""
+        client = self.signed_in(user)
+
+        def servers() -> list[dict[str, Any]]:
+            return list(client.api("GET", f"/users/{user}").json()["servers"].values())
+
+        eventually(lambda: not any(server["pending"] for server in servers()), 60)
+        if not servers():
+            client.spawn()
+        return client
+
+    def seen(self) -> str:
+        """What there is to see of it, for whoever has to find out why a test failed."""
+        asked = (
+            ("get", "pod", "-o", "wide"),
+            ("get", "event", "--sort-by=.lastTimestamp"),
+            ("logs", "deployment/hub", "--tail=200"),
+        )
+        noise = ("/hub/metrics", "/hub/health", "/hub/api/users?", "Setting new xsrf cookie")
+        try:
+            lines = [self.kubectl(*words, status=None).splitlines() for words in asked]
+        except subprocess.TimeoutExpired as error:  # to the test it makes no difference
+            return str(error)
+        return "\n".join(line for some in lines for line in some[-60:] if not any(word in line for word in noise))
+
     def signed_in_again(self, user: str) -> HubClient:
         """Once the directory is back: for some seconds after it did not answer, the hub asks it nothing."""
         return eventually(lambda: client if (client := self.client()).login(user, PASSWORD)[0] == 302 else None, 30)
