@@ -226,7 +226,7 @@ class Lab:
         """What there is to see of it, for whoever has to find out why a test failed."""
         asked = (
             ("get", "pod", "-o", "wide"),
-            ("get", "event", "--sort-by=.lastTimestamp"),
+            ("get", "event", "--field-selector=type=Warning", "--sort-by=.lastTimestamp"),
             ("logs", "deployment/hub", "--tail=200"),
         )
         noise = ("/hub/metrics", "/hub/health", "/hub/api/users?", "Setting new xsrf cookie")
