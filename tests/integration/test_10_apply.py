@@ -123,8 +123,12 @@ def test_two_at_once_the_second_says_who(cluster: Cluster) -> None:
         capture_output=True,
         stdin=subprocess.DEVNULL,
     )
+    third = cluster.caas.start("apply", str(cluster.form), "--yes", "--wait")
+    assert first.poll() is None
     first.communicate(timeout=300)
     assert first.returncode == 0
+    said = third.communicate(timeout=300)[0]
+    assert third.returncode == 0 and "othing to do" in said, said
     assert second.returncode == 1
     assert f"process {first.pid}" in second.stderr
     cluster.write_form()

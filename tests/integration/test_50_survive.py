@@ -77,8 +77,12 @@ def test_a_start_that_a_crash_cuts_off_leaves_nothing(cluster: Cluster) -> None:
 
 
 def test_routes_are_back_within_seconds_of_a_proxy_restart(cluster: Cluster, alice: HubClient) -> None:
+    kernel = alice.kernel()
+    kernel.run("kept = 6")
     killed(cluster, "chp")
     assert answers(alice, "/user/alice/api/status", 15) < 15
+    kernel.connect()
+    assert kernel.run("print(kept * 7)").text.strip() == "42"
     assert alice.request("GET", "/services/dask-gateway/api/health").status == 200
 
 
@@ -99,8 +103,12 @@ def test_a_gateway_restart_keeps_running_clusters(cluster: Cluster, alice: HubCl
 
 
 def test_a_front_restart_interrupts_nothing(cluster: Cluster, alice: HubClient) -> None:
+    kernel = alice.kernel()
+    kernel.run("kept = 6")
     killed(cluster, "caddy")
     answers(alice, "/user/alice/api/status", 30)
+    kernel.connect()
+    assert kernel.run("print(kept * 7)").text.strip() == "42"
 
 
 def questions(cluster: Cluster) -> set[str]:
@@ -177,3 +185,6 @@ def test_a_file_changed_by_hand_is_shown_and_repaired(cluster: Cluster) -> None:
 
 def test_logs_say_something(cluster: Cluster) -> None:
     assert "JupyterHub" in cluster.caas.run("logs", cluster.name, "hub").stdout
+    lines = [json.loads(line) for line in cluster.caas.run("logs", cluster.name, "--json").stdout.splitlines()]
+    assert {"hub", "gateway"} <= {line["service"] for line in lines}
+    assert any(line["service"] == "hub" and "JupyterHub" in line["text"] for line in lines)

@@ -54,10 +54,12 @@ def test_revoke_ends_server_session_token_and_dask(cluster: Cluster) -> None:
 
 
 def test_taken_out_or_locked_in_the_directory_itself(cluster: Cluster) -> None:
-    """frank has a Dask cluster and no server any more, grace a server; neither of them asks for anything."""
+    """frank has a Dask cluster and no server any more, grace a server; so has carol, who is in by a group in the group. None of
+    them asks for anything."""
     clients = {}
     for user in ("frank", "grace"):
         cluster.add_user(user)
+    for user in ("frank", "grace", "carol"):
         clients[user] = cluster.signed_in(user)
         clients[user].spawn()
     stays = dask_cluster.START.replace("GatewayCluster()", "GatewayCluster(shutdown_on_close=False)")
@@ -66,20 +68,20 @@ def test_taken_out_or_locked_in_the_directory_itself(cluster: Cluster) -> None:
     clients["frank"].stop()
     running = {user: " ".join(cluster.processes(user)) for user in clients}
     assert "dask worker" in running["frank"] and "singleuser" not in running["frank"]
-    assert "singleuser" in running["grace"]
-    group, frank, grace = (
-        cluster.dn("groups", f"{cluster.name}_notebook_users"),
-        cluster.dn("users", "frank"),
-        cluster.dn("users", "grace"),
-    )
+    assert "singleuser" in running["grace"] and "singleuser" in running["carol"]
+    group, team = (cluster.dn("groups", name) for name in (f"{cluster.name}_notebook_users", "team"))
+    frank, grace, carol = (cluster.dn("users", name) for name in ("frank", "grace", "carol"))
     end = time.monotonic() + 300
     cluster.ldif(
         f"assert c.modify({group!r}, {{'member': [(ldap3.MODIFY_DELETE, [{frank!r}])]}}), c.result\n"
+        f"assert c.modify({team!r}, {{'member': [(ldap3.MODIFY_DELETE, [{carol!r}])]}}), c.result\n"
         f"assert c.modify({grace!r}, {{'nsAccountLock': [(ldap3.MODIFY_REPLACE, ['TRUE'])]}}), c.result"
     )
     until(lambda: not any(cluster.processes(user) for user in clients), end)
     assert not any(still_in(client, user) for user, client in clients.items())
-    assert cluster.client().login("grace", PASSWORD)[0] == 403
+    assert {cluster.client().login(user, PASSWORD)[0] for user in clients} == {403}
+    cluster.ldif(f"assert c.modify({team!r}, {{'member': [(ldap3.MODIFY_ADD, [{carol!r}])]}}), c.result")
+    cluster.signed_in("carol")
 
 
 def test_grant_of_nobody_is_refused(cluster: Cluster) -> None:

@@ -79,6 +79,8 @@ def test_a_cluster_of_the_dask_panel(lab: Lab) -> None:
     assert adapted.json()["adapt"] == {"minimum": 0, "maximum": 1}
     assert [one["id"] for one in lab.ask("GET", "dask/clusters").json()] == [model["id"]]
     workers(lab, path, 0)  # nothing to do, so none is wanted
+    assert lab.ask("PATCH", path, {"adapt": {"minimum": 1, "maximum": 1}}).status == 200
+    workers(lab, path, 1)
     assert lab.ask("DELETE", path).status == 204
     assert lab.ask("GET", "dask/clusters").json() == []
 

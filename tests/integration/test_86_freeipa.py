@@ -98,6 +98,12 @@ def test_accounts_are_the_directorys(second: Cluster) -> None:
         assert "managed there" in said, said
 
 
+def test_the_health_test_needs_somebody(second: Cluster) -> None:
+    assert "--user" in second.caas.run("test", SECOND, status=1).stderr
+    said = second.caas.run("test", SECOND, "--user", "dora", given=PASSWORD + "\n").stdout.splitlines()
+    assert len(said) >= 6 and all(line.startswith("ok ") for line in said), said
+
+
 def test_the_home_alone_of_who_left_is_deleted(cluster: Cluster, second: Cluster) -> None:
     homes = [one.folder / "homes" / "images" / "alice.xfs" for one in (cluster, second)]
     words = ("user", "remove", SECOND, "alice", "--delete-home", "--yes")

@@ -225,6 +225,8 @@ def test_logs_come_from_the_journal(lab: Lab) -> None:
     said = re.search(".*JupyterHub", lab.caas(*LOGS))
     elsewhere = lab.run("env", "-u", "CAAS_STATE", "TZ=JST-9", f"/src/{BUILD.relative_to(ROOT)}/caas", *LOGS)
     assert said and said[0] in elsewhere  # in UTC, wherever one is
+    lines = [json.loads(line) for line in lab.caas(*LOGS, "--json").splitlines()]
+    assert any("JupyterHub" in str(line["MESSAGE"]) for line in lines)  # as journalctl has them
     for name in SERVICES:
         lab.caas("logs", "lab", name)
 
