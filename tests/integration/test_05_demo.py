@@ -1,18 +1,21 @@
 """What `make demo` does and says, as far as it is not the installation of packages: before the cluster of the other tests."""
 
+import re
 import shutil
 import subprocess
 import tempfile
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from bed import eventually
 from conftest import PROGRAM, ROOT, Caas
 from hubclient import HubClient
 from test_90_destroy import leftovers
 
-MARKED = ("address", "user", "password", "is it well", "stop it")
+MARKED = ("address", "user", "password", "is it well", "watch it", "stop it")
 
 
 @pytest.fixture
@@ -24,6 +27,17 @@ def demo() -> Iterator[Caas]:
     for item in program.json("list"):  # also where the test went wrong
         program.run("destroy", item["name"], "--yes", "--delete-data")
     shutil.rmtree(folder)
+
+
+def shows_live_figures(admin: HubClient, demo: Caas) -> None:
+    """Once each of them has been read for the first time."""
+    page = "/services/monitoring/"
+    assert "overview.json" in admin.request("GET", page).text
+    for question in ("sum(up) == 5", "min(caas_part_up) == 1", "caas_hub_users >= 1"):
+        asked = f"{page}prometheus/api/v1/query?query={urllib.parse.quote(question)}"
+        eventually(lambda asked=asked: admin.request("GET", asked).json()["data"]["result"], 90)
+    said = demo.run("top", "demo", "--once").stdout
+    assert re.search(r"^hub +part +up\b", said, re.M), said
 
 
 def test_the_demo_says_how_to_get_in_and_ends(demo: Caas) -> None:
@@ -40,6 +54,8 @@ def test_the_demo_says_how_to_get_in_and_ends(demo: Caas) -> None:
     client = HubClient(said["address"].rstrip("/"), str(folder / "ca" / "ca.crt"), address="127.0.0.1")
     assert client.login(said["user"], said["password"])[0] == 302
     assert client.request("GET", "/hub/admin").status == 200
+    assert said["watch it"].split()[0] == said["address"] + "services/monitoring/" and "top demo" in said["watch it"]
+    shows_live_figures(client, demo)
     at = SimpleNamespace(name="demo", folder=folder)
     assert leftovers(at)["processes"]  # else it would not be seen that they go
 
