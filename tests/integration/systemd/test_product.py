@@ -221,6 +221,20 @@ def test_restarts_keep_servers_and_dask(lab: Lab, alice: HubClient, kernel: Kern
     lab.caas("plan", "/root/lab.yaml")  # somebody's restart is no drift
 
 
+def test_top_shows_what_services_of_users_use(lab: Lab) -> None:
+    """The server, of which a process was killed for its memory, the scheduler and the worker: they are groups of systemd here."""
+    end = time.monotonic() + 60
+    while True:
+        shown = json.loads(lab.caas("top", "lab", "--once", "--json", seconds=60))
+        (alice,) = [user for user in shown["users"] if user["user"] == "alice"]
+        if alice["dask"]["workers"] == 1 and (alice["dask"]["memory_bytes"] or 0) > 3e7:
+            break
+        assert time.monotonic() < end, alice
+    notebook = alice["notebook"]
+    assert 3e7 < notebook["memory_bytes"] < 1e9 and abs(notebook["memory_limit_bytes"] - 1e9) < 1e7, notebook
+    assert notebook["cpu"] is not None and notebook["processes"] > 1 and notebook["oom_kills"] >= 1, notebook
+
+
 def test_logs_come_from_the_journal(lab: Lab) -> None:
     said = re.search(".*JupyterHub", lab.caas(*LOGS))
     elsewhere = lab.run("env", "-u", "CAAS_STATE", "TZ=JST-9", f"/src/{BUILD.relative_to(ROOT)}/caas", *LOGS)
