@@ -25,7 +25,6 @@ static const struct spec_field fields[] = {
         {"expandable", SPEC_BOOL, false},
         {"ingress_class", SPEC_STRING, false},
         {"tls_secret", SPEC_TEXT, false},
-        {"pod_security", SPEC_TEXT, false},
         {"quota", SPEC_OBJECT, false},
         {"crds", SPEC_ANY, false},
         {"nodes", SPEC_BOOL, false},
@@ -240,28 +239,13 @@ static void check_tls_secret(struct look *look)
 
 /* ---- the namespace, if it is there ---- */
 
-static int strictness(const char *level)
-{
-        return str_is(level, "restricted") ? 2 : str_is(level, "baseline") ? 1 : 0;
-}
-
 static void check_namespace(struct look *look)
 {
         json_auto_t *namespace = NULL;
         if (read_one(look, "v1", "Namespace", look->namespace, &namespace) < 0)
                 return;
-        if (tree_get(namespace, "metadata.deletionTimestamp")) {
+        if (tree_get(namespace, "metadata.deletionTimestamp"))
                 add(look, "namespace %s is just being deleted: wait until it is gone", look->namespace);
-                return;
-        }
-        const json_t *labels = tree_get(namespace, "metadata.labels");
-        const char *level = spec_text(labels, "pod-security.kubernetes.io/enforce", "privileged");
-        const char *needed = spec_text(look->spec, "pod_security", NULL);
-        if (needed && strictness(level) > strictness(needed) && !manifest_is_ours(namespace, look->ctx->cluster))
-                add(look,
-                        "namespace %s lets only pods of level %s in (label pod-security.kubernetes.io/enforce), and "
-                        "ours need %s: relax it, or choose another namespace",
-                        look->namespace, level, needed);
 }
 
 /* Counts a node, but for one that is kept for others by a taint: ours may bear it, but it is better to ask for too

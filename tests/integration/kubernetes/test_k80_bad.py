@@ -183,7 +183,8 @@ def test_a_quota_that_more_nodes_need_more_of(bad: Lab) -> None:
         bad.bed.kubectl("delete", "node", "-l", "pool=far")
 
 
-def test_pod_security_that_allows_too_little_or_is_not_ours(bad: Lab) -> None:
+def test_an_object_of_our_name_that_is_not_ours_is_left(bad: Lab) -> None:
+    """In a namespace that lets only the strictest level of Pod Security in, which all of ours has."""
     bad.bed.kubectl("create", "namespace", NAMESPACE)
     bad.bed.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
     bad.kubectl("create", "deployment", "hub", "--image=nothing", "--replicas=0")
