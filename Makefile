@@ -144,8 +144,8 @@ fuzz: $(FUZZ) ## fuzz smoke: FUZZ_SECONDS (20 or 8) for each target
 lint: ## include direction, format, clang-tidy, shellcheck, ruff, banned functions, documentation
 	@bash tests/lint/run.sh
 
-fmt: ## format the C code
-	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+fmt: ## format C and Python as lint wants them
+	@bash tests/lint/fmt.sh
 
 # Unit programs that have something to test only there: under systemd, with an API server.
 integration-programs: $(addprefix $(BUILD)/unit/,kind/test_service_systemd kind/test_kube_object_live kind/test_kube_admission_live kind/test_kube_wait_live client/test_kube_server client/test_kube_connections client/test_kube_expiry)

@@ -2,10 +2,9 @@
 # Every check of the text of the project; one line a check.
 set -u
 . tests/lib/common.sh
+. tests/lint/files.sh
 tools=$(tools_venv) || { echo "cannot install the lint tools"; exit 1; }
-mapfile -t c_files < <(git ls-files '*.c' '*.h')
 mapfile -t shell_files < <(git ls-files '*.sh' .ci/run ':!tests/cases')
-mapfile -t python_files < <(git ls-files '*.py' ':!tests/cases')
 mapfile -t go_files < <(git ls-files '*.go')
 tidy() {
         # Only what changed since it was clean the last time: the key is the file, what it includes of ours, the checks and who checks.
