@@ -43,12 +43,51 @@ installed() {
         "$to/bin/caas" --state "$folder/state" plan --quiet tests/forms/minimal.yaml
         [ $? -eq 2 ]
 }
+targets=(help deps all demo test lint fmt bench install clean)
+documented() {
+        local target bad=0
+        make --no-print-directory help >"$folder/help"
+        for target in "${targets[@]}"; do
+                grep -q "^  make $target  *[a-z]" "$folder/help" || { echo "make help does not say $target"; bad=1; }
+                make --no-print-directory -n "$target" >"$folder/said" 2>&1 || { cat "$folder/said"; bad=1; }
+        done
+        return $bad
+}
+# A copy of what is tracked, as it is here, in which something is built or spoilt.
+copy=$folder/copy
+in_copy() { env -u BUILD -u SAN make --no-print-directory -C "$copy" "$@"; }
+copied() {
+        if [ ! -d "$copy" ]; then
+                git init --quiet "$copy" && git ls-files -z | tar --null --files-from=- -c | tar -x -C "$copy" &&
+                        git -C "$copy" add --all || return 1
+        fi
+        git -C "$copy" status --ignored --porcelain >"$folder/before"
+}
+as_before() { git -C "$copy" status --ignored --porcelain | diff "$folder/before" -; }
+cleaned() {
+        local object=provisioner/base/str.o
+        copied && in_copy "build/$object" && in_copy SAN=1 "build-san/$object" || return 1
+        ! as_before >/dev/null || { echo "nothing was built"; return 1; }
+        in_copy clean && as_before
+}
+# By the pinned tools: what PATH has is none.
+formatted() {
+        local spoilt=(provisioner/base/str.c tests/lib/junit.py) each
+        copied && mkdir -p "$folder/bin" || return 1
+        for each in clang-format ruff; do ln -sf /bin/false "$folder/bin/$each"; done
+        for each in "${spoilt[@]}"; do sed -i 's/ = /   =  /' "$copy/$each"; done
+        [ "$(git -C "$copy" diff --name-only "${spoilt[@]}" | wc -l)" -eq 2 ] || { echo "nothing was spoilt"; return 1; }
+        PATH=$folder/bin:$PATH in_copy fmt && as_before
+}
 check "top level: what belongs there" top_level
+check "make help: what it says can be made" documented
 check "make: nothing changed, nothing compiled" no_op
 check "make: a header compiles who includes it" header
 check "make: without what it needs it says what to do" nothing_there
 check "make: programs are hardened" hardened
 check "make install: DESTDIR, prefix, over an older one" installed
+check "make clean: nothing is left" cleaned
+check "make fmt: what lint wants, by its tools" formatted
 make --no-print-directory all # with its own prefix again
 echo "build: $passed passed, $failed failed"
 if [ -n "${TALLY:-}" ]; then echo "$passed $failed" >>"$TALLY"; fi
