@@ -1,6 +1,9 @@
 /* What the engine does of a plan, what it says of it, and what a failure or a cancel leaves. */
 #include "engine_fixture.h"
 
+#include <pthread.h>
+#include <time.h>
+
 static void test_apply_update_destroy(void **state)
 {
         (void)state;
@@ -281,32 +284,86 @@ static void test_a_file_with_a_secret_is_for_its_owner_alone(void **state)
         assert_string_equal(secret, "given-secret");
 }
 
-static _Atomic int inside, most;
-static void count_inside(const char *id)
+/* Who is in an apply waits there until two are at once, or patience ends, which begins with the first. */
+static pthread_mutex_t door = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t came = PTHREAD_COND_INITIALIZER;
+static int inside, most;
+static long patience_ms;
+static struct timespec patience_end;
+
+static void begin_patience(void)
 {
-        if (!str_starts(id, "l/"))
-                return;
-        int now = ++inside;
-        if (now > most)
-                most = now;
-        usleep(3000);
-        inside--;
+        clock_gettime(CLOCK_MONOTONIC, &patience_end);
+        patience_end.tv_sec += patience_ms / 1000;
+        patience_end.tv_nsec += patience_ms % 1000 * 1000000;
+        patience_end.tv_sec += patience_end.tv_nsec / 1000000000;
+        patience_end.tv_nsec %= 1000000000;
 }
-static void many_locked(struct resources *list)
+
+static void meet(const char *id)
+{
+        (void)id;
+        pthread_mutex_lock(&door);
+        if (most == 0)
+                begin_patience();
+        inside++;
+        most = inside > most ? inside : most;
+        pthread_cond_broadcast(&came);
+        while (most < 2 && pthread_cond_clockwait(&came, &door, CLOCK_MONOTONIC, &patience_end) == 0)
+                ;
+        inside--;
+        pthread_mutex_unlock(&door);
+}
+
+/* The most that were inside at once. */
+static int met(void (*desired)(struct resources *list), long ms)
+{
+        inside = most = 0;
+        patience_ms = ms;
+        fake_hook = meet;
+        must(desired);
+        return most;
+}
+
+static void many_of(struct resources *list, const char *kind)
 {
         for (int i = 0; i < 8; i++) {
                 CLEANUP_FREE char *id = str_format("l/%d", i), *name = str_format("l%d", i);
-                add(list, id, "fake.locked", thing(name, "x"), NULL);
+                add(list, id, kind, thing(name, "x"), NULL);
         }
+}
+static void many_free(struct resources *list)
+{
+        many_of(list, "fake");
+}
+static void many_locked(struct resources *list)
+{
+        many_of(list, "fake.locked");
+}
+static void one_after_another(struct resources *list)
+{
+        add(list, "n/first", "fake", thing("first", "x"), NULL);
+        add(list, "n/second", "fake", thing("second", "x"), "n/first");
+}
+
+static void test_steps_run_side_by_side(void **state)
+{
+        (void)state;
+        assert_true(met(many_free, 10000) >= 2);
+        assert_int_equal(things(), 8);
+}
+
+static void test_who_needs_another_waits_for_it(void **state)
+{
+        (void)state;
+        assert_int_equal(met(one_after_another, 100), 1);
+        assert_int_equal(things(), 2);
 }
 
 static void test_one_lock_one_at_a_time(void **state)
 {
         (void)state;
-        inside = most = 0;
-        fake_hook = count_inside;
-        must(many_locked);
-        assert_int_equal(most, 1);
+        assert_int_equal(met(many_locked, 100), 1);
         assert_int_equal(things(), 8);
 }
 
@@ -343,6 +400,8 @@ int main(void)
                 T(test_events_tell_the_whole_story),
                 T(test_an_event_is_json_whatever_it_says),
                 T(test_a_file_with_a_secret_is_for_its_owner_alone),
+                T(test_steps_run_side_by_side),
+                T(test_who_needs_another_waits_for_it),
                 T(test_one_lock_one_at_a_time),
                 T(test_the_history_says_what_happened),
         };
