@@ -108,6 +108,22 @@ def leftovers(name, n):
     return lines
 
 
+def complete(name):
+    """The node takes pods, those of the cluster itself are ready, and the service account that pods want is there."""
+    node = kubectl(name, "get", "nodes", "-o", 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}')
+    pods = kubectl(name, "get", "pods", "-A", "-o", 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}')
+    account = kubectl(name, "get", "serviceaccount", "default", "-n", "default", "-o", "name", good=False)
+    return node == "True" and set(pods.split()) == {"True"} and account == "serviceaccount/default"
+
+
+def apart(numbers):
+    """Two clusters side by side answer at addresses of their own, each as itself."""
+    which = 'jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address} {.items[0].metadata.uid}'
+    seen = {name: kubectl(name, "get", "nodes", "-o", which).split() for name in numbers}
+    right = all(seen[name][0] == f"10.99.{n}.1" for name, n in numbers.items())
+    return right and len({uid for _, uid in seen.values()}) == len(numbers) == 2, seen
+
+
 def machine():
     """What no cluster may change."""
     settings = [
@@ -181,7 +197,9 @@ def pods_and_volumes():
     began = time.monotonic()
     apply(A, claim, runs)
     kubectl(A, "wait", "--for=condition=Ready", "pod/runs", "--timeout=60s")
-    check(f"a pod runs ({time.monotonic() - began:.1f} s)", True)
+    seconds = time.monotonic() - began
+    node = kubectl(A, "get", "pod", "runs", "-o", "jsonpath={.status.phase} {.spec.nodeName}")
+    check(f"a pod runs ({seconds:.1f} s)", node == "Running node1", node)
     check(
         "it writes to its volume as uid 1000, its log is read",
         until(10, lambda: kubectl(A, "logs", "runs") == "1000 1"),
@@ -374,7 +392,13 @@ def fake_nodes():
     )
     began = time.monotonic()
     kubectl(A, "rollout", "status", "deployment/many", "--timeout=90s")
-    check(f"200 fake pods on 20 fake nodes ({time.monotonic() - began:.1f} s)", True)
+    seconds = time.monotonic() - began
+    where = kubectl(A, "get", "pods", "-l", "app=many", "-o", "jsonpath={.items[*].spec.nodeName}").split()
+    check(
+        f"200 fake pods on 20 fake nodes ({seconds:.1f} s)",
+        len(where) == 200 and all(n.startswith("fake-") for n in where),
+        where,
+    )
     kubectl(A, "delete", "deployment", "many", "--wait")
     script("kwok.sh", "--name", A, "down")
     check("the fake nodes go again", "fake" not in kubectl(A, "get", "nodes"))
@@ -445,11 +469,12 @@ def main():
     before, numbers = machine(), {}
     pruning()
     try:
-        seconds, _ = script("up.sh", "--name", A)
-        check(f"a cluster comes up ({seconds:.1f} s)", True)
-        seconds, _ = script("up.sh", "--name", B)
-        check(f"another beside it ({seconds:.1f} s)", True)
-        numbers = {name: number(name) for name in (A, B)}
+        for name, what in ((A, "a cluster comes up"), (B, "another beside it")):
+            seconds, said = script("up.sh", "--name", name)
+            numbers[name] = number(name)
+            right = said.split()[-1] == state(name) + "/admin.kubeconfig" and complete(name)
+            check(f"{what} ({seconds:.1f} s)", right, said)
+        check("both have their own place", *apart(numbers))
         for part in (pods_and_volumes, policies, fake_nodes, ingress):
             try:
                 part()
@@ -470,10 +495,8 @@ def main():
         check("with one down the other goes on", kubectl(B, "exec", "runs", "--", "echo", "here") == "here")
         script("down.sh", "--name", B)
         seconds, _ = script("up.sh", "--name", B)
-        check(
-            f"a cluster that was there comes up again ({seconds:.1f} s)",
-            "runs" not in kubectl(B, "get", "pods", good=False),
-        )
+        pods = kubectl(B, "get", "pods", "-o", "name")
+        check(f"a cluster that was there comes up again, empty ({seconds:.1f} s)", complete(B) and not pods, pods)
     except (RuntimeError, subprocess.TimeoutExpired) as error:
         check("the test bed", False, error)
     finally:
