@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from bed import Bed, Lab
+from bed import Bed, Lab, eventually
 from conftest import Caas
+from faulty import Faulty
 
 NAMESPACE = "bad-input"
 
@@ -292,3 +293,44 @@ def test_the_account_of_a_pod(bad: Lab, keeper: str, tmp_path: Path) -> None:
     }
     said = signs_in(bad, keeper, where, ["unshare", "--mount", "sh", "-c", IN_A_POD, tmp_path, *bad.caas.program])
     assert "context in-cluster" in said, said
+
+
+# ---- the end of what was made, past an API server with troubles
+
+
+def test_a_destroy_past_a_server_with_troubles(bad: Lab, bed: Bed) -> None:
+    """It answers 429, 500 and 503, loses answers, does not delete one thing, goes away and comes back."""
+    wanted = "10.97.255.9"  # which no balancer of this cloud can have
+    bad.write_form(top=f"external_ip: {wanted}\ntls: {{mode: self-signed}}\n")
+    with_config(bad, "troubled", lambda _: None)
+    refused(bad, f"external_ip is {wanted}, but the balancer has the address 10.97.")
+    assert wanted in {item["spec"].get("loadBalancerIP") for item in bad.get("service")}
+    faulty = Faulty(
+        bad.caas.folder / "troubled", json.loads(bed.kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
+    )
+    (bad.caas.folder / "troubled.kubeconfig").write_bytes(faulty.kubeconfig.read_bytes())
+    try:
+        faulty.keeps = "/services/hub"
+        done = bad.caas.run("destroy", NAMESPACE, "--yes", "--delete-data", status=1)
+        assert "hub/endpoint" in done.stderr, done.stderr
+        assert "hub" in bad.names("service")
+        assert bad.folder.exists() and NAMESPACE in {item["name"] for item in bad.caas.json("list")}
+        faulty.keeps = ""
+        process = bad.caas.start("destroy", NAMESPACE, "--yes", "--delete-data", "--json")
+        next(line for line in process.stdout or [] if '"step_done"' in line)
+        bed.fault("stop", "kube-apiserver")
+        time.sleep(5)
+        assert process.poll() is None
+        bed.fault("start", "kube-apiserver")
+        said = process.communicate(timeout=300)[0]
+        assert process.returncode == 0, said
+    finally:
+        faulty.stop()
+        bed.fault("start", "kube-apiserver")
+        (bad.caas.folder / "troubled.kubeconfig").write_bytes(bed.kubeconfig.read_bytes())
+    assert set(faulty.faults) >= {"429", "500", "503", "lost"} and faulty.asked["DELETE"] > 20, (
+        faulty.faults,
+        faulty.asked,
+    )
+    eventually(lambda: not bed.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found").strip(), 60)
+    assert not bad.folder.exists() and NAMESPACE not in {item["name"] for item in bad.caas.json("list")}

@@ -28,6 +28,8 @@ class Faulty(Between):
     429, 500, 503  an answer of that kind instead of the server's
     lost           the request was carried out, and the connection broken off before its answer
     cut            a watch was broken off in its middle
+
+    While `keeps` is set, it deletes nothing whose path ends so, and answers with 500.
     """
 
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
@@ -67,6 +69,7 @@ class Faulty(Between):
         }
         config["users"][0]["user"] = {"token": "of-no-account"}  # whoever is asked gets in by the certificate here
         self.lock, self.faults, self.asked = threading.Lock(), Counter[str](), Counter[str]()
+        self.keeps = ""
         self.begin(folder, config)
 
     def _fault(self, method: str, path: str) -> str:
@@ -78,7 +81,9 @@ class Faulty(Between):
             found = ""
             if kind == "watch":
                 found = "cut" if n % 2 else ""
-            elif kind == "PATCH":
+            elif kind == "DELETE" and self.keeps and path.split("?")[0].endswith(self.keeps):
+                found = "500"
+            elif kind in ("PATCH", "DELETE"):
                 found = {2: "429", 4: "lost", 6: "500", 8: "503"}.get(n % 10, "")
             elif kind == "GET":
                 found = {4: "500", 9: "429", 14: "503"}.get(n % 20, "")
