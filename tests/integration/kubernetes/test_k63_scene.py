@@ -16,7 +16,7 @@ import scene as scenes
 import watching
 from bed import HOMES, Bed, Lab, eventually
 from prometheus import Prometheus
-from scene import EITHER, SILENT, Scene, Stage
+from scene import EITHER, SILENT, ZERO, ZERO_OR_MORE, Scene, Stage
 from test_k65_monitoring import FORM, write_form
 from watching import EXPORTER, PAGE, WATCHER
 
@@ -166,6 +166,8 @@ def scene(lab: Lab, bed: Bed) -> Iterator[Scene]:
             every=EVERY,
             silent=SILENT_HERE,
             either=EITHER_HERE,
+            zero=ZERO,
+            zero_or_more=ZERO_OR_MORE,
         )
         made = scenes.play(stage)
         yield made
@@ -180,7 +182,11 @@ def test_every_expression_of_dashboards_and_alerts_is_answered(scene: Scene, use
 
 
 def test_what_is_excused_is_asked() -> None:
-    assert scenes.unneeded(SILENT_HERE, EITHER_HERE) == []
+    assert scenes.unneeded(SILENT_HERE, EITHER_HERE, ZERO, ZERO_OR_MORE) == []
+
+
+def test_what_shows_nothing_but_zeros_is_known(scene: Scene) -> None:
+    scene.zeros_are_known()
 
 
 @pytest.mark.parametrize("where", SHOWN)

@@ -43,6 +43,20 @@ EITHER = {
     "alert HostMemoryShort": "how full it is",
 }
 
+# Panels of which every figure is 0, and why; any other has to show more, so that one that is always 0 is noticed.
+ZERO = {
+    "Dask / Idle for ten minutes": "nobody waits for so long here",
+    "My usage / Killed": "it is emma who looks, and finn's kernel that was killed",
+    "Provisioner / Prometheus on disk": "for the first two hours it has everything in hand",
+}
+# Those that may be.
+ZERO_OR_MORE = {
+    "Dask / Spilled to disk": "emma's workers have room for nearly all of what they hold",
+    "Host capacity / If each fills their memory": "how full this machine is",
+    "Host capacity / If each uses what others use": "how full this machine is",
+    "Host capacity / By CPU, as others use it": "how busy this machine is",
+}
+
 # Panel or alert → what its answer has to show of the scene: labels of a series with values above 0.
 SHOWN = {
     "Identity and sign-ins / In the time shown": [
@@ -106,6 +120,8 @@ class Stage:
     every: int  # seconds from one look to the next, of the exporter and of Prometheus
     silent: dict[str, str]
     either: dict[str, str]
+    zero: dict[str, str]
+    zero_or_more: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -157,6 +173,10 @@ class Scene:
         for labels in wanted:
             mine = [one for one in found if labels.items() <= one.labels.items()]
             assert any(value > 0 for one in mine for value in one.values) or where.startswith("alert ") and mine, found
+
+    def zeros_are_known(self) -> None:
+        zero = promql.only_zeros(self.asked(), {"cluster": self.stage.cluster.name, "me": "emma"})
+        assert sorted(zero - set(self.stage.zero_or_more)) == sorted(self.stage.zero)
 
     def directory_has_an_alert_of_its_own(self) -> None:
         for query in promql.queries():
