@@ -5,7 +5,8 @@
 set -eu
 build="gcc libc6-dev make libjansson-dev libyaml-dev libcurl4-openssl-dev libldap-dev libssl-dev libsqlite3-dev libmicrohttpd-dev ca-certificates"
 # Python's venv module and the name of the fuzzer's library follow the release.
-clang=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
+clang=''
+[ "${1:-}" != test ] || clang=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
 # The stack's own servers and tools are there for the unit tests, which come before any apply.
 test="389-ds-base libnss3-tools bubblewrap runit xfsprogs clang clang-tidy libclang-rt-${clang:-14}-dev shellcheck libcmocka-dev mmdebstrap python3-venv git procps iproute2 chromium chromium-driver fonts-dejavu-core gpg gpg-agent jsonnet openssl prometheus prometheus-alertmanager python3-aiosmtpd valgrind"
 # A Kubernetes cluster on this machine. Go comes with Debian's only where there is none (tests/testbed/build.sh).
@@ -17,9 +18,13 @@ test) wanted="$build $test $testbed" ;;
 testbed) wanted="$testbed ca-certificates" ;;
 *) echo "usage: deps.sh [build|test|testbed]" >&2 && exit 64 ;;
 esac
+# All are asked for at once: every answer has dpkg read its whole database.
 missing() {
+        local there
+        # shellcheck disable=SC2086 # a list of words
+        there=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null) || true
         for package in $wanted; do
-                dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || printf '%s ' "$package"
+                case $'\n'$there$'\n' in *$'\n'"installed $package"$'\n'*) ;; *) printf '%s ' "$package" ;; esac
         done
 }
 need=$(missing)

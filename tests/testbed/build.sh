@@ -6,6 +6,7 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/testbed/go.sh
 . "$(dirname "$0")/go.sh"
+TESTBED_DIGESTS=${TESTBED_DIGESTS:-$(part_digests)}
 bin=$(bin_folder)
 used() { touch -c "$bin/../complete"; for part in $PARTS; do touch -c "$CACHE/part-$part-$(part_digest "$part")/complete"; done; }
 if [ -e "$bin/../complete" ]; then

@@ -76,12 +76,22 @@ part_files() {
         esac
 }
 PARTS="hyperkube cloud tools cert-manager caddy traefik prometheus node_exporter"
-part_digest() { (cd "$TESTBED" && part_files "$1" | xargs sha256sum | sha256sum | cut -c1-16); }
+# A line each: "part digest". Who asks for them more than once keeps them in TESTBED_DIGESTS.
+part_digests() {
+        local part
+        for part in $PARTS; do echo "$part $(cd "$TESTBED" && part_files "$part" | xargs sha256sum | sha256sum | cut -c1-16)"; done
+}
+part_digest() {
+        local part digest
+        while read -r part digest; do [ "$part" != "$1" ] || echo "$digest"; done <<<"${TESTBED_DIGESTS:-$(part_digests)}"
+}
 bin_folder() { echo "$CACHE/$(for p in $PARTS; do part_digest "$p"; done | sha256sum | cut -c1-16)/bin"; }
 
 # The folder of the programs. If they have to be built, what images need besides is made meanwhile.
 programs() {
         [ -z "${TESTBED_BIN:-}" ] || { echo "$TESTBED_BIN"; return; }
+        TESTBED_DIGESTS=$(part_digests)
+        export TESTBED_DIGESTS
         if [ "${1:-}" != --control ] && [ ! -e "$(bin_folder)/../complete" ]; then bash "$TESTBED/images.sh" --layers >&2 & fi
         bash "$TESTBED/build.sh" || return 1
         wait

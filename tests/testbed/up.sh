@@ -41,9 +41,14 @@ bash "$TESTBED/down.sh" --name "$NAME" --quiet
 set_number
 mkdir -p "$STATE"/{log,etc/cni,run/hold,run/pid,var/lib/containerd,var/log}
 chmod 0711 "$STATE" && chmod 0755 "$STATE/log"
-bash "$TESTBED/certs.sh" "$STATE/pki" "$NODE" "$NODE_IP" "$API_IP"
+bash "$TESTBED/certs.sh" "$STATE/pki" "$NODE" "$NODE_IP" "$API_IP" &
+certs=$!
+if [ $mode = node ]; then
+        TESTBED_BIN=$BIN bash "$TESTBED/images.sh" --root "$STATE/var/lib/containerd"
+        touch "$STATE/run/node"
+fi
+wait $certs
 install -m 0600 "$STATE/pki/admin.kubeconfig" "$STATE/admin.kubeconfig"
-[ $mode = control ] || { bash "$TESTBED/images.sh" --root "$STATE/var/lib/containerd" && touch "$STATE/run/node"; }
 
 hard=$(ulimit -Hn)
 [ "$hard" != unlimited ] && [ "$hard" -lt 65536 ] && FILES=$hard || FILES=65536
