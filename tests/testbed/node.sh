@@ -61,7 +61,9 @@ component kube-apiserver hyperkube kube-apiserver --etcd-servers=http://127.0.0.
         --requestheader-group-headers=X-Remote-Group --requestheader-username-headers=X-Remote-User --proxy-client-cert-file="$P/front-client.crt" --proxy-client-key-file="$P/front-client.key" \
         --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true --advertise-address="$NODE_IP" --profiling=false --shutdown-send-retry-after
 containerd_up() { component containerd containerd -c "$S/etc/containerd.toml"; }
-[ ! -e "$S/run/node" ] || containerd_up
+with_node=''
+[ ! -e "$S/run/node" ] || with_node=1
+[ -z "$with_node" ] || containerd_up
 until [ "$(api /readyz)" = ok ]; do sleep 0.05; done
 step "API server ready"
 # Started before it, they lose seconds in back-off.
@@ -70,17 +72,21 @@ component kube-controller-manager hyperkube kube-controller-manager --kubeconfig
         --use-service-account-credentials --kube-api-qps=500 --kube-api-burst=1000 --concurrent-deployment-syncs=10
 component kube-scheduler hyperkube kube-scheduler --kubeconfig="$P/scheduler.kubeconfig" --leader-elect=false --bind-address=127.0.0.1 --kube-api-qps=500 --kube-api-burst=1000
 component cloud cloud --kubeconfig="$P/admin.kubeconfig" --node="$NODE" --volumes=/var/lib/pv --balancers="$BALANCERS" --pods="$POD_CIDR" --results=/var/lib/cni/results
-until api /api/v1/namespaces/default/serviceaccounts/default | grep -q '"uid"'; do sleep 0.05; done
-step "controllers at work"
+node_up() {
+        component kubelet hyperkube kubelet --config="$S/etc/kubelet.yaml" --kubeconfig="$P/kubelet.kubeconfig" --hostname-override="$NODE" --node-ip="$NODE_IP"
+        component kube-proxy hyperkube kube-proxy --config="$S/etc/kube-proxy.yaml" --hostname-override="$NODE"
+}
+[ -z "$with_node" ] || node_up
 hyperkube kubectl apply --server-side -f "$S/etc/addons.yaml" >>"$S/log/addons.log" 2>&1
-touch "$S/run/control-ready"
 step "storage class there"
-if [ ! -e "$S/run/node" ]; then
+until api /api/v1/namespaces/default/serviceaccounts/default | grep -q '"uid"'; do sleep 0.05; done
+touch "$S/run/control-ready"
+step "controllers at work"
+if [ -z "$with_node" ]; then # up.sh may add it
         until [ -e "$S/run/node" ]; do sleep 0.5; done
         containerd_up
+        node_up
 fi
-component kubelet hyperkube kubelet --config="$S/etc/kubelet.yaml" --kubeconfig="$P/kubelet.kubeconfig" --hostname-override="$NODE" --node-ip="$NODE_IP"
-component kube-proxy hyperkube kube-proxy --config="$S/etc/kube-proxy.yaml" --hostname-override="$NODE"
 until api "/api/v1/nodes/$NODE" | tr -d ' \n' | grep -q '"type":"Ready","status":"True"'; do sleep 0.1; done
 step "node ready"
 until api /apis/apps/v1/namespaces/kube-system/deployments/coredns | grep -q '"availableReplicas": 1'; do sleep 0.1; done
