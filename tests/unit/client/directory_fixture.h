@@ -113,10 +113,10 @@ static void fixture_output(struct fixture *f, const char *id, json_t *outputs)
         json_object_set_new(f->outputs, id, outputs);
 }
 
-static bool fixture_wait(const struct fixture *f)
+static bool fixture_wait(const struct fixture *f, int port)
 {
         for (int i = 0; i < 600; i++) {
-                if (fixture_try(f->port, true) == 0)
+                if (fixture_try(port, true) == 0)
                         return true;
                 if (f->server > 0 && waitpid(f->server, NULL, WNOHANG) == f->server)
                         return false;
@@ -145,7 +145,7 @@ static bool fixture_start(struct fixture *f, const json_t *spec)
                 _exit(121);
         }
         fixture_running = f->server;
-        return fixture_wait(f);
+        return fixture_wait(f, f->port);
 }
 
 static void fixture_stop(struct fixture *f)

@@ -34,16 +34,22 @@ static void wrong_passwords_are_said(void **state)
         assert_fails(&options, ERR_DENIED, "uid=nobody");
 }
 
-static void a_wrong_ca_is_said(void **state)
+/* Where the certificate of a CA stands that issued nothing here. */
+static char *other_ca(void)
 {
-        (void)state;
-        char path[128];
-        snprintf(path, sizeof path, "%s/other-ca.crt", fixture.state);
+        char *path = str_format("%s/other-ca.crt", fixture.state);
         struct tls_request request = {.name = "other", .days = 10, .now = 1, .ca_certificate = NULL};
         request.now = fixture.ctx.clock->wall_ms(fixture.ctx.clock) / 1000;
         CLEANUP_FREE char *certificate = NULL, *key = NULL;
         assert_int_equal(tls_issue(&request, &certificate, &key, NULL), 0);
         assert_int_equal(file_write_atomic(path, certificate, strlen(certificate), 0644, 0, 0, NULL), 0);
+        return path;
+}
+
+static void a_wrong_ca_is_said(void **state)
+{
+        (void)state;
+        CLEANUP_FREE char *path = other_ca();
         struct directory_options options = fixture_options("cn=Directory Manager", "root-secret-0123456789");
         options.ca = path;
         assert_fails(&options, ERR_REFUSED, "not the CA in");
@@ -463,6 +469,48 @@ static void locked_accounts_are_said(void **state)
         assert_fails(&options, ERR_DENIED, "locked");
 }
 
+/* The server again, as it was but for a port without TLS, as others' servers have one. Returns that. */
+static int open_plain_port(void)
+{
+        static const char closed[] = "\"nsslapd-port\": 0,";
+        const char *path = fixture_value(&fixture, "identity/helper.path");
+        CLEANUP_FREE char *text = NULL;
+        int port = fixture.port + 1;
+        while (fixture_try(port, false) < 0)
+                port++;
+        assert_int_equal(file_read(path, 1024 * 1024, &text, NULL, NULL), 0);
+        const char *at = strstr(text, closed);
+        assert_non_null(at);
+        CLEANUP_FREE char *opened =
+                str_format("%.*s\"nsslapd-port\": %d,%s", (int)(at - text), text, port, at + sizeof closed - 1);
+        assert_int_equal(file_write_atomic(path, opened, strlen(opened), 0755, 0, 0, NULL), 0);
+        struct resource service = fixture_get(&fixture, "identity/service");
+        fixture_stop(&fixture);
+        assert_true(fixture_start(&fixture, service.spec));
+        assert_true(fixture_wait(&fixture, port));
+        json_decref(service.spec);
+        return port;
+}
+
+/* The server itself lets nobody in whose password comes in clear (nsslapd-require-secure-binds). */
+static void a_plain_port_becomes_tls(void **state)
+{
+        (void)state;
+        CLEANUP_FREE char *uri = str_format("ldap://127.0.0.1:%d", open_plain_port()), *path = other_ca();
+        struct directory_options options = fixture_options("cn=Directory Manager", "root-secret-0123456789");
+        options.uri = uri;
+        CLEANUP_DIRECTORY struct directory *directory = NULL;
+        CLEANUP_ERR struct err *err = NULL;
+        if (directory_open(&options, &directory, &err) < 0)
+                fail_msg("%s", err->message);
+        assert_true(seen_by(directory) > 0);
+        options.ca = path;
+        assert_fails(&options, ERR_REFUSED, "not the CA in");
+        options.ca = fixture_value(&fixture, "identity/access.ca");
+        options.password = "wrong";
+        assert_fails(&options, ERR_DENIED, "does not let cn=Directory Manager in");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -481,6 +529,7 @@ int main(void)
                 cmocka_unit_test(long_lists_come_in_pages),
                 cmocka_unit_test(accounts_have_few_rights),
                 cmocka_unit_test(locked_accounts_are_said),
+                cmocka_unit_test(a_plain_port_becomes_tls),
         };
         return FIXTURE_RUN(tests, 21110);
 }
