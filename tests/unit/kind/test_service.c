@@ -398,6 +398,48 @@ static void user_and_capabilities(void **state)
         free(fixture_remove(f, &kind_host_service, &m));
 }
 
+/* How many files its log has; none may be larger than max. */
+static size_t log_files(struct fixture *f, const char *name, off_t max)
+{
+        CLEANUP_FREE char *folder = fixture_path(f, name);
+        size_t count = 0;
+        DIR *dir = opendir(folder);
+        assert_non_null(dir);
+        for (struct dirent *entry; (entry = readdir(dir));) {
+                struct stat st;
+                if (!str_is(entry->d_name, "current") && entry->d_name[0] != '@')
+                        continue;
+                assert_int_equal(fstatat(dirfd(dir), entry->d_name, &st, 0), 0);
+                if (st.st_size > max)
+                        fail_msg("%s has %lld bytes", entry->d_name, (long long)st.st_size);
+                count++;
+        }
+        closedir(dir);
+        return count;
+}
+
+/* Eight megabytes and then "done": five files of one megabyte that are full, and the one that is written to. */
+static void logs_have_a_bound(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_REMEMBERED struct remembered m = {0};
+        fixture_apply(f, &kind_host_service,
+                "{\"name\": \"web\", \"command\": [\"/bin/sh\", \"-c\","
+                " \"seq -f %0900.0f 9000; echo done; exec sleep 1000\"]}",
+                &m);
+        bool done = false;
+        for (int i = 0; i < 600 && !done; i++) {
+                struct service_host host = host_of(f);
+                CLEANUP_FREE char *last = service_runit.log_tail(&host, "web", 1, 0);
+                done = str_is(last, "  done");
+                if (!done)
+                        usleep(50000);
+        }
+        assert_true(done);
+        assert_int_equal(log_files(f, "log/web", 1010000), 6);
+        free(fixture_remove(f, &kind_host_service, &m));
+}
+
 static void cancel_ends_the_wait(void **state)
 {
         struct fixture *f = *state;
@@ -477,6 +519,7 @@ int main(void)
                 T(lost_supervisor_is_replaced),
                 T(removal_is_taken_up_again),
                 T(user_and_capabilities),
+                T(logs_have_a_bound),
                 T(cancel_ends_the_wait),
                 T(probe_says_what_it_got),
                 T(bad_specs),
