@@ -1,10 +1,13 @@
 /* host.venv and host.npm with real packages. Skipped, and said so, only where the registries cannot be reached. */
 #include <assert.h>
-#include <stdlib.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 
 #include "base/proc.h"
 #include "fixture.h"
+#include "kind/versions.h"
 
 extern const struct kind kind_host_venv, kind_host_npm;
 
@@ -88,6 +91,50 @@ static void venv_is_built_switched_and_removed(void **state)
         assert_false(is_there(f, "env/hub"));
         assert_false(file_exists(second));
         free(fixture_remove(f, &kind_host_venv, &m));
+}
+
+struct reader {
+        const char *link;
+        atomic_bool over;
+        atomic_long seen, missing;
+};
+
+static void *read_on(void *data)
+{
+        struct reader *reader = data;
+        char target[4096];
+        while (!reader->over)
+                if (readlink(reader->link, target, sizeof target) < 0)
+                        reader->missing++;
+                else
+                        reader->seen++;
+        return NULL;
+}
+
+/* Whoever starts a program of the environment while it is switched finds the old one or the new one. */
+static void a_switch_has_no_gap(void **state)
+{
+        struct fixture *f = *state;
+        static const char *const digests[] = {"0123456789abcdef", "fedcba9876543210"};
+        CLEANUP_FREE char *link = fixture_path(f, "hub");
+        char *folders[2];
+        for (size_t i = 0; i < 2; i++) {
+                char digest[DIGEST_SIZE] = "";
+                strcpy(digest, digests[i]);
+                folders[i] = versions_folder(link, digest);
+                MUST(file_make_dirs(folders[i], 0755, err));
+                MUST(versions_switch(link, folders[i], err));
+        }
+        struct reader reader = {.link = link};
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, read_on, &reader), 0);
+        for (size_t i = 0; i < 2000 || reader.seen < 1000; i++)
+                MUST(versions_switch(link, folders[i % 2], err));
+        reader.over = true;
+        pthread_join(thread, NULL);
+        assert_int_equal(reader.missing, 0);
+        for (size_t i = 0; i < 2; i++)
+                free(folders[i]);
 }
 
 static void a_version_in_use_stays(void **state)
@@ -177,6 +224,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
                 T(venv_is_built_switched_and_removed),
+                T(a_switch_has_no_gap),
                 T(a_version_in_use_stays),
                 T(forged_package_is_refused),
                 T(npm_installs_what_the_lock_says),
