@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -187,6 +188,25 @@ static void test_check(void **state)
         expect(apply, 1, "", "2 errors");
 }
 
+/* The program, as somebody who may not read the form; root may read all, so it is nobody in its place. */
+static void test_check_of_what_cannot_be_read(void **state)
+{
+        (void)state;
+        CLEANUP_FREE char *folder = str_format("check %s", root), *no_file = str_format("%s is not a regular", root);
+        expect(folder, 1, no_file, "");
+        put("closed.yaml", "cluster: lab\nnotebook: {cpus: 1, ram: 1, storage: 1}\n");
+        CLEANUP_FREE char *form = file_join(root, "closed.yaml");
+        assert_int_equal(chmod(form, geteuid() ? 0 : 0600), 0);
+        assert_int_equal(chmod(root, 0711), 0);
+        CLEANUP_FREE char *copy = str_format("cp %s %s/caas", program, root);
+        assert_int_equal(system(copy), 0); /* nobody need not reach the checkout */
+        CLEANUP_FREE char *own = program;
+        CLEANUP_FREE char *check = str_format("check %s", form),
+                          *says = str_format("cannot open %s: Permission denied", form);
+        program = str_format("%s%s/caas", geteuid() ? "" : "setpriv --reuid=65534 --clear-groups ", root);
+        expect(check, 1, says, "");
+}
+
 /* Nor are names of files printed as they are. */
 static void test_check_odd_names(void **state)
 {
@@ -265,6 +285,7 @@ int main(void)
                 T(test_no_state_is_made_by_looking),
                 T(test_new_passes_check),
                 T(test_check),
+                T(test_check_of_what_cannot_be_read),
                 T(test_check_odd_names),
                 T(test_the_forms_that_are_shown),
                 T(test_names_that_are_no_utf8),
