@@ -124,7 +124,7 @@ program_tar() {
         set -- "${@:1:$#-1}"
         folder=$(mktemp -d "$IMAGES/programs-XXXXXX")
         chmod 0755 "$folder"
-        for p in "$@"; do install -D -m 0755 "${p%%=*}" "$folder${p#*=}"; done
+        for p in "$@"; do install -D -m 0755 "${p%%=*}" "$folder${p#*=}" || return 1; done
         install -d -m 1777 "$folder/tmp"
         tar -C "$folder" --sort=name --mtime=@1767225600 --owner=0 --group=0 --numeric-owner -cf "$out" .
         rm -rf "$folder"
