@@ -8,29 +8,30 @@ from typing import Any
 import pytest
 import watching
 from bed import Bed, Lab, eventually
-from watching import IMAGE, PAGE, WATCHER
+from test_k65_monitoring import write_form
+from watching import PAGE, WATCHER
 
 HANGING = ("kube-apiserver", "kubelet")
 ANSWERED = "hub|directory|part|certificate"  # by nobody who hangs
 
 
 @pytest.fixture(scope="module")
-def asked(lab: Lab, bed: Bed) -> Callable[[str], list[Any]]:
+def asked(lab: Lab, bed: Bed) -> Iterator[Callable[[str], list[Any]]]:
     """Prometheus, by the page, which is reached without those who hang; what goes through the API server is not."""
     if not lab.names("deployment", WATCHER):
         watching.load_images(bed)
-        images = f"  images: {{exporter: '{IMAGE}'}}\n"
-        lab.write_form(cpus=0.6, storage=2, extra=images, top="monitoring: {enabled: true}\n")
+        write_form(lab, "{enabled: true, grafana: install}")
         lab.apply()
     admin = lab.signed_in("admin", lab.caas.run("password", lab.name).stdout.strip())
-    token = admin.api("POST", "/users/admin/tokens", data={"note": "test"}).json()["token"]
-    program, given = lab.client(), {"Authorization": f"Bearer {token}"}
+    token = admin.api("POST", "/users/admin/tokens", data={"note": "test"}).json()
+    program, given = lab.client(), {"Authorization": f"Bearer {token['token']}"}
 
     def ask(query: str) -> list[Any]:
         path = f"{PAGE}prometheus/api/v1/query?query={urllib.parse.quote(query)}"
         return list(program.request("GET", path, headers=given).json()["data"]["result"])
 
-    return ask
+    yield ask
+    admin.api("DELETE", f"/users/admin/tokens/{token['id']}")
 
 
 @pytest.fixture
