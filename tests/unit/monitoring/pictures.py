@@ -77,6 +77,9 @@ def migrated(address: str, board: dict[str, Any]) -> dict[str, Any]:
     """The dashboard as Perses has it: of a timeline, a near relation; it knows no most number of points either."""
     for panel in board["panels"]:
         panel["type"] = {"state-timeline": "status-history"}.get(panel["type"], panel["type"])
+        for mapping in panel.get("fieldConfig", {}).get("defaults", {}).get("mappings", []):
+            if mapping["options"].get("result", {}).get("color") == "text":  # the page's own: Perses has no name for it
+                del mapping["options"]["result"]["color"]
     board["templating"]["list"] = [
         v for v in board["templating"]["list"] if v["type"] != "datasource" and v["name"] != "me"
     ]
