@@ -227,12 +227,13 @@ def test_top_shows_what_services_of_users_use(lab: Lab) -> None:
     while True:
         shown = json.loads(lab.caas("top", "lab", "--once", "--json", seconds=60))
         (alice,) = [user for user in shown["users"] if user["user"] == "alice"]
-        if alice["dask"]["workers"] == 1 and (alice["dask"]["memory_bytes"] or 0) > 3e7:
+        there = alice["dask"]["workers"] == 1 and (alice["dask"]["memory_bytes"] or 0) > 3e7
+        if there and alice["notebook"]["cpu"] is not None:  # which takes two looks
             break
         assert time.monotonic() < end, alice
     notebook = alice["notebook"]
     assert 3e7 < notebook["memory_bytes"] < 1e9 and abs(notebook["memory_limit_bytes"] - 1e9) < 1e7, notebook
-    assert notebook["cpu"] is not None and notebook["processes"] > 1 and notebook["oom_kills"] >= 1, notebook
+    assert notebook["processes"] > 1 and notebook["oom_kills"] >= 1, notebook
 
 
 def test_logs_come_from_the_journal(lab: Lab) -> None:
