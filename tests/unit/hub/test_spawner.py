@@ -184,6 +184,30 @@ def test_an_answer_from_somebody_elses_port_is_no_answer(spawner: SandboxSpawner
         quick.shutdown()
 
 
+def test_a_server_that_breaks_off_at_first_is_waited_for(spawner: SandboxSpawner, monkeypatch: Any) -> None:
+    """As one does that a busy machine keeps from answering: what tornado raises then is no OSError."""
+    asked = []
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if len(asked) > 2:
+                self.send_error(404)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    monkeypatch.setattr(SandboxSpawner, "server", SimpleNamespace(base_url="/user/alice/", port=0))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as slow:
+        threading.Thread(target=slow.serve_forever, daemon=True).start()
+        spawner.port, spawner._uid = slow.server_port, os.getuid()
+        spawner.load_state({"pid": os.getpid(), "started_ticks": start_ticks(os.getpid()), "uid": os.getuid()})
+        asyncio.run(spawner.wait_until_answers())
+        assert len(asked) == 3 and spawner._held
+        spawner._held._socket.close()
+        slow.shutdown()
+
+
 SERVER = """
 import os, socket, sys, time
 os.setgid(60001), os.setuid(60001)

@@ -15,7 +15,7 @@ from typing import Any
 
 from jupyterhub.spawner import LocalProcessSpawner
 from jupyterhub.utils import random_port
-from tornado.httpclient import AsyncHTTPClient
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from traitlets import Any as AnyTrait
 
 from .accounts import Ids
@@ -164,8 +164,8 @@ class HostSpawner(PangeoSpawner):
                 raise StartFailed(
                     "Another program took the server's port. Please try again.", outcome="port_taken"
                 ) from None
-            except OSError:
-                pass  # not listening yet
+            except (OSError, HTTPClientError):
+                pass  # not listening yet, or too busy to take the connection
             await asyncio.sleep(POLL_SECONDS)
         raise StartFailed(
             f"The server did not answer within {self.start_timeout} seconds. {await self.last_words()}",
