@@ -25,6 +25,15 @@ static void push(struct queue *queue, size_t i)
         queue->item[queue->count++] = i;
 }
 
+/* Behind all whose turn is not later. */
+static void line_up(struct runner *run, struct queue *queue, size_t i)
+{
+        size_t place = queue->count++;
+        for (; place > 0 && run->turn[queue->item[place - 1]] > run->turn[i]; place--)
+                queue->item[place] = queue->item[place - 1];
+        queue->item[place] = i;
+}
+
 static size_t pull(struct queue *queue, size_t place)
 {
         size_t i = queue->item[place];
@@ -40,7 +49,7 @@ static void make_ready(struct runner *run, size_t i)
         if (step->change.action == ACTION_NONE)
                 push(&run->idle, i);
         else
-                push(step_goes_ahead(run->engine, step) ? &run->ready : &run->alone, i);
+                line_up(run, step_goes_ahead(run->engine, step) ? &run->ready : &run->alone, i);
 }
 
 static void settle(struct runner *run, size_t i, enum step_state state);
@@ -243,6 +252,12 @@ static void lost(void *data, size_t i, const struct err *why)
         pthread_mutex_unlock(&run->mutex);
 }
 
+static int turn_of(const struct runner *run, const struct plan_step *step)
+{
+        const struct kind *kind = engine_kind(run->engine, step->resource.kind);
+        return step->change.action != ACTION_REMOVE && kind->turn ? kind->turn(step->resource.spec) : 0;
+}
+
 static void build_graph(struct runner *run)
 {
         const struct plan *plan = run->plan;
@@ -259,6 +274,7 @@ static void build_graph(struct runner *run)
                         size_t need = step->after[k];
                         run->waiters[need][run->waiter_count[need]++] = i;
                 }
+                run->turn[i] = turn_of(run, step);
                 run->open[i] = step->after_count;
                 if (step->change.action == ACTION_REMOVE)
                         run->open[i]++; /* for all that is applied */
@@ -311,6 +327,7 @@ static void runner_begin(struct runner *run, size_t n)
         run->outputs = json_object();
         run->locks = json_object();
         run->state = mem_zero_array(n, sizeof *run->state);
+        run->turn = mem_zero_array(n, sizeof *run->turn);
         run->open = mem_zero_array(n, sizeof *run->open);
         run->waiters = mem_zero_array(n, sizeof *run->waiters);
         run->waiter_count = mem_zero_array(n, sizeof *run->waiter_count);
@@ -333,6 +350,7 @@ static void runner_end(struct runner *run, size_t n)
                 err_free(run->fault[i]);
         }
         free(run->state);
+        free(run->turn);
         free(run->open);
         free(run->waiters);
         free(run->waiter_count);

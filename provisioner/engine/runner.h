@@ -8,7 +8,7 @@
 
 enum step_state { STEP_WAITING, STEP_RUNNING, STEP_DONE, STEP_FAILED, STEP_SKIPPED };
 
-/* Numbers of steps, the first in first out. */
+/* Numbers of steps, the first in first out; of those that are ready, the one whose turn it is. */
 struct queue {
         size_t *item, count;
 };
@@ -21,6 +21,7 @@ struct runner {
         pthread_mutex_t mutex; /* of what follows, but for the work and the fault of a step that a thread is at */
         pthread_cond_t changed;
         enum step_state *state;
+        int *turn;        /* per step: that of its kind */
         size_t *open;     /* per step: needs that are not done yet */
         size_t **waiters; /* per step: who waits for it */
         size_t *waiter_count;

@@ -51,6 +51,9 @@ struct kind {
         int retries;      /* how often apply is tried again after UNREACHABLE, TIMEOUT or BUSY; 0 = not */
         bool far; /* looking takes longer than elsewhere: it is begun first, so that the rest goes on beside it */
 
+        /* Of what is ready at once, the lower goes first. Pure. Called with markers in spec. NULL = 0. */
+        int (*turn)(const json_t *spec);
+
         /* Is spec of the right form? Pure. Called with markers in it. NULL = anything goes. */
         int (*check)(const json_t *spec, struct err **err);
 

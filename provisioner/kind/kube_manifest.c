@@ -235,3 +235,12 @@ int manifest_make(struct kind_ctx *ctx, struct kube *kube, const struct resource
         hand_over(&m, ret);
         return 0;
 }
+
+int manifest_turn(const json_t *spec)
+{
+        const json_t *object = json_object_get(spec, "object");
+        const char *kind = spec_text(object, "kind", "");
+        if (str_starts(spec_text(object, "apiVersion", ""), "apps/") || str_is(kind, "Job") || str_is(kind, "Pod"))
+                return 2;
+        return str_is(kind, "Service") || str_is(kind, "PersistentVolumeClaim");
+}

@@ -486,6 +486,7 @@ extern const struct kind kind_kube_object;
 const struct kind kind_kube_object = {
         .name = "kube.object",
         .retries = 1, /* the client has tried for a minute by then */
+        .turn = manifest_turn,
         .check = check,
         .observe = observe,
         .compare = compare,

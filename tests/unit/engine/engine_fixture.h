@@ -114,6 +114,7 @@ struct call_options {
         void *sink_data;
         struct plan *plan_only; /* only the counts are of use afterwards */
         int64_t *ret_writes;
+        unsigned threads; /* 0 = as many as the engine takes by itself */
 };
 
 static char secret_bytes[] = "5";
@@ -143,6 +144,7 @@ static inline int run(const struct call_options *o, struct err **err)
                 .data_dir = where,
                 .version = "test",
                 .form = o->desired ? form : NULL,
+                .threads = o->threads,
                 .stored = stored,
                 .desired = o->desired ? &desired : NULL,
                 .secrets = o->desired ? &secrets : NULL,

@@ -75,6 +75,11 @@ static int fake_preflight(
         return why ? err_set(err, ERR_DENIED, "%s", why) : 0;
 }
 
+static int fake_turn(const json_t *spec)
+{
+        return (int)json_integer_value(json_object_get(spec, "turn"));
+}
+
 static int fake_write(const char *path, const char *text, struct err **err)
 {
         return file_write_atomic(path, text, strlen(text), 0600, (uid_t)-1, (gid_t)-1, err);
@@ -130,6 +135,7 @@ static int fake_remove(struct kind_ctx *ctx, const struct resource *r, const str
 
 static const struct kind fake_kind = {.name = "fake",
         .retries = 2,
+        .turn = fake_turn,
         .observe = fake_observe,
         .compare = fake_compare,
         .preflight = fake_preflight,

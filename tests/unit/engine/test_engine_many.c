@@ -15,6 +15,36 @@ static void many(struct resources *list)
         }
 }
 
+#define TURNS 3
+static void in_turns(struct resources *list)
+{
+        many(list);
+        for (int i = 0; i < MANY; i++)
+                json_object_set_new(list->item[i].spec, "turn", json_integer(i % TURNS));
+}
+
+static int turn_now;
+static void whose_turn(const char *id)
+{
+        int turn = atoi(strchr(id, '/') + 1) % TURNS;
+        if (turn < turn_now)
+                fail_msg("%s comes after one whose turn is %d", id, turn_now);
+        turn_now = turn;
+}
+
+/* Of what is ready at once. Removals have none: they go in the reverse order of their needs. */
+static void test_those_whose_turn_is_earlier_go_first(void **state)
+{
+        (void)state;
+        many_text = "one";
+        fake_hook = whose_turn;
+        turn_now = 0;
+        assert_int_equal(run(&(struct call_options){.desired = in_turns, .threads = 1}, NULL), 0);
+        fake_hook = NULL;
+        assert_int_equal(turn_now, TURNS - 1);
+        assert_int_equal(things(), MANY);
+}
+
 static void raise_soon(const char *id)
 {
         (void)id;
@@ -176,6 +206,7 @@ int main(void)
 {
         signal(SIGPIPE, SIG_IGN);
         const struct CMUnitTest tests[] = {
+                T(test_those_whose_turn_is_earlier_go_first),
                 T(test_stopped_with_intents_ahead),
                 T(test_many_share_a_transaction),
                 T(test_what_was_seen_long_ago_is_looked_at_again),
