@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "kind/spec.h"
 #include "tree/tree.h"
 
 const char *kube_admission_refusal(const char *said)
@@ -38,6 +39,12 @@ static json_t *pod_of(const struct manifest *manifest)
         json_object_set_new(metadata, "namespace", json_string(manifest->ref.namespace));
         return json_pack("{s:s, s:s, s:o, s:O}", "apiVersion", "v1", "kind", "Pod", "metadata", metadata, "spec",
                 json_object_get(template, "spec"));
+}
+
+bool kube_admission_matters(const json_t *spec, const json_t *state)
+{
+        int64_t replicas = spec_whole(tree_get(spec, "object.spec"), "replicas", 1);
+        return state || (!spec_bool(spec, "wait", true) && replicas != 0);
 }
 
 int kube_admission_ask(struct kube *kube, const struct manifest *manifest, struct err **err)

@@ -422,7 +422,7 @@ static int apply(struct kind_ctx *ctx, const struct resource *r, const struct re
         int result = kube_of(ctx, &kube, err);
         if (result == 0)
                 result = manifest_make(ctx, kube, r, NULL, &m, err);
-        if (result == 0) /* again: the preflight could not ask for what was not known yet */
+        if (result == 0 && kube_admission_matters(r->spec, state)) /* again: not all of it may have been known before */
                 result = kube_admission_ask(kube, &m, err);
         if (result == 0)
                 result = write_or_use(ctx, kube, r, recorded, state, &m, &live, &made, err);

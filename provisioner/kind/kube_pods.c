@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "kind/kube_admission.h"
 #include "kind/spec.h"
 #include "tree/tree.h"
 
@@ -158,11 +159,12 @@ static int each_event(void *data, const json_t *event)
         return 0;
 }
 
-static void warnings_of(
-        struct kube *kube, const char *namespace, const char *kind, const char *name, struct warnings *w)
+/* uid: not those of one before it that had its name; "" = not known. */
+static void warnings_of(struct kube *kube, const char *namespace, const char *kind, const char *name, const char *uid,
+        struct warnings *w)
 {
-        CLEANUP_FREE char *fields =
-                str_format("involvedObject.kind=%s,involvedObject.name=%s,type=Warning", kind, name);
+        CLEANUP_FREE char *fields = str_format("involvedObject.kind=%s,involvedObject.name=%s,type=Warning%s%s", kind,
+                name, *uid ? ",involvedObject.uid=" : "", uid);
         struct kube_list list = {.api_version = "v1", .kind = "Event", .namespace = namespace, .fields = fields};
         kube_list(kube, &list, each_event, w, NULL, NULL);
 }
@@ -175,13 +177,15 @@ static void why_none(struct kube *kube, const json_t *workload, struct kube_pods
         CLEANUP_WARNINGS struct warnings w = {.reason = "FailedCreate"};
         if (!said && !str_is(spec_text(workload, "kind", ""), "Deployment")) {
                 warnings_of(kube, text_at(workload, "metadata.namespace"), spec_text(workload, "kind", ""),
-                        text_at(workload, "metadata.name"), &w);
+                        text_at(workload, "metadata.name"), text_at(workload, "metadata.uid"), &w);
                 for (size_t i = 0; i < EVENTS_SHOWN; i++)
                         said = w.text[i] ? w.text[i] : said;
         }
         if (!said)
                 return;
-        ret->level = KUBE_TROUBLE_SOON;
+        /* Of one that was changed since, this may be what was said before. */
+        bool first = spec_whole(json_object_get(workload, "metadata"), "generation", 0) == 1;
+        ret->level = first && kube_admission_refusal(said) ? KUBE_TROUBLE_FATAL : KUBE_TROUBLE_SOON;
         ret->text = str_format("its pods are refused: %s", said);
 }
 
@@ -266,7 +270,7 @@ char *kube_pods_explain(struct kube *kube, const char *namespace, const struct k
         CLEANUP_WARNINGS struct warnings w = {0};
         if (!pods->pod)
                 return str_copy("");
-        warnings_of(kube, namespace, "Pod", pods->pod, &w);
+        warnings_of(kube, namespace, "Pod", pods->pod, "", &w);
         for (size_t i = 0; i < EVENTS_SHOWN; i++)
                 if (w.text[i])
                         buf_format(&text, "\n  event %.600s", w.text[i]);

@@ -82,7 +82,7 @@ static inline void live_sink(void *data, const struct event *event)
                 fprintf(stderr, "%s", live_events + n);
 }
 
-/* The resources of YAML text: a list of {id, kind (kube.object), needs, spec | object}. */
+/* The resources of YAML text: a list of {id, kind (kube.object), needs, spec | object and wait}. */
 static inline void live_resources(const char *yaml, struct resources *ret)
 {
         CLEANUP_DIAGS struct diags diags = {0};
@@ -96,7 +96,9 @@ static inline void live_resources(const char *yaml, struct resources *ret)
                 json_t *spec = json_object_get(entry, "spec"), *needs = json_object_get(entry, "needs");
                 struct resource r = {str_copy(json_string_value(json_object_get(entry, "id"))),
                         str_copy(kind ? kind : "kube.object"),
-                        spec ? json_incref(spec) : json_pack("{s:O}", "object", json_object_get(entry, "object")),
+                        spec ? json_incref(spec)
+                             : json_pack("{s:O, s:O*}", "object", json_object_get(entry, "object"), "wait",
+                                       json_object_get(entry, "wait")),
                         mem_zero_array(json_array_size(needs) + 1, sizeof(char *))};
                 json_array_foreach (needs, j, need)
                         r.needs[j] = str_copy(json_string_value(need));

@@ -3,32 +3,46 @@
 
 #include "kind/kube_admission.h"
 
-/* A namespace of Pod Security level "restricted", and in it a Deployment whose container has this. */
-static char *yaml(const char *security, const char *cpu)
+/* A namespace of Pod Security level "restricted". */
+static char *restricted(void)
 {
         return str_format("- id: t/namespace\n"
                           "  object:\n"
                           "    apiVersion: v1\n"
                           "    kind: Namespace\n"
-                          "    metadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}\n"
-                          "- id: t/web\n"
+                          "    metadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}\n",
+                live_namespace);
+}
+
+/* A Deployment whose container has this. */
+static char *deployment(const char *name, const char *more, int replicas, const char *security, const char *cpu)
+{
+        return str_format("- id: t/%s\n"
                           "  needs: [t/namespace]\n"
+                          "%s"
                           "  object:\n"
                           "    apiVersion: apps/v1\n"
                           "    kind: Deployment\n"
-                          "    metadata: {name: web}\n"
+                          "    metadata: {name: %s}\n"
                           "    spec:\n"
-                          "      replicas: 0\n"
-                          "      selector: {matchLabels: {app: web}}\n"
+                          "      replicas: %d\n"
+                          "      selector: {matchLabels: {app: %s}}\n"
                           "      template:\n"
-                          "        metadata: {labels: {app: web}}\n"
+                          "        metadata: {labels: {app: %s}}\n"
                           "        spec:\n"
                           "          automountServiceAccountToken: false\n"
                           "          securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: "
                           "RuntimeDefault}}\n"
                           "          containers: [{name: web, image: 'registry.k8s.io/pause:3.10', "
                           "resources: {limits: {cpu: %s}}, securityContext: {%s}}]\n",
-                live_namespace, cpu, security);
+                name, more, name, replicas, name, name, cpu, security);
+}
+
+/* One in it, of which no pod runs. */
+static char *yaml(const char *security, const char *cpu)
+{
+        CLEANUP_FREE char *namespace = restricted(), *web = deployment("web", "", 0, security, cpu);
+        return str_format("%s%s", namespace, web);
 }
 
 #define GOOD   "allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}"
@@ -44,13 +58,25 @@ static void expect_refused(const char *security, const char *cpu, const char *wh
                 fail_msg("%s", said);
 }
 
-/* Its namespace is made by the same run, so it cannot be asked for before: but before it is written. */
+/* The namespace is made by the same run, so nothing can be asked for before: whoever waits is told at once why there
+ * are no pods, and what nobody waits for is not written. */
 static void refused_at_its_turn(void **state)
 {
         (void)state;
-        expect_refused(BAD, "1", LEVEL);
-        json_auto_t *found = live_get("apps/v1", "Deployment", "web");
+        CLEANUP_FREE char *namespace = restricted(), *new = deployment("new", "", 1, BAD, "1");
+        CLEANUP_FREE char *alone = deployment("alone", "  wait: false\n", 1, BAD, "1");
+        CLEANUP_FREE char *text = str_format("%s%s%s", namespace, new, alone);
+        CLEANUP_FREE char *said = live_refused(text, LIVE_APPLY);
+        CLEANUP_FREE char *late = str_format("deployment new in %s: its pods are refused: ", live_namespace);
+        CLEANUP_FREE char *early =
+                str_format("deployment alone in %s: its pods would be refused: %s", live_namespace, LEVEL);
+        if (!strstr(said, late) || !strstr(strstr(said, late), LEVEL) || !strstr(said, early))
+                fail_msg("%s", said);
+        json_auto_t *found = live_get("apps/v1", "Deployment", "alone");
         assert_null(found);
+        CLEANUP_FREE char *better = deployment("new", "", 0, GOOD, "1"), *then = str_format("%s%s", namespace, better);
+        live_must(then, LIVE_APPLY, NULL);
+        assert_int_equal(live_must(then, LIVE_PLAN, NULL), 0);
 }
 
 static void refused_before_anything_is_changed(void **state)
