@@ -124,7 +124,7 @@ static int write_down(
         digest_tree(r->spec, digest);
         int result = journal_step_intent(journal, a->run, cluster, r, "adopt", NULL, wall(a), err);
         if (result == 0)
-                result = journal_step_applied(journal, a->run, cluster, r, digest, state, outputs, 0, wall(a), err);
+                result = journal_step_applied(journal, a->run, cluster, r->id, digest, state, outputs, 0, wall(a), err);
         if (result < 0)
                 return result;
         json_object_set_new(a->outputs, r->id, outputs ? json_incref((json_t *)outputs) : json_object());

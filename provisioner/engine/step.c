@@ -213,6 +213,6 @@ int step_write_outcome(struct engine *engine, int64_t run, const struct step_wor
                 return journal_step_removed(journal, run, engine->o.cluster, work->r.id, work->began_ms, now, err);
         char digest[DIGEST_SIZE];
         digest_tree(work->r.spec, digest);
-        return journal_step_applied(journal, run, engine->o.cluster, &work->r, digest, work->state, work->outputs,
+        return journal_step_applied(journal, run, engine->o.cluster, work->r.id, digest, work->state, work->outputs,
                 work->began_ms, now, err);
 }

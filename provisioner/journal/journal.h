@@ -100,10 +100,10 @@ int journal_steps_withdraw(struct journal *journal, int64_t run, const char *clu
 /* The outcomes that follow are in the log when the call returns, and on the disk when journal_sync, or any later call
  * that writes something else, has returned. began: when it was really begun, if that was after the intent. */
 
-/* Outcome of an apply: the resource is complete with this spec, digest, observed state and outputs (state, outputs may
- * be NULL). */
-int journal_step_applied(struct journal *journal, int64_t run, const char *cluster, const struct resource *resource,
-        const char *digest, const json_t *state, const json_t *outputs, int64_t began, int64_t now, struct err **err);
+/* Outcome of an apply: the resource is complete with the kind and spec of its intent, this digest, observed state and
+ * outputs (state, outputs may be NULL). */
+int journal_step_applied(struct journal *journal, int64_t run, const char *cluster, const char *id, const char *digest,
+        const json_t *state, const json_t *outputs, int64_t began, int64_t now, struct err **err);
 /* Outcome of a removal: the row is gone. */
 int journal_step_removed(struct journal *journal, int64_t run, const char *cluster, const char *id, int64_t began,
         int64_t now, struct err **err);

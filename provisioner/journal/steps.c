@@ -95,17 +95,6 @@ static int fail_step(struct journal *journal, int64_t run, const char *id, const
         return r < 0 ? r : 0;
 }
 
-/* ?1 to ?5: the cluster, and the resource as it is wanted. */
-static void bind_resource(sqlite3_stmt *stmt, const char *cluster, const struct resource *resource)
-{
-        json_auto_t *needs = needs_to_json(resource->needs);
-        db_bind_text(stmt, 1, cluster);
-        db_bind_text(stmt, 2, resource->id);
-        db_bind_json(stmt, 3, needs);
-        db_bind_text(stmt, 4, resource->kind);
-        db_bind_json(stmt, 5, resource->spec);
-}
-
 static int intend_apply(struct journal *journal, const char *cluster, const struct resource *resource, struct err **err)
 {
         sqlite3_stmt *stmt;
@@ -117,7 +106,12 @@ static int intend_apply(struct journal *journal, const char *cluster, const stru
                 &stmt, err);
         if (r < 0)
                 return r;
-        bind_resource(stmt, cluster, resource);
+        json_auto_t *needs = needs_to_json(resource->needs);
+        db_bind_text(stmt, 1, cluster);
+        db_bind_text(stmt, 2, resource->id);
+        db_bind_json(stmt, 3, needs);
+        db_bind_text(stmt, 4, resource->kind);
+        db_bind_json(stmt, 5, resource->spec);
         return db_run(journal, stmt, err);
 }
 
@@ -200,36 +194,38 @@ int journal_steps_withdraw(struct journal *journal, int64_t run, const char *clu
         return db_end(journal, r, err);
 }
 
-static int complete(struct journal *journal, const char *cluster, const struct resource *resource, const char *digest,
+/* What was pending is what is there now: it is not written a second time. */
+static int complete(struct journal *journal, const char *cluster, const char *id, const char *digest,
         const json_t *state, const json_t *outputs, struct err **err)
 {
         sqlite3_stmt *stmt;
         int r = db_query(journal,
-                "UPDATE resource SET complete = 1, needs = ?3, kind = ?4, spec = ?5, digest = ?6, state = ?7, outputs "
-                "= ?8,"
-                " pending_kind = NULL, pending_spec = NULL WHERE cluster = ?1 AND id = ?2",
+                "UPDATE resource SET complete = 1, kind = pending_kind, spec = pending_spec, digest = ?3, state = ?4, "
+                "outputs = ?5, pending_kind = NULL, pending_spec = NULL WHERE cluster = ?1 AND id = ?2 AND pending_kind"
+                " IS NOT NULL",
                 &stmt, err);
         if (r < 0)
                 return r;
-        bind_resource(stmt, cluster, resource);
-        db_bind_text(stmt, 6, digest);
-        db_bind_json(stmt, 7, state);
-        db_bind_json(stmt, 8, outputs);
+        db_bind_text(stmt, 1, cluster);
+        db_bind_text(stmt, 2, id);
+        db_bind_text(stmt, 3, digest);
+        db_bind_json(stmt, 4, state);
+        db_bind_json(stmt, 5, outputs);
         r = db_run(journal, stmt, err);
         if (r == 0 && sqlite3_changes(journal->db) == 0)
-                return err_set(err, ERR_INVALID, "%s was applied without an intent", resource->id);
+                return err_set(err, ERR_INVALID, "%s was applied without an intent", id);
         return r;
 }
 
-int journal_step_applied(struct journal *journal, int64_t run, const char *cluster, const struct resource *resource,
-        const char *digest, const json_t *state, const json_t *outputs, int64_t began, int64_t now, struct err **err)
+int journal_step_applied(struct journal *journal, int64_t run, const char *cluster, const char *id, const char *digest,
+        const json_t *state, const json_t *outputs, int64_t began, int64_t now, struct err **err)
 {
         int r = db_begin(journal, DB_WRITE, err);
         if (r < 0)
                 return r;
-        r = end_step(journal, run, resource->id, began, now, err);
+        r = end_step(journal, run, id, began, now, err);
         if (r == 0)
-                r = complete(journal, cluster, resource, digest, state, outputs, err);
+                r = complete(journal, cluster, id, digest, state, outputs, err);
         return db_end_soon(journal, r, err);
 }
 

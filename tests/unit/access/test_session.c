@@ -231,7 +231,7 @@ static void record_on_kubernetes(struct place *p)
         assert_int_equal(journal_put_cluster(journal, "lab", "kubernetes", form, 1, NULL), 0);
         assert_int_equal(journal_run_begin(journal, "lab", "apply", 1, &run, NULL), 0);
         assert_int_equal(journal_step_intent(journal, run, "lab", &r, "create", NULL, 1, NULL), 0);
-        assert_int_equal(journal_step_applied(journal, run, "lab", &r, "d", spec, outputs, 0, 1, NULL), 0);
+        assert_int_equal(journal_step_applied(journal, run, "lab", r.id, "d", spec, outputs, 0, 1, NULL), 0);
         assert_int_equal(journal_run_end(journal, run, "done", NULL, 2, NULL), 0);
         assert_int_equal(journal_put_secret(journal, "lab", "hub/cookie", "s3cret", NULL), 0);
         assert_int_equal(journal_mark_applied(journal, "lab", "test", 2, NULL), 0);

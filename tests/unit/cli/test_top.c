@@ -61,7 +61,7 @@ static void make_cluster(const char *name, const char *access)
                 if (r == 0)
                         r = journal_step_intent(journal, run, name, &resource, "create", NULL, 1000, &err);
                 if (r == 0)
-                        r = journal_step_applied(journal, run, name, &resource, "x", NULL, spec, 0, 1000, &err);
+                        r = journal_step_applied(journal, run, name, resource.id, "x", NULL, spec, 0, 1000, &err);
         }
         if (r < 0)
                 fail_msg("%s", err->message);

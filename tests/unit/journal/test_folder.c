@@ -244,7 +244,7 @@ static void migrates_from_the_first(void **state)
         assert_done(journal_put_cluster(journal, "demo", "host", form, 5, err));
         assert_done(journal_run_begin(journal, "demo", "apply", 6, &run, err));
         assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 7, err));
-        assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 8, err));
+        assert_done(journal_step_applied(journal, run, "demo", r.id, "d", NULL, NULL, 0, 8, err));
         journal_close(journal);
         run_sql(*state, "ALTER TABLE step DROP COLUMN reason");
         run_sql(*state, "ALTER TABLE cluster DROP COLUMN drift");

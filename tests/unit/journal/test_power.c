@@ -35,7 +35,7 @@ static void each_call_is_there(void **state)
                 assert_int_equal(power_found(id), -1);
                 assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
                 assert_int_equal(power_found(id), 0);
-                assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 2, err));
+                assert_done(journal_step_applied(journal, run, "demo", r.id, "d", NULL, NULL, 0, 2, err));
                 assert_int_equal(power_found(id), 0);
                 if (i % 3)
                         assert_done(journal_sync(journal, err));
@@ -71,7 +71,8 @@ static void *work(void *data)
                 char *id = str_format("hub/%d-%d", worker->number, i);
                 struct resource r = some(id);
                 if (journal_step_intent(worker->journal, worker->run, "demo", &r, "create", NULL, 1, NULL) < 0 ||
-                        journal_step_applied(worker->journal, worker->run, "demo", &r, "d", NULL, NULL, 0, 2, NULL) < 0)
+                        journal_step_applied(worker->journal, worker->run, "demo", r.id, "d", NULL, NULL, 0, 2, NULL) <
+                                0)
                         worker->failures++;
                 resource_clear(&r);
                 free(id);
@@ -123,7 +124,7 @@ static void many_intents_share_a_sync(void **state)
         struct resource r[3] = {some("hub/a"), some("hub/b"), some("hub/c")};
         struct journal_intent intent[3];
         assert_done(journal_step_intent(journal, run, "demo", &r[0], "create", NULL, 1, err));
-        assert_done(journal_step_applied(journal, run, "demo", &r[0], "d", NULL, NULL, 0, 2, err));
+        assert_done(journal_step_applied(journal, run, "demo", r[0].id, "d", NULL, NULL, 0, 2, err));
         for (int i = 0; i < 3; i++)
                 intent[i] = (struct journal_intent){.resource = &r[i], .action = "update", .known = i == 0};
         atomic_store(&power.syncs, 0);
@@ -162,7 +163,7 @@ static void broken_disk(void **state)
         struct resource r = some("hub/a");
         assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
         atomic_store(&power.broken, true);
-        assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 2, err));
+        assert_done(journal_step_applied(journal, run, "demo", r.id, "d", NULL, NULL, 0, 2, err));
         assert_error(journal_sync(journal, err), ERR_IO, "onto the disk");
         assert_int_equal(power_found("hub/a"), 0);
         atomic_store(&power.broken, false);

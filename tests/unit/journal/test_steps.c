@@ -125,7 +125,7 @@ static void life_of_a_resource(void **state)
                 journal_outputs(journal, "demo", "hub/config", &outputs, err), ERR_NOT_FOUND, "no finished hub/config");
 
         json_t *s = json_pack("{s:s}", "digest", "d"), *o = json_pack("{s:s}", "path", "/a");
-        assert_done(journal_step_applied(journal, run, "demo", &first, "digest-a", s, o, 0, 2, err));
+        assert_done(journal_step_applied(journal, run, "demo", first.id, "digest-a", s, o, 0, 2, err));
         r = only(journal, &list);
         assert_true(r->complete);
         assert_string_equal(r->digest, "digest-a");
@@ -192,7 +192,7 @@ static void no_outputs_and_odd_text(void **state)
         struct journal *journal = with_cluster(*state, &run);
         struct resource r = file_resource("hub/config", "/with 'quotes' and \xc3\xbc");
         assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
-        assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 2, err));
+        assert_done(journal_step_applied(journal, run, "demo", r.id, "d", NULL, NULL, 0, 2, err));
         json_t *outputs = NULL;
         assert_done(journal_outputs(journal, "demo", "hub/config", &outputs, err));
         assert_json(outputs, "{}");
@@ -241,7 +241,7 @@ static void order_of_creation(void **state)
         for (size_t i = 0; i < 3; i++) {
                 struct resource r = file_resource(ids[i], "/a");
                 assert_done(journal_step_intent(journal, run, "demo", &r, "create", NULL, 1, err));
-                assert_done(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 2, err));
+                assert_done(journal_step_applied(journal, run, "demo", r.id, "d", NULL, NULL, 0, 2, err));
                 resource_clear(&r);
         }
         struct resource again = file_resource("z/1", "/b");
@@ -262,7 +262,7 @@ static void misuse(void **state)
         int64_t run;
         struct journal *journal = with_cluster(*state, &run);
         struct resource r = file_resource("hub/config", "/a");
-        assert_error(journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 1, err), ERR_INVALID,
+        assert_error(journal_step_applied(journal, run, "demo", r.id, "d", NULL, NULL, 0, 1, err), ERR_INVALID,
                 "no step under way");
         assert_error(
                 journal_step_removed(journal, run, "demo", "hub/config", 0, 1, err), ERR_INVALID, "no step under way");
@@ -333,7 +333,7 @@ static int story(struct journal *journal)
         if (result == 0)
                 result = journal_step_intent(journal, run, "demo", &r, "create", NULL, 3, NULL);
         if (result == 0)
-                result = journal_step_applied(journal, run, "demo", &r, "d", NULL, NULL, 0, 4, NULL);
+                result = journal_step_applied(journal, run, "demo", r.id, "d", NULL, NULL, 0, 4, NULL);
         if (result == 0)
                 result = journal_run_end(journal, run, "done", NULL, 5, NULL);
         resource_clear(&r);
@@ -430,7 +430,7 @@ static void *work(void *data)
                 struct resource r = file_resource(id, "/a");
                 json_t *outputs = NULL;
                 if (journal_step_intent(worker->journal, worker->run, "demo", &r, "create", NULL, 1, NULL) < 0 ||
-                        journal_step_applied(worker->journal, worker->run, "demo", &r, "d", NULL, NULL, 0, 2, NULL) <
+                        journal_step_applied(worker->journal, worker->run, "demo", r.id, "d", NULL, NULL, 0, 2, NULL) <
                                 0 ||
                         journal_outputs(worker->journal, "demo", id, &outputs, NULL) < 0)
                         worker->failures++;
