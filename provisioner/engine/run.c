@@ -134,9 +134,23 @@ static bool take_alone(struct runner *run, size_t *ret)
         return false;
 }
 
+static size_t queued(const struct runner *run)
+{
+        return run->alone.count + run->ready.count + run->prepared.count + run->intended.count;
+}
+
+/* With something in hand. Whoever adds to a queue looks into it next; what that thread leaves there is for one other,
+ * which leaves what it does not take for the next. */
+static void let_go(struct runner *run)
+{
+        if (queued(run))
+                pthread_cond_signal(&run->changed);
+        pthread_mutex_unlock(&run->mutex);
+}
+
 static void whole(struct runner *run, size_t i)
 {
-        pthread_mutex_unlock(&run->mutex);
+        let_go(run);
         int result = runner_whole(run, i);
         pthread_mutex_lock(&run->mutex);
         const char *lock = lock_of(run, i);
@@ -149,7 +163,7 @@ static void look_ahead(struct runner *run, size_t i)
 {
         int result;
         run->preparing++;
-        pthread_mutex_unlock(&run->mutex);
+        let_go(run);
         bool go = runner_prepare(run, i, &result);
         pthread_mutex_lock(&run->mutex);
         run->preparing--;
@@ -167,7 +181,7 @@ static void intend(struct runner *run)
         memcpy(which, run->prepared.item, count * sizeof *which);
         run->prepared.count = 0;
         run->writing = true;
-        pthread_mutex_unlock(&run->mutex);
+        let_go(run);
         runner_write_intents(run, which, count, &why);
         for (size_t k = 0; why && k < count; k++)
                 runner_carry_out(run, which[k], why);
@@ -183,7 +197,7 @@ static void intend(struct runner *run)
 static void carry(struct runner *run)
 {
         size_t i = pull(&run->intended, 0);
-        pthread_mutex_unlock(&run->mutex);
+        let_go(run);
         int result = runner_carry_out_late(run, i);
         pthread_mutex_lock(&run->mutex);
         settle(run, i, result == 0 ? STEP_DONE : STEP_FAILED);
@@ -217,12 +231,9 @@ static void *worker(void *data)
         for (;;) {
                 pass_idle(run);
                 bool stop = cancel_level(run->engine->o.cancel) > 0;
-                size_t queued = run->alone.count + run->ready.count + run->prepared.count + run->intended.count;
-                if (run->left == 0 || (run->running == 0 && (stop || queued == 0)))
+                if (run->left == 0 || (run->running == 0 && (stop || queued(run) == 0)))
                         break;
-                if (!stop && act(run))
-                        pthread_cond_broadcast(&run->changed);
-                else
+                if (stop || !act(run))
                         pthread_cond_wait(&run->changed, &run->mutex);
         }
         pthread_cond_broadcast(&run->changed);

@@ -1,9 +1,12 @@
 #include "engine/tell.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "base/str.h"
+
+#define GATHER_NS 10000000 /* nobody sees so short a delay */
 
 struct news {
         size_t step;
@@ -58,15 +61,29 @@ static void tell_all(struct teller *teller)
         pthread_mutex_lock(&teller->mutex);
 }
 
+/* With the mutex held. A sync costs the same for one outcome and for all that end within a moment. */
+static void gather(struct teller *teller)
+{
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += GATHER_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        while (!teller->ending && pthread_cond_timedwait(&teller->changed, &teller->mutex, &until) == 0)
+                ;
+}
+
 static void *run(void *data)
 {
         struct teller *teller = data;
         pthread_mutex_lock(&teller->mutex);
         while (teller->count || !teller->ending) {
-                if (teller->count)
+                if (teller->count) {
+                        gather(teller);
                         tell_all(teller);
-                else
+                } else {
                         pthread_cond_wait(&teller->changed, &teller->mutex);
+                }
         }
         pthread_mutex_unlock(&teller->mutex);
         return NULL;
@@ -80,7 +97,11 @@ struct teller *teller_new(
         teller->lost = lost;
         teller->data = data;
         pthread_mutex_init(&teller->mutex, NULL);
-        pthread_cond_init(&teller->changed, NULL);
+        pthread_condattr_t monotonic;
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_cond_init(&teller->changed, &monotonic);
+        pthread_condattr_destroy(&monotonic);
         teller->threaded = pthread_create(&teller->thread, NULL, run, teller) == 0;
         return teller;
 }
