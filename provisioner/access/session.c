@@ -1,11 +1,11 @@
 #include "access/session.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "access/clusters.h"
 #include "access/facts.h"
+#include "access/greeting.h"
 #include "access/kube_values.h"
 #include "access/named_files.h"
 #include "access/remains.h"
@@ -14,7 +14,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "client/http/http.h"
 #include "engine/engine.h"
 #include "form/form.h"
 #include "kind/table.h"
@@ -32,21 +31,33 @@ struct session {
         struct journal_lock *lock;
         struct resources desired;
         struct role_secrets secrets;
+        struct greeting *greeting;
+        struct kube_link *link; /* of the engine; NULL = the target is no Kubernetes */
         struct engine *engine;
         struct plan plan;
         bool planned, destroy;
-        pthread_t loader; /* loads meanwhile what will be needed */
-        bool loading;
 };
+
+static const char *target_of(const struct session *session)
+{
+        const char *target = json_string_value(json_object_get(session->form, "target"));
+        return target ? target : "host";
+}
+
+/* NULL where the target is none. */
+static const json_t *kubernetes_of(const struct session *session)
+{
+        return str_is(target_of(session), "kubernetes") ? json_object_get(session->form, "kubernetes") : NULL;
+}
 
 struct session *session_close(struct session *session)
 {
         if (!session)
                 return NULL;
-        if (session->loading)
-                pthread_join(session->loader, NULL);
         plan_clear(&session->plan);
         engine_free(session->engine);
+        kube_link_free(session->link);
+        greeting_end(session->greeting, NULL, NULL);
         resources_clear(&session->desired);
         role_secrets_clear(&session->secrets);
         journal_unlock(session->lock);
@@ -189,16 +200,10 @@ static json_t *role_values(const struct session *session)
                 (int)facts_systemd());
 }
 
-static const char *target_of(const struct session *session)
-{
-        const char *target = json_string_value(json_object_get(session->form, "target"));
-        return target ? target : "host";
-}
-
 static int add_kube_values(const struct session *session, json_t *values, struct err **err)
 {
         json_t *kube = NULL;
-        if (!str_is(target_of(session), "kubernetes"))
+        if (!kubernetes_of(session))
                 return 0;
         int r = kube_values(session->options.data_dir, session->cluster, session->form, &kube, err);
         return r < 0 ? r : json_object_set_new(values, "kubernetes", kube);
@@ -216,6 +221,7 @@ static int make_engine(struct session *session, bool destroy, struct err **err)
                 if (r < 0)
                         return r;
         }
+        session->link = greeting_end(STEAL(session->greeting), kubernetes_of(session), o->cancel);
         struct engine_options engine = {
                 .journal = session->journal,
                 .cluster = session->cluster,
@@ -227,6 +233,7 @@ static int make_engine(struct session *session, bool destroy, struct err **err)
                 .form = destroy ? NULL : session->form,
                 .stored = session->stored,
                 .target_form = json_object_get(session->form, target_of(session)),
+                .kube = session->link,
                 .desired = destroy ? NULL : &session->desired,
                 .secrets = destroy ? NULL : &session->secrets,
                 .kinds = kind_table,
@@ -275,12 +282,6 @@ static int check_against_stored(struct session *session, const char *path, struc
         return r;
 }
 
-static void *load(void *unused)
-{
-        http_load();
-        return unused;
-}
-
 int session_open_form(const struct session_options *options, const char *path, enum session_mode mode,
         struct session **ret, struct diags *diags, struct err **err)
 {
@@ -289,8 +290,7 @@ int session_open_form(const struct session_options *options, const char *path, e
         if (r < 0)
                 return r;
         session->cluster = str_copy(json_string_value(json_object_get(session->form, "cluster")));
-        if (str_is(target_of(session), "kubernetes"))
-                session->loading = pthread_create(&session->loader, NULL, load, NULL) == 0;
+        session->greeting = greeting_begin(kubernetes_of(session), options->cancel);
         r = open_journal(session, err);
         if (r == 0 && mode == SESSION_CHANGE)
                 r = take_lock(session, "apply", err);
@@ -337,7 +337,7 @@ static struct whose whose_of(const struct session *session)
         return (struct whose){.journal = session->journal,
                 .cluster = session->cluster,
                 .form = session->form,
-                .link = session->engine ? engine_kube(session->engine) : NULL,
+                .link = session->engine ? session->link : NULL,
                 .cancel = session->options.cancel};
 }
 
@@ -397,9 +397,9 @@ static int remove_remains(struct session *session, struct err **err)
 {
         CLEANUP_FREE char *dir = str_format("%s/clusters/%s", session->options.state_dir, session->cluster);
         int r = 0;
-        if (str_is(target_of(session), "kubernetes"))
-                r = remains_delete(session->cluster, json_object_get(session->form, "kubernetes"),
-                        session->options.cancel, tell_kept, session, err);
+        if (kubernetes_of(session))
+                r = remains_delete(
+                        session->cluster, kubernetes_of(session), session->options.cancel, tell_kept, session, err);
         if (r == 0)
                 r = file_remove_tree(dir, err);
         return r < 0 ? err_prefix(err, "removing the data that was kept") : 0;
@@ -409,7 +409,7 @@ static int remove_remains(struct session *session, struct err **err)
 static void tell_runs(struct session *session)
 {
         CLEANUP_ERR struct err *err = NULL;
-        if (runs_tell(session->journal, session->cluster, session->form, engine_kube(session->engine), &err) == 0 ||
+        if (runs_tell(session->journal, session->cluster, session->form, session->link, &err) == 0 ||
                 err->code == ERR_CANCELLED)
                 return;
         CLEANUP_FREE char *text =

@@ -79,7 +79,7 @@ int engine_new(const struct engine_options *options, struct engine **ret, struct
                 .delete_data = options->delete_data,
                 .force_conflicts = options->force_conflicts,
                 .target = options->target_form,
-                .kube = options->target_form ? kube_link_new(options->target_form, options->cancel) : NULL,
+                .kube = options->kube,
                 .resolve = engine_resolve,
                 .progress = call_progress};
         engine->changed_by = engine_changed_by(options);
@@ -112,7 +112,6 @@ struct engine *engine_free(struct engine *engine)
         json_decref(engine->secret_versions);
         kind_forget(engine->new_secrets);
         free(engine->cluster_dir);
-        kube_link_free(engine->ctx.kube);
         pthread_mutex_destroy(&engine->event_mutex);
         free(engine);
         return NULL;
@@ -158,11 +157,6 @@ static int preview(struct engine *engine, struct plan *plan, struct err **err)
         }
         plan_count(plan);
         return r;
-}
-
-struct kube_link *engine_kube(const struct engine *engine)
-{
-        return engine->ctx.kube;
 }
 
 int engine_plan(struct engine *engine, struct plan *ret, struct err **err)

@@ -19,10 +19,11 @@ struct engine_options {
         struct journal *journal;
         const char *cluster, *target;
         const char *state_dir, *cache_dir, *data_dir;
-        const char *version;             /* of caas */
-        const json_t *form;              /* the complete form; NULL for destroy */
-        const json_t *stored;            /* the journal's row of the cluster; NULL = none */
-        const json_t *target_form;       /* its block about the target, for kinds ("kubernetes"); NULL = none */
+        const char *version;       /* of caas */
+        const json_t *form;        /* the complete form; NULL for destroy */
+        const json_t *stored;      /* the journal's row of the cluster; NULL = none */
+        const json_t *target_form; /* its block about the target, for kinds ("kubernetes"); NULL = none */
+        struct kube_link *kube;    /* the cluster that it names; borrowed for as long as the engine lives, or NULL */
         const struct resources *desired; /* NULL for destroy */
         const struct role_secrets *secrets;
         const struct kind *const *kinds; /* NULL-terminated */
@@ -37,9 +38,6 @@ struct engine_options {
 struct engine;
 int engine_new(const struct engine_options *options, struct engine **ret, struct err **err);
 struct engine *engine_free(struct engine *engine);
-
-/* The Kubernetes cluster that it acts on, whose connections a caller may use before and after a run; NULL = none. */
-struct kube_link *engine_kube(const struct engine *engine);
 
 /* Looks at everything and says what would change. Writes nothing. *ret borrows from the engine. */
 int engine_plan(struct engine *engine, struct plan *ret, struct err **err);

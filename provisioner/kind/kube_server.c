@@ -43,6 +43,11 @@ struct kube_link *kube_link_new(const json_t *target, struct cancel *cancel)
         return link;
 }
 
+bool kube_link_leads(const struct kube_link *link, const json_t *target)
+{
+        return link && json_equal(link->target, target);
+}
+
 static void end_sharing(struct kube_shared *shared)
 {
         shared->directory = directory_close(shared->directory);
@@ -107,6 +112,13 @@ int kube_link_ping(struct kube_link *link, struct err **err)
         struct kube *kube = NULL;
         int r = link ? kube_link_open(link, &kube, err) : 0;
         return kube ? kube_knows(kube, "v1", "Namespace", NULL, err) : r;
+}
+
+void kube_link_greet(struct kube_link *link)
+{
+        struct kube *kube;
+        if (kube_link_open(link, &kube, NULL) == 0)
+                kube_greet(kube);
 }
 
 int kube_link_look(struct kube_link *link, const char *cluster, bool first, struct err **err)

@@ -19,6 +19,9 @@ struct kube_link;
 struct kube_link *kube_link_new(const json_t *target, struct cancel *cancel);
 struct kube_link *kube_link_free(struct kube_link *link); /* closes what is open; accepts NULL, returns NULL */
 
+/* Is it what kube_link_new would make of this? false for link NULL. */
+bool kube_link_leads(const struct kube_link *link, const json_t *target);
+
 /* Borrowed, opened at the first call. Thread-safe. link NULL: -ERR_INVALID (the form's target is no Kubernetes). */
 int kube_link_open(struct kube_link *link, struct kube **ret, struct err **err);
 
@@ -51,6 +54,9 @@ void kube_link_wrote(struct kube_link *link, const struct kube_ref *ref, json_t 
 
 /* Is the server there, and does it know us? 0 for link NULL. */
 int kube_link_ping(struct kube_link *link, struct err **err);
+
+/* Opens it and has the server asked beforehand, beside something else: kube_greet. */
+void kube_link_greet(struct kube_link *link);
 
 /* As kube_get. Thread-safe. */
 int kube_link_get(struct kube_link *link, const struct kube_ref *ref, json_t **ret, struct err **err);

@@ -16,12 +16,6 @@ static char *copy(const char *text)
         return text && *text ? str_copy(text) : NULL;
 }
 
-void http_load(void)
-{
-        const struct curl_api *api;
-        curl_api_get(&api, NULL); /* where it is not there, the first request says so */
-}
-
 struct http_client *http_client_new(const struct http_options *options)
 {
         struct http_client *client = mem_zero(sizeof *client);

@@ -13,10 +13,6 @@
 #include "base/cancel.h"
 #include "base/err.h"
 
-/* Loads libcurl, so that the first request finds it loaded: with the thirty libraries behind it that takes as long as
- * reading all roles. Thread-safe. */
-void http_load(void);
-
 /* Keeps connections alive between requests. One thread at a time; each thread that wants to ask makes its own. */
 struct http_client;
 

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "client/kube/private.h"
 
+#define GREETING_MS 2000
+
 /* Kinds of stable versions keep their names for ever, and every server that we can work with has them: it need not be
  * asked, group by group. Those of v1 come with the answer that says that the server is there. */
 static const struct standing {
@@ -47,13 +49,14 @@ static char *base_path(const char *api_version)
         return str_format("/%s/%s", strchr(api_version, '/') ? "apis" : "api", api_version);
 }
 
-/* Asks for the kinds of one group and version. Needs discovery_lock. */
-static int discover(struct kube *kube, const char *api_version, struct err **err)
+/* Asks for the kinds of one group and version; with a limit, once and for so long. Needs discovery_lock. */
+static int discover(struct kube *kube, const char *api_version, int limit_ms, struct err **err)
 {
         CLEANUP_FREE char *path = base_path(api_version);
         CLEANUP_FREE char *what = str_format("look up the kinds of %s", api_version);
         json_auto_t *answer = NULL;
-        int r = kube_ask(kube, &(struct kube_request){.path = path, .what = what}, &answer, err);
+        const struct kube_request request = {.path = path, .what = what, .timeout_ms = limit_ms, .calm = limit_ms > 0};
+        int r = kube_ask(kube, &request, &answer, err);
         if (r < 0)
                 return r;
         json_auto_t *kinds = json_object();
@@ -76,7 +79,7 @@ static int find(struct kube *kube, const char *api_version, const char *kind, ch
 {
         const json_t *entry = json_object_get(json_object_get(kube->discovery, api_version), kind);
         struct err *why = NULL;
-        int r = entry ? 0 : discover(kube, api_version, &why);
+        int r = entry ? 0 : discover(kube, api_version, 0, &why);
         if (r < 0 && r != -ERR_NOT_FOUND) {
                 err_set(err, (enum err_code) - r, "%s", why->message);
                 err_free(why);
@@ -110,6 +113,13 @@ static int resource(struct kube *kube, const char *api_version, const char *kind
         int r = find(kube, api_version, kind, ret_plural, ret_namespaced, err);
         pthread_mutex_unlock(&kube->discovery_lock);
         return r;
+}
+
+void kube_greet(struct kube *kube)
+{
+        pthread_mutex_lock(&kube->discovery_lock);
+        discover(kube, "v1", GREETING_MS, NULL);
+        pthread_mutex_unlock(&kube->discovery_lock);
 }
 
 int kube_knows(struct kube *kube, const char *api_version, const char *kind, bool *ret_namespaced, struct err **err)

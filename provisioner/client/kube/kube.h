@@ -72,6 +72,10 @@ struct kube_ref {
  * ret_namespaced may be NULL. */
 int kube_knows(struct kube *kube, const char *api_version, const char *kind, bool *ret_namespaced, struct err **err);
 
+/* Connects, and asks what is asked first in any case: once, and for no longer than two seconds. What is wrong is said
+ * to whoever asks next. Thread-safe. */
+void kube_greet(struct kube *kube);
+
 /* *ret is a new reference everywhere below, and may be NULL where an answer is not wanted. */
 int kube_get(struct kube *kube, const struct kube_ref *ref, json_t **ret, struct err **err);
 

@@ -349,6 +349,28 @@ static void test_standing_kinds(void **state)
         assert_int_equal(requests, 1);
 }
 
+/* What a greeting has asked is not asked again. To a server that is away it is one try, of which nobody hears. */
+static void test_greeting(void **state)
+{
+        (void)state;
+        CLEANUP_KUBE struct kube *kube = open_token(just_answer);
+        struct err *err = NULL;
+        long requests, connections;
+        kube_greet(kube);
+        assert_int_equal(kube_knows(kube, "v1", "Pod", NULL, NULL), 0);
+        kube_counts(kube, &requests, &connections);
+        assert_int_equal(requests, 1);
+        CLEANUP_KUBE struct kube *away = open_token(just_answer);
+        free(away->config.server);
+        away->config.server = str_copy("https://127.0.0.1:1");
+        kube_greet(away);
+        kube_counts(away, &requests, &connections);
+        assert_int_equal(requests, 1);
+        refuse(kube_knows(away, "v1", "Pod", NULL, &err), ERR_UNREACHABLE, &err, "look up the kinds of v1", "");
+        kube_counts(away, &requests, &connections);
+        assert_true(requests > 2);
+}
+
 /* Several share few connections as long as these come back soon, and then each gets its own. */
 static bool answer_late(struct peer *peer, const char *request, int n)
 {
@@ -449,6 +471,7 @@ int main(void)
                 cmocka_unit_test(test_requests),
                 cmocka_unit_test(test_cancelled),
                 cmocka_unit_test(test_standing_kinds),
+                cmocka_unit_test(test_greeting),
                 cmocka_unit_test(test_connections),
                 cmocka_unit_test(test_rights),
         };

@@ -139,6 +139,7 @@ static inline int live_run(struct live *o, struct err **err)
                 .cluster = live_namespace,
                 .target = "kubernetes",
                 .target_form = target,
+                .kube = kube_link_new(target, NULL),
                 .state_dir = live_state,
                 .cache_dir = live_state,
                 .data_dir = live_state,
@@ -163,6 +164,7 @@ static inline int live_run(struct live *o, struct err **err)
                 r = engine_apply(engine, &plan, destroy ? "destroy" : "apply", err);
         int changes = (int)(plan.create + plan.update + plan.replace + plan.remove + plan.refuse);
         engine_free(engine);
+        kube_link_free(options.kube);
         journal_close(journal);
         return r < 0 ? r : changes;
 }
