@@ -26,7 +26,8 @@ ROUNDS = int(os.environ.get("BENCH_KUBE_ROUNDS", "3"))
 SECONDS = 900  # the longest that anything may take
 LAB, CLASS = "bench-lab", "bench-claims"
 SIZES = (40, 400, 4000)
-SIDES = ("caas", "helm", "kubectl", "floor", "daskhub")
+SIDES = ("caas", "helm", "kubectl", "floor", "daskhub", "alike")
+ALIKE = {"daskhub": "alike"}  # what of ours is compared with it: no directory of its own
 HOMES, USERS = 1000, 10000
 FORM = """\
 cluster: {name}
@@ -117,9 +118,10 @@ def compare(what: str, best: dict[str, Used], targets: dict[str, str], memory: s
     for name, used in best.items():
         figure(f"{what}: {name}, wall and processor", str(used))
     for name, target in targets.items():
-        theirs = best[name]
-        text = f"{ratio(ours.wall, theirs.wall)} and {ratio(ours.cpu, theirs.cpu)}"
-        figure(f"  caas to {name}, wall and processor", text, f"target: {target}")
+        theirs, alike = best[name], ALIKE.get(name, "")
+        of = alike if alike in best else "caas"
+        text = f"{ratio(best[of].wall, theirs.wall)} and {ratio(best[of].cpu, theirs.cpu)}"
+        figure(f"  {of} to {name}, wall and processor", text, f"target: {target}")
     peaks = ", ".join(f"{name} {used.peak / 1000:.0f} MB" for name, used in best.items())
     figure(f"  memory, caas to {next(iter(targets))}", ratio(ours.peak, best[next(iter(targets))].peak), memory)
     note(f"peak: {peaks}; {load()}")
@@ -162,7 +164,7 @@ class Bench:
     # ---- the role set ----
 
     def lab(self) -> list[kube_objects.Object]:
-        """A cluster as it is, and the objects that caas made for it."""
+        """A cluster as it is: the objects that caas made for it, live."""
         took = self.caas("apply", LAB)
         note(
             f"first apply of the whole, pods, signing in and all: {took.wall:.0f} s, {took.peak / 1000:.0f} MB; {load()}"
@@ -171,20 +173,27 @@ class Bench:
             "get", kube_objects.KINDS, "-n", LAB, "-l", f"caas.pangeo.io/cluster={LAB}", "-o", "json",
             "--show-managed-fields",
         )  # fmt: skip
-        return [kube_objects.as_written(one) for one in json.loads(text)["items"]]
+        live: list[kube_objects.Object] = json.loads(text)["items"]
+        return live
+
+    def ours(self, name: str, objects: list[kube_objects.Object], side: str = "caas") -> Callable[[], Used]:
+        """caas installs these objects into a namespace of its own, or finds that they are there."""
+        space = f"bench-{name}-{side}"
+        resources = kube_objects.as_resources(objects, space)
+        data = kube_objects.role(self.folder / f"{name}.d" / f"data-{side}", self.images, resources)
+        return lambda: self.caas("apply", space, data, f"state-{name}")
 
     def tools(self, name: str, objects: list[kube_objects.Object]) -> dict[str, Callable[[], Used]]:
-        """Each installs these objects into a namespace of its own, or finds that they are there."""
-        spaces = {tool: f"bench-{name}-{tool}" for tool in ("caas", "helm", "kubectl")}
+        """The same for each tool."""
+        spaces = {tool: f"bench-{name}-{tool}" for tool in ("helm", "kubectl")}
         place = self.folder / f"{name}.d"
         place.mkdir()
-        data = kube_objects.role(place / "data", self.images, kube_objects.as_resources(objects, spaces["caas"]))
         chart = kube_objects.chart(place / "chart", objects)
         manifest = kube_objects.manifest(place / "objects.yaml", objects)
         helm = ["upgrade", "--install", "bench", chart, "-n", spaces["helm"], "--create-namespace"]
         kubectl = ["apply", "--server-side", "-n", spaces["kubectl"], "-f", manifest]
         return {
-            "caas": lambda: self.caas("apply", spaces["caas"], data, f"state-{name}"),
+            "caas": self.ours(name, objects),
             "helm": lambda: measured([*self.helm_words, *helm]),
             "kubectl": lambda: measured([*self.kubectl_words, *kubectl]),
         }
@@ -198,13 +207,19 @@ class Bench:
         self.forget(*(f"bench-{name}-{tool}" for tool in spaces))
 
     def same_objects(
-        self, name: str, objects: list[kube_objects.Object], rounds: int, **more: Callable[[], Used]
+        self,
+        name: str,
+        objects: list[kube_objects.Object],
+        rounds: int,
+        alike: Sequence[kube_objects.Object] = (),
+        **more: Callable[[], Used],
     ) -> tuple[dict[str, Used], ...]:
-        """First install, and nothing to do; more: what else is measured in turn with the latter."""
+        """First install, and nothing to do. alike: what is measured beside daskhub; more: in turn with the latter."""
         tools, first = self.tools(name, objects), {}
         if self.daskhub and self.daskhub.chart:
             words = self.daskhub.command()
             tools["daskhub"] = lambda: measured(words)
+            tools["alike"] = self.ours(name, list(alike), "alike")
         floor = kube_floor.applies(self.folder / f"{name}.floor", self.kubectl, objects, f"bench-{name}-floor")
         for _ in range(rounds):
             self.clean(name)
@@ -224,7 +239,7 @@ class Bench:
         """How often caas asks the API server for what."""
         space = f"bench-{name}-caas"
         environment = dict(os.environ, CAAS_STATE=str(self.folder / f"state-{name}"), CAAS_TRACE="kube")
-        environment["CAAS_DATA"] = str(self.folder / f"{name}.d" / "data")
+        environment["CAAS_DATA"] = str(self.folder / f"{name}.d" / "data-caas")
         for what in ("first install", "nothing to do"):
             command = [CAAS, "apply", self.form(space), "--yes", "--quiet"]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS)
@@ -236,13 +251,16 @@ class Bench:
             note(f"{what}: caas asks {len(words)} times: {text}")
 
     def role_set(self) -> None:
-        objects = kube_objects.without_pods(self.lab())
+        live = self.lab()
+        objects = kube_objects.without_pods(map(kube_objects.as_written, live))
+        alike = [one for one, at in zip(objects, live, strict=True) if not kube_objects.is_of_directory(at)]
         size = len(json.dumps(objects)) // 1000
         note(f"{len(objects)} objects, {size} kB, at none of which a pod runs")
         place = self.folder / "daskhub.d"
         self.daskhub = kube_daskhub.Daskhub(place, self.helm_words, self.kubectl, "bench-set-daskhub")
         real = ["daskhub"] if self.daskhub.chart else []
-        first, again = self.same_objects("set", objects, ROUNDS, whole=lambda: self.caas("apply", LAB))
+        note(f"alike: what daskhub has, too, without the directory of ours: {len(alike)} objects")
+        first, again = self.same_objects("set", objects, ROUNDS, alike, whole=lambda: self.caas("apply", LAB))
         self.daskhub = None
         whole = again.pop("whole")
         compare("first install of the role set's objects", first, dict.fromkeys(["helm", *real], "1/3"), "target: 1/4")
@@ -251,6 +269,7 @@ class Bench:
         figure("  these applies alone (curl) to helm, wall", least)
         targets = {**dict.fromkeys(["helm", *real], "1/10"), "kubectl": "1/4"}
         compare("nothing to do, the same objects", again, targets, "target: 1/4")
+        again.pop("alike", None)
         again["caas"] = whole
         compare("nothing to do, the whole cluster", again, targets, "target: 1/4")
 

@@ -7,7 +7,8 @@ from typing import Any
 
 Object = dict[str, Any]
 MANAGER = "caas"
-MARKS = ("app.kubernetes.io/managed-by", "caas.pangeo.io/cluster", "caas.pangeo.io/resource")
+RESOURCE = "caas.pangeo.io/resource"
+MARKS = ("app.kubernetes.io/managed-by", "caas.pangeo.io/cluster", RESOURCE)
 ROLE_MAX = 1000  # resources; a file of a role is 1 MB at most
 # Kinds a role set is made of; the namespace is there for all, and a definition of kinds belongs to one owner at a time.
 KINDS = (
@@ -32,6 +33,12 @@ def _part(live: Any, fields: Object) -> Any:
     if isinstance(live, list):
         return [_part(_item(live, name), fields[name]) for name in names]
     return {name[2:]: _part(live[name[2:]], fields[name]) for name in names if name[2:] in live}
+
+
+def is_of_directory(live: Object) -> bool:
+    """Made for the cluster's own directory, in the place of which other installations are given one that is there."""
+    resource: str = live["metadata"]["annotations"][RESOURCE]
+    return resource == "network/directory" or (resource.startswith("identity/") and resource != "identity/hub_ca")
 
 
 def as_written(live: Object) -> Object:
