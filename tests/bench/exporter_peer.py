@@ -1,18 +1,21 @@
-"""The exporter as one writes it in Python: prometheus-client, the hub's API, a thread that refreshes, as 2i2c's group
-exporter is built. exporter_peer.py PORT API-PORT SECONDS. It says exactly what caas-exporter says of the hub and the gateway."""
+"""The exporter as one writes it in Python, of the parts that 2i2c's group exporter is made of: an application of aiohttp, a task
+of it that asks the hub's API again and again, gauges of prometheus-client. exporter_peer.py PORT API-PORT SECONDS. It says
+exactly what caas-exporter says of the hub and the gateway."""
 
-import json
+import asyncio
 import sys
-import threading
-import time
-import urllib.request
 from collections import Counter
+from collections.abc import AsyncIterator
 from datetime import datetime
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Gauge, start_http_server
+import aiohttp
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 PORT, API, SECONDS = int(sys.argv[1]), f"http://127.0.0.1:{sys.argv[2]}", float(sys.argv[3])
 PAGE = 500
+HEADERS = {"Accept": "application/jupyterhub-pagination+json"}
 registry = CollectorRegistry()
 
 
@@ -39,21 +42,20 @@ user_clusters = gauge("caas_dask_user_clusters", "user")
 max_cores, max_memory = gauge("caas_dask_max_cores"), gauge("caas_dask_max_memory_bytes")
 
 
-def ask(path: str) -> dict:
-    request = urllib.request.Request(API + path, headers={"Accept": "application/jupyterhub-pagination+json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
+async def ask(session: aiohttp.ClientSession, path: str) -> Any:
+    async with session.get(API + path) as answer:
+        return await answer.json()
 
 
 def seconds(text: str) -> float:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-def refresh_hub() -> None:
-    hub_users.set(ask("/hub/api/users?limit=1")["_pagination"]["total"])
+async def refresh_hub(session: aiohttp.ClientSession) -> None:
+    hub_users.set((await ask(session, "/hub/api/users?limit=1"))["_pagination"]["total"])
     servers, offset = [], 0
     while True:
-        page = ask(f"/hub/api/users?state=active&limit={PAGE}&offset={offset}")
+        page = await ask(session, f"/hub/api/users?state=active&limit={PAGE}&offset={offset}")
         for user in page["items"]:
             servers += [(user["name"], name, server) for name, server in user["servers"].items()]
         if not page["_pagination"]["next"]:
@@ -68,8 +70,8 @@ def refresh_hub() -> None:
         ready.labels(user, name).set(server["ready"])
 
 
-def refresh_gateway() -> None:
-    answer = ask("/gateway/api/v1/caas/clusters")
+async def refresh_gateway(session: aiohttp.ClientSession) -> None:
+    answer = await ask(session, "/gateway/api/v1/caas/clusters")
     for family in (*of_cluster.values(), user_cores, user_memory, user_clusters):
         family.clear()
     for cluster in answer["clusters"]:
@@ -84,13 +86,25 @@ def refresh_gateway() -> None:
     max_memory.set(answer["maximum"]["memory"])
 
 
-def refresh_on() -> None:
-    while True:
-        refresh_hub()
-        refresh_gateway()
-        time.sleep(SECONDS)
+async def refresh_on() -> None:
+    async with aiohttp.ClientSession(headers=HEADERS) as session:
+        while True:
+            await refresh_hub(session)
+            await refresh_gateway(session)
+            await asyncio.sleep(SECONDS)
 
 
-threading.Thread(target=refresh_on, daemon=True).start()
-start_http_server(PORT, addr="127.0.0.1", registry=registry)
-threading.Event().wait()
+async def refreshing(_: web.Application) -> AsyncIterator[None]:
+    task = asyncio.create_task(refresh_on())
+    yield
+    task.cancel()
+
+
+async def metrics(_: web.Request) -> web.Response:
+    return web.Response(body=generate_latest(registry), content_type="text/plain")
+
+
+app = web.Application()
+app.router.add_get("/metrics", metrics)
+app.cleanup_ctx.append(refreshing)
+web.run_app(app, host="127.0.0.1", port=PORT, print=None)
