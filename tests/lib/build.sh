@@ -70,6 +70,16 @@ cleaned() {
         ! as_before >/dev/null || { echo "nothing was built"; return 1; }
         in_copy clean && as_before
 }
+warned() {
+        local each
+        copied && echo 'static int unused;' >"$copy/provisioner/base/warned.c" || return 1
+        for each in gcc clang; do
+                ! in_copy CC="$each" V=1 "build$([ "$each" = gcc ] || echo -clang)/provisioner/base/warned.o" >"$folder/all" 2>&1 &&
+                        grep -q "Werror.*unused" "$folder/all" || { cat "$folder/all"; return 1; }
+        done
+        rm -r "$copy/provisioner/base/warned.c" "$copy"/build*
+        as_before
+}
 # By the pinned tools: what PATH has is none.
 formatted() {
         local spoilt=(provisioner/base/str.c tests/lib/junit.py) each
@@ -84,6 +94,7 @@ check "make help: what it says can be made" documented
 check "make: nothing changed, nothing compiled" no_op
 check "make: a header compiles who includes it" header
 check "make: without what it needs it says what to do" nothing_there
+check "make: a warning is an error" warned
 check "make: programs are hardened" hardened
 check "make install: DESTDIR, prefix, over an older one" installed
 check "make clean: nothing is left" cleaned
