@@ -13,6 +13,8 @@ CC := gcc
 endif
 BUILD  ?= build$(if $(SAN),-san)$(if $(findstring clang,$(CC)),-clang)
 Q      := $(if $(V),,@)
+# What goes before the compiler; tests/run.sh has it be ccache.
+CCACHE ?=
 comma  := ,
 prefix ?= /usr/local
 DESTDIR ?=
@@ -74,7 +76,7 @@ $(BUILD)/libraries:
 
 $(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/libraries
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/provisioner/cli/version.o: $(BUILD)/version.stamp
 $(BUILD)/provisioner/cli/version.o: CPPFLAGS += -DCAAS_VERSION='"$(VERSION)"' -DCAAS_DATADIR='"$(prefix)/share/caas"' -DCAAS_LIBEXECDIR='"$(prefix)/libexec/caas"'
@@ -134,7 +136,7 @@ $(BUILD)/fuzz/fuzz_sources: $(call fuzz_objects,$(FUZZ_SOURCES)) $(EXPORTER)
 $(BUILD)/fuzz/fuzz_sources: FUZZ_LIBS := -Wl,--as-needed -lcurl -lldap -llber -lsqlite3 -lssl -lm
 $(BUILD)/fuzz/objects/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CCACHE) clang $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c $< -o $@
 $(FUZZ): $(BUILD)/fuzz/%: $(BUILD)/fuzz/objects/tests/fuzz/%.o $(call fuzz_objects,$(FUZZ_SRC))
 	$(Q)clang $(FUZZ_CFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -ljansson -lyaml -lcrypto -lpthread $(FUZZ_LIBS)
 

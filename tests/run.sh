@@ -66,6 +66,9 @@ finish() {
 trap finish EXIT
 tally tally
 bash tests/lib/deps.sh test && tools_venv >/dev/null || exit 1
+# The same source compiled by the same words is the same object, of whatever checkout: only the folder that its debug information
+# names may be another one's.
+export CCACHE=ccache CCACHE_DIR=$CACHE/ccache CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=400M
 stage "build" counted builds all
 stage "build, itself" counted bash tests/lib/build.sh # makes the programs again: before anybody uses them
 stage "build, what lanes try" counted builds integration-programs

@@ -8,7 +8,7 @@ build="gcc libc6-dev make libjansson-dev libyaml-dev libcurl4-openssl-dev liblda
 clang=''
 [ "${1:-}" != test ] || clang=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
 # The stack's own servers and tools are there for the unit tests, which come before any apply.
-test="389-ds-base libnss3-tools bubblewrap runit xfsprogs clang clang-tidy libclang-rt-${clang:-14}-dev shellcheck libcmocka-dev mmdebstrap python3-venv git procps iproute2 chromium chromium-driver fonts-dejavu-core gpg gpg-agent jsonnet openssl prometheus prometheus-alertmanager python3-aiosmtpd valgrind"
+test="389-ds-base libnss3-tools bubblewrap ccache runit xfsprogs clang clang-tidy libclang-rt-${clang:-14}-dev shellcheck libcmocka-dev mmdebstrap python3-venv git procps iproute2 chromium chromium-driver fonts-dejavu-core gpg gpg-agent jsonnet openssl prometheus prometheus-alertmanager python3-aiosmtpd valgrind"
 # A Kubernetes cluster on this machine. Go comes with Debian's only where there is none (tests/testbed/build.sh).
 testbed="gcc libc6-dev libseccomp-dev nftables conntrack iproute2 util-linux procps openssl curl mmdebstrap python3-venv hostname"
 command -v go >/dev/null || [ -x /usr/local/go/bin/go ] || testbed="$testbed golang-go"
