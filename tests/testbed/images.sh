@@ -78,13 +78,14 @@ tools() {
         touch -c "$venv/complete"
         echo "$venv"
 }
+# A layer's files all have one time: byte code that names its source's would be taken for old, and made anew at every start.
 venv() { # folder lock out
         cp "$2" "$IMAGES/lock-$$.txt"
         in_base "$1" "$3" "$(tools)/bin/uv" "$IMAGES/lock-$$.txt" -- sh -eu -c "/usr/bin/python3 -m venv --without-pip $1
-                uv pip install --no-cache --link-mode copy --compile-bytecode --require-hashes --python $1/bin/python -r /build/lock-$$.txt"
+                PYC_INVALIDATION_MODE=UNCHECKED_HASH uv pip install --no-cache --link-mode copy --compile-bytecode --require-hashes --python $1/bin/python -r /build/lock-$$.txt"
         rm "$IMAGES/lock-$$.txt"
 }
-venv_layer() { layer "$1" "$(base) $2 $(sha256sum <"$3")" venv "$2" "$3"; }
+venv_layer() { layer "$1" "$(base) $2 $(sha256sum <"$3") byte code by hash" venv "$2" "$3"; }
 hub_layer() { venv_layer hub /opt/hub "$TESTBED/images/hub.txt"; }
 gateway_layer() { venv_layer gateway /opt/gateway "$ROOT/roles/gateway/image.txt"; }
 notebook_layer() { venv_layer notebook /srv/conda/envs/notebook "$ROOT/roles/notebook/requirements.txt"; }
