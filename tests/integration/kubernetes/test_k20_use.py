@@ -1,6 +1,7 @@
 """People at work: sign-in, a server in a pod, Dask on worker pods; the logs of it."""
 
 import json
+import re
 import subprocess
 import time
 
@@ -47,6 +48,16 @@ def test_a_server_is_a_pod_with_the_sizes_of_the_form(lab: Lab, alice_pod: HubCl
     assert kernel.run("import os; print(os.getuid())").text.strip() == "1000"
     kernel.run("import os; open(os.path.expanduser('~/kept'), 'w').write('still here')")
     kernel.close()
+
+
+def test_python_takes_the_byte_code_of_its_image(lab: Lab, alice_pod: HubClient) -> None:
+    """Or each process there would compile what it imports, seconds of it: these tests would see another product, and slowly."""
+    (server,) = [name for name in lab.names("pod", SERVERS) if "alice" in name]
+    for pod in (server, "deploy/hub"):
+        imports = ["sh", "-c", "python -I -v -c 'import tornado.web' 2>&1"]
+        said = lab.bed.kubectl("-n", lab.namespace, "exec", pod, "--", *imports)
+        assert "/tornado/web.py\n" in said and " matches " in said, said[-2000:]
+        assert not re.findall(r"^# code object from '?(\S+/tornado/\S+\.py)'?$", said, re.M), pod
 
 
 def test_dask_computes_on_worker_pods(lab: Lab, alice_pod: HubClient) -> None:
