@@ -1,6 +1,10 @@
 // Who holds what of Dask, what they do with it, and which cluster is idle.
 local c = import 'common.libsonnet';
 local is = '{cluster="$cluster", user=~"$user"}';
+// Cores that were held at the most while those were used that a rate over $__rate_interval counts: of those held at its end alone,
+// who gives workers back would use more than all. The minute more is there because both figures are some seconds old when they are
+// read, each by another source's clock: by the one a worker may be gone, by the other it still computes.
+local held = 'max by (user) (max_over_time(max_over_time(caas_dask_user_cores%s[1m])[$__rate_interval:15s]))' % is;
 
 c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask cluster is idle?', [
   c.row('Which Dask cluster is idle?', [
@@ -35,8 +39,8 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
   ]),
   c.row('What do they do with it?', [
     c.lines(
-      'Cores in use, of those held', 'Near nothing for long: fewer workers would do, or something else is what is waited for.', [
-        c.over('sum by (user) (rate(caas_user_cpu_seconds_total{cluster="$cluster", user=~"$user", kind="dask"}[$__rate_interval])) / (sum by (user) (caas_dask_user_cores%s) > 0)' % is, '{{user}}'),
+      'Cores in use, of those held', 'Of the most that were held in the time that a point stands for, and the minute before. Near nothing for long: fewer workers would do, or something else is what is waited for.', [
+        c.over('sum by (user) (rate(caas_user_cpu_seconds_total{cluster="$cluster", user=~"$user", kind="dask"}[$__rate_interval])) / (%s > 0)' % held, '{{user}}'),
       ], unit='percentunit'
     ),
     c.lines(
