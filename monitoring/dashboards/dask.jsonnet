@@ -58,7 +58,7 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
       c.over('sum(rate(dask_scheduler_tasks_compute_seconds_total%s[$__rate_interval]))' % is, 'computing'),
       c.over('sum(rate(dask_scheduler_tasks_transfer_seconds_total%s[$__rate_interval]))' % is, 'moving data'),
     ]),
-    c.lines('Workers that come and leave', 'Many of both: they are killed or lost, or a cluster that adapts does so too often.', [
+    c.events('Workers that come and leave', 'Many of both: they are killed or lost, or a cluster that adapts does so too often. With six hours shown, a bar is ten minutes.', [
       c.over('sum(increase(dask_scheduler_workers_added_total%s[$__rate_interval]))' % is, 'come'),
       c.over('sum(increase(dask_scheduler_workers_removed_total%s[$__rate_interval]))' % is, 'leave'),
     ], width=8),
