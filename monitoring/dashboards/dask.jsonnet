@@ -57,12 +57,12 @@ c.dashboard('dask', 'CaaS / Dask', 'Who holds what of Dask, and which Dask clust
     c.lines('Where the time goes', 'Seconds of workers, each second: computing, and moving data between workers.', [
       c.over('sum(rate(dask_scheduler_tasks_compute_seconds_total%s[$__rate_interval]))' % is, 'computing'),
       c.over('sum(rate(dask_scheduler_tasks_transfer_seconds_total%s[$__rate_interval]))' % is, 'moving data'),
-    ]),
+    ], unit='s'),
     c.events('Workers that come and leave', 'Many of both: they are killed or lost, or a cluster that adapts does so too often. With six hours shown, a bar is ten minutes.', [
       c.over('sum(increase(dask_scheduler_workers_added_total%s[$__rate_interval]))' % is, 'come'),
       c.over('sum(increase(dask_scheduler_workers_removed_total%s[$__rate_interval]))' % is, 'leave'),
     ], width=8),
-    c.lines('Tasks done with', 'Each second: their results are not wanted any more.', [c.over('sum by (user) (rate(dask_scheduler_tasks_forgotten_total%s[$__rate_interval]))' % is, '{{user}}')], width=8),
+    c.lines('Tasks done with', 'Their results are not wanted any more.', [c.over('sum by (user) (rate(dask_scheduler_tasks_forgotten_total%s[$__rate_interval]))' % is, '{{user}}')], unit='ops', width=8),
     c.lines('Results held', 'By the word of the schedulers. What nobody needs any more its owner lets go with del or cancel.', [c.over('sum by (user) (dask_scheduler_tasks_output_bytes%s)' % is, '{{user}}')], unit='bytes', width=8, stacked=true),
   ]),
   c.row('How are their workers?', [

@@ -38,7 +38,7 @@ OPTIONS = {
     "text": {"mode", "content"},
 }
 DEFAULTS = {"displayName", "unit", "decimals", "min", "max", "mappings", "color", "thresholds", "custom"}
-UNITS = {"short", "s", "bytes", "percentunit", "Bps"}
+UNITS = {"short", "s", "bytes", "percentunit", "Bps", "ops"}
 PROPERTIES = {"unit", "decimals", "mappings", "thresholds", "color", "custom.cellOptions", "custom.lineStyle"}
 
 by_file = pytest.mark.parametrize("name", DASHBOARDS)
