@@ -107,8 +107,8 @@ def migrated(address: str, board: dict[str, Any]) -> dict[str, Any]:
 
 
 def draw(browser: webdriver.Chrome, page: str, panels: list[dict[str, Any]], to: Path) -> None:
-    """One dashboard, whole, once nothing changes any more. A panel is only drawn where it can be seen: the window is as high as
-    the page."""
+    """One dashboard, whole, once nothing changes any more; none of which a panel says that it was not answered. A panel is only
+    drawn where it can be seen: the window is as high as the page."""
     browser.set_window_size(WIDTH, 400 + 45 * max(p["gridPos"]["y"] + p["gridPos"]["h"] for p in panels))
     browser.get(page)
     settled, before = 0, ""
@@ -121,6 +121,12 @@ def draw(browser: webdriver.Chrome, page: str, panels: list[dict[str, Any]], to:
         settled = settled + 1 if there and now == before and not busy else 0
         before = now
     assert settled == 3, f"{page} is not drawn after five minutes"
+    failed = [
+        " ".join(panel.text.split("\n"))
+        for panel in browser.find_elements(By.CSS_SELECTOR, ".react-grid-item")
+        if panel.find_elements(By.CSS_SELECTOR, "[role=alert]") or "Failed to fetch" in panel.text
+    ]
+    assert not failed, f"{page} has panels that were not answered: {failed}"
     bottom = browser.execute_script(
         "return Math.max(...[...document.querySelectorAll('.react-grid-item')].map(e => e.getBoundingClientRect().bottom))"
     )
