@@ -1,10 +1,14 @@
 import json
 import os
+import runpy
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from pangeo_hub.accounts import Accounts, Ids
-from pangeo_hub.options import activity_seconds, culler_command
+from pangeo_hub.options import CULLER, activity_seconds, culler_command
 from pangeo_hub.settings import Settings, load
 
 
@@ -37,6 +41,20 @@ def test_culler(settings: Settings) -> None:
     only_age = culler_command(with_idle(settings, 0, 1)) or []
     assert "--max-age=3600" in only_age
     assert "--timeout=315360000" in only_age
+
+
+def test_the_culler_first_lets_servers_report(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks at once, and through an outage of the hub nobody could."""
+    done: list[object] = []
+    monkeypatch.setattr(time, "sleep", done.append)
+    monkeypatch.setattr(runpy, "run_module", lambda name, run_name: done.append((name, run_name)))
+    words = culler_command(with_idle(settings, 60, 168)) or []
+    exec(words[words.index("-c") + 1], {})
+    waited, ran = done
+    assert isinstance(waited, int) and waited > 1.1 * activity_seconds(settings)
+    assert ran == ("jupyterhub_idle_culler", "__main__")
+    command = [sys.executable, "-c", CULLER.format(0), "--help"]
+    assert "--cull-every" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_accounts_are_kept_and_private(tmp_path: Path) -> None:
