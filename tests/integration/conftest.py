@@ -128,15 +128,19 @@ class Cluster:
 
     def processes(self, user: str) -> list[str]:
         """What runs as a user who has been here: server, kernels, Dask. Seen from the host: a request would be their use."""
+        return list(self.processes_by_id(user).values())
+
+    def processes_by_id(self, user: str) -> dict[int, str]:
         uid = json.loads((self.folder / "hub" / "users.json").read_text())[user]["uid"]
-        found = []
+        found = {}
         for entry in Path("/proc").iterdir():
             try:
                 # Another folder's clusters may have the same numbers.
                 if not entry.name.isdigit() or f"/caas-{self.name}/" not in (entry / "cgroup").read_text():
                     continue
                 if f"\nUid:\t{uid}\t" in (entry / "status").read_text():
-                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+                    command = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(entry.name)] = command.decode(errors="replace")
             except OSError:
                 pass
         return found

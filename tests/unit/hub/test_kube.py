@@ -412,7 +412,10 @@ def test_the_reason_is_known_before_the_pod_is_removed(spawner: kube.PangeoKubeS
     async def delete(**_: Any) -> None:
         spawner.test_pods.pods.pop(key)
 
-    spawner.api = SimpleNamespace(delete_namespaced_pod=delete)
+    async def read(**_: Any) -> Any:
+        return SimpleNamespace(status=404)
+
+    spawner.api = SimpleNamespace(delete_namespaced_pod=delete, read_namespaced_pod=read)
     assert asyncio.run(spawner.poll()) == 137
     assert "more memory" in spawner.stopped_because
     spawner.stopped_because = ""

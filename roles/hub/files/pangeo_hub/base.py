@@ -1,11 +1,19 @@
 """What every way of starting somebody's server shares: the choice they made, the reason their last server ended, and a start
-that is broken off when access is withdrawn. spawner.py and systemd.py start servers on a host, kube.py as pods."""
+that is broken off when access is withdrawn; and that a hub which starts ends no server that runs. spawner.py and systemd.py
+start servers on a host, kube.py as pods."""
 
+import asyncio
+import functools
 import time
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
+import jupyterhub
+from jupyterhub.objects import Server
 from jupyterhub.utils import utcnow
 from tornado import web
+from tornado.log import app_log
 from traitlets import Any as AnyTrait
 from traitlets import Float, Unicode
 from traitlets.config import LoggingConfigurable
@@ -13,6 +21,9 @@ from traitlets.config import LoggingConfigurable
 from .accounts import Accounts
 from .choices import BadChoice, Choice, Choices, options_from_form
 from .settings import Settings
+
+# Of a server found running: whatever the answer, it stays, and until then its owner's page at the hub says that it is busy.
+FOUND_SECONDS = 5.0
 
 
 class StartFailed(web.HTTPError):
@@ -23,6 +34,39 @@ class StartFailed(web.HTTPError):
         super().__init__(status, message.replace("%", "%%"))
         self.jupyterhub_message = message
         self.outcome = outcome
+
+
+def unknown_is_running(poll: Callable[..., Awaitable[int | None]]) -> Callable[..., Awaitable[int | None]]:
+    """Around a spawner's poll(): that it cannot be found out (an API server or systemd that is too busy, no descriptor left)
+    says nothing about the server. JupyterHub, as it starts, would take it for ended and forget it, and it would run on with
+    nothing that leads to it."""
+
+    @functools.wraps(poll)
+    async def asked(self: "PangeoSpawner") -> int | None:
+        try:
+            status = await poll(self)
+        except Exception as error:
+            if not self._unknown:  # each look of some seconds would say it again
+                self.log.warning("it cannot be found out whether the server of %s runs: %r", self.user.name, error)
+            self._unknown = True
+            return None
+        self._unknown = False
+        return status
+
+    return asked
+
+
+class FoundServer(Server):
+    """The address of a server that a hub which starts has found running. JupyterHub ends one that does not answer in time; at
+    any other moment, it would never ask. Here it is left to its user, to the culler, and to poll()."""
+
+    async def wait_up(self, *arguments: Any, **named: Any) -> Any:
+        try:
+            return await asyncio.wait_for(super().wait_up(*arguments, **named), FOUND_SECONDS)
+        except TimeoutError:
+            app_log.warning("the server at %s runs but does not answer: it is left as it is", self.url)
+            # Who asked wants to know its version, which is not known: no difference is to be seen in it.
+            return SimpleNamespace(headers={"X-JupyterHub-Version": jupyterhub.__version__})
 
 
 class PangeoSpawner(LoggingConfigurable):
@@ -44,6 +88,7 @@ class PangeoSpawner(LoggingConfigurable):
         self._steps: list[str] = []
         self._began = 0.0
         self._choice: Choice | None = None
+        self._unknown = False  # whether it runs
 
     # --- what is chosen ---
 
@@ -75,6 +120,13 @@ class PangeoSpawner(LoggingConfigurable):
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self.stopped_because = state.get("stopped_because", "")
+
+    async def get_url(self) -> str:
+        """Asked by a hub that starts, of a server that runs. One without an address had not come up yet when the hub was
+        stopped: as ever, it has to answer in time."""
+        if self.orm_spawner.server.ip:
+            self.server = FoundServer(orm_server=self.orm_spawner.server)
+        return await super().get_url()
 
     # --- start ---
 

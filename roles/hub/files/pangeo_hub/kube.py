@@ -19,7 +19,7 @@ from kubernetes_asyncio.client.rest import ApiException
 from kubespawner import KubeSpawner
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
-from .base import PangeoSpawner, StartFailed
+from .base import PangeoSpawner, StartFailed, unknown_is_running
 from .metrics import counted_start
 
 HOME = "/home/jovyan"
@@ -215,13 +215,35 @@ class PangeoKubeSpawner(PangeoSpawner, KubeSpawner):
 
     # --- end ---
 
+    @unknown_is_running
     async def poll(self) -> int | None:
         await self._start_watching_pods()
         pod = self._pod()
+        if pod is None and self.server:
+            pod = await self._look_again()
         if pod is not None and not self.stopped_because:
             # Before the stock class, which removes a pod that has ended, and with it the reason.
             self.stopped_because = how_it_ended(pod) or ""
         return await super().poll()
+
+    async def _look_again(self) -> dict[str, Any] | None:
+        """The list of pods may be older than the pod: watching begins with what any API server remembers. So the pod itself is
+        asked for before the hub forgets its server. Raises if nobody can say."""
+        asking = self.api.read_namespaced_pod(name=self.pod_name, namespace=self.namespace, _preload_content=False)
+        answer = await asyncio.wait_for(asking, self.k8s_api_request_timeout)
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise ApiException(status=answer.status, reason=answer.reason)
+        pod: dict[str, Any] = json.loads(await answer.read())
+        self.pod_reflector.pods[f"{self.namespace}/{self.pod_name}"] = pod
+        return pod
+
+    async def _start_reflector(self, kind: str, reflector_class: Any, replace: bool = False, **named: Any) -> Any:
+        """The stock class goes on with one whose first list failed, or that gave up after a minute without the API server: it
+        knows no pods, or those of then, until the hub is started again."""
+        known = self.reflectors.get(self._get_reflector_key(kind))
+        return await super()._start_reflector(kind, reflector_class, replace or given_up(known), **named)
 
     def explain_end(self, status: int) -> str:
         if self._pod() is None:
@@ -235,6 +257,13 @@ class PangeoKubeSpawner(PangeoSpawner, KubeSpawner):
             self.stopped_because = self.explain_stop()
         self.delete_grace_period = 1 if self.withdrawn else max(1, math.ceil(self.stop_seconds))
         await super().stop(now)
+
+
+def given_up(reflector: Any) -> bool:
+    """One that has begun and does not watch."""
+    if reflector is None or not reflector.first_load_future.done():
+        return False
+    return reflector.watch_task is None or reflector.watch_task.done()
 
 
 def quantity(gb: float) -> str:

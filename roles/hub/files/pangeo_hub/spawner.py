@@ -19,7 +19,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from traitlets import Any as AnyTrait
 
 from .accounts import Ids
-from .base import PangeoSpawner, StartFailed, home_bytes
+from .base import PangeoSpawner, StartFailed, home_bytes, unknown_is_running
 from .metrics import counted_start
 from .port import HeldPort, Taken, hold, listener
 
@@ -310,6 +310,7 @@ class SandboxSpawner(HostSpawner, LocalProcessSpawner):
             said = ""
         return f"{said.splitlines()[-1]}." if said else await super().last_words()
 
+    @unknown_is_running
     async def poll(self) -> int | None:
         """A hub that was killed in the midst of a start did not write down which process it is: what was started ends."""
         unknown = not self.pid and self.server and self.pending != "spawn"

@@ -1,15 +1,31 @@
 """Servers on hosts with systemd: a transient unit holds the limits, caas-sandbox inside of it hides the rest of the host."""
 
 import asyncio
+from subprocess import PIPE
 
 from systemdspawner import SystemdSpawner, systemd
 
-from .base import StartFailed
+from .base import StartFailed, unknown_is_running
 from .metrics import counted_start
 from .spawner import HostSpawner
 
 
-class PangeoSystemdSpawner(HostSpawner, SystemdSpawner):
+class UnitSpawner(SystemdSpawner):
+    """The stock class takes a systemctl that fails, while systemd is updated or too busy, for the end of the server."""
+
+    async def poll(self) -> int | None:
+        process = await asyncio.create_subprocess_exec(
+            "systemctl", "is-active", self.unit_name, stdout=PIPE, stderr=PIPE
+        )
+        state, errors = await process.communicate()
+        if process.returncode == 0:
+            return None
+        if not state.strip():  # of a unit that is not there, too, it says a state
+            raise OSError(errors.decode(errors="replace").strip() or f"systemctl ended with {process.returncode}")
+        return 1
+
+
+class PangeoSystemdSpawner(HostSpawner, UnitSpawner):
     """Unlike the stock class: numeric uid of the directory (no account on the host), no swap, a limit of processes, home and
     environment bound into a private view. The unit starts as root and caas-sandbox gives that up: systemd itself refuses a
     User= that the host does not know."""
@@ -30,6 +46,10 @@ class PangeoSystemdSpawner(HostSpawner, SystemdSpawner):
             # Else one that had to be killed is kept as failed, and is still there when the cluster is long gone.
             "CollectMode": "inactive-or-failed",
         }
+
+    @unknown_is_running
+    async def poll(self) -> int | None:
+        return await super().poll()
 
     @counted_start
     async def start(self) -> tuple[str, int]:
