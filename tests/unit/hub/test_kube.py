@@ -432,6 +432,27 @@ def test_a_revoked_server_gets_a_second(spawner: kube.PangeoKubeSpawner) -> None
     assert spawner.test_api.made[-1][2]["grace_period_seconds"] == 10
 
 
+@pytest.mark.parametrize(
+    "refused", [ApiException(status=429), ApiException(status=503), aiohttp.ClientConnectionError(), OSError()]
+)
+def test_a_busy_api_server_is_asked_again_to_delete(
+    spawner: kube.PangeoKubeSpawner, monkeypatch: Any, refused: Exception
+) -> None:
+    answers = [refused, refused, None]
+
+    async def delete(**_: Any) -> None:
+        answer = answers.pop(0)
+        if answer:
+            raise answer
+
+    monkeypatch.setattr(spawner.test_api, "delete_namespaced_pod", delete, raising=False)
+    asyncio.run(spawner.stop())
+    assert not answers
+    answers.append(ApiException(status=403))
+    with pytest.raises(ApiException):
+        asyncio.run(spawner.stop())
+
+
 def test_events_in_words() -> None:
     assert "another one is being started" in kube.event_words({"reason": "TriggeredScaleUp"}, "pangeo")
     assert "pangeo" in kube.event_words({"reason": "Pulling", "message": "Pulling image x"}, "pangeo")

@@ -258,6 +258,18 @@ class PangeoKubeSpawner(PangeoSpawner, KubeSpawner):
         self.delete_grace_period = 1 if self.withdrawn else max(1, math.ceil(self.stop_seconds))
         await super().stop(now)
 
+    async def _make_delete_pod_request(self, *arguments: Any) -> bool:
+        """Tried again for half a minute where the API server is busy or away; the stock class does so only where no answer comes.
+        The hub forgets the server in any case, and its pod would run on."""
+        try:
+            return bool(await super()._make_delete_pod_request(*arguments))
+        except ApiException as error:
+            if error.status != 429 and error.status < 500:
+                raise
+        except (aiohttp.ClientError, OSError):
+            pass
+        return False
+
 
 def given_up(reflector: Any) -> bool:
     """One that has begun and does not watch."""
