@@ -7,6 +7,7 @@ from bed import HOMES, SERVERS, Lab, eventually
 from conftest import kill_after
 from hubclient import HubClient
 
+HUB = "bin/python .*bin/jupyterhub --config"
 POINTS = (0.05, 0.4, 1.0, 2.3)  # seconds after the first step of a run has begun
 
 
@@ -62,6 +63,27 @@ def test_more_cpus_leave_running_servers_alone(lab: Lab, alice_pod: HubClient) -
     again.close()
 
 
+def hubs(lab: Lab) -> set[str]:
+    return set(lab.bed.inside("pgrep", "-f", HUB).split())
+
+
+def test_a_hub_that_starts_without_the_api_server_loses_nobody(lab: Lab, alice_pod: HubClient) -> None:
+    """It cannot find out then whether a server runs. That it starts servers once the API server is back: the next test."""
+    kernel, before = alice_pod.kernel(), hubs(lab)
+    kernel.run("remembered = 42")
+    lab.bed.fault("stop", "kube-apiserver")
+    try:
+        lab.bed.inside("kill", "-KILL", *before)
+        eventually(lambda: alice_pod.request("GET", "/hub/health").status == 200 and hubs(lab) - before, 60)
+        eventually(lambda: alice_pod.api("GET", "/users/alice").json()["servers"][""]["ready"], 60)
+        assert alice_pod.request("GET", "/user/alice/api/status").status == 200
+        assert kernel.run("print(remembered)").text.strip() == "42"
+    finally:
+        lab.bed.fault("start", "kube-apiserver")
+    eventually(lambda: lab.bed.kubectl("get", "--raw", "/readyz", status=None).strip() == "ok", 60)
+    kernel.close()
+
+
 def test_a_new_server_has_the_new_size(lab: Lab) -> None:
     dora = lab.signed_in("dora")
     dora.spawn()
@@ -88,8 +110,10 @@ def test_killed_again_and_again_it_converges(lab: Lab) -> None:
     lab.settled()
 
 
-def test_the_api_server_goes_away_for_a_minute(lab: Lab) -> None:
-    """In the middle of an apply: what is on its way is tried again, what is waited for is watched again."""
+def test_the_api_server_goes_away_for_a_minute(lab: Lab, alice_pod: HubClient) -> None:
+    """In the middle of an apply: what is on its way is tried again, what is waited for is watched again. And the hub that starts when
+    it has just come back finds the server that runs."""
+    pod = running(lab)
     lab.write_form(cpus=0.6, storage=2)
     process = lab.caas.start("apply", str(lab.form), "--yes", "--json")
     begun = next(line for line in process.stdout or [] if '"step_begin"' in line and '"hub/service"' in line)
@@ -107,3 +131,6 @@ def test_the_api_server_goes_away_for_a_minute(lab: Lab) -> None:
     assert process.returncode == 0, said
     lab.plan(status=0)
     lab.settled()
+    assert running(lab)["metadata"]["uid"] == pod["metadata"]["uid"]
+    eventually(lambda: alice_pod.request("GET", "/user/alice/api/status").status == 200, 60)
+    assert alice_pod.api("GET", "/users/alice").json()["servers"][""]["ready"]
