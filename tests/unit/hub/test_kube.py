@@ -432,6 +432,29 @@ def test_a_revoked_server_gets_a_second(spawner: kube.PangeoKubeSpawner) -> None
     assert spawner.test_api.made[-1][2]["grace_period_seconds"] == 10
 
 
+@pytest.mark.parametrize(("there", "deleted"), [(True, 1), (False, 0)])
+def test_a_pod_that_outlived_its_server_is_ended(
+    spawner: kube.PangeoKubeSpawner, monkeypatch: Any, there: bool, deleted: int
+) -> None:
+    """The hub knows nothing of it any more, nor need the list of pods."""
+    asked: list[dict[str, Any]] = []
+
+    async def read(**_: Any) -> Any:
+        async def body() -> str:
+            return json.dumps({"metadata": {"name": spawner.pod_name}})
+
+        return SimpleNamespace(status=200 if there else 404, read=body)
+
+    async def delete(**what: Any) -> None:
+        asked.append(what)
+        spawner.test_pods.pods.clear()
+
+    monkeypatch.setattr(spawner.test_api, "read_namespaced_pod", read, raising=False)
+    monkeypatch.setattr(spawner.test_api, "delete_namespaced_pod", delete, raising=False)
+    asyncio.run(spawner.end_rest())
+    assert [(what["name"], what["grace_period_seconds"]) for what in asked] == [(spawner.pod_name, 0)] * deleted
+
+
 @pytest.mark.parametrize(
     "refused", [ApiException(status=429), ApiException(status=503), aiohttp.ClientConnectionError(), OSError()]
 )

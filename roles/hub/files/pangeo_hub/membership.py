@@ -128,15 +128,16 @@ class Membership:
     async def _end_servers(self, user: Any, reason: str, ended: dict[str, Any]) -> None:
         if user is None:
             return
-        for server_name, spawner in list(user.spawners.items()):
-            if not spawner.active:
-                continue
-            label = server_name or "default"
-            spawner.stopped_because = spawner.withdrawn = reason
-            spawner.stop_seconds = STOP_SECONDS / 2
+        for server_name in sorted({"", *user.spawners}):
+            spawner = user.spawners[server_name]
+            active, label = spawner.active, server_name or "default"
+            if active:
+                spawner.stopped_because = spawner.withdrawn = reason
+                spawner.stop_seconds = STOP_SECONDS / 2
             try:
-                await asyncio.wait_for(self._stop(user, server_name, spawner), 2 * STOP_SECONDS)
-                ended["servers"] += 1
+                stop = self._stop(user, server_name, spawner) if active else spawner.end_rest()
+                await asyncio.wait_for(stop, 2 * STOP_SECONDS)
+                ended["servers"] += active
             except Exception as error:  # the other servers and the clusters have to end all the same
                 self._log.exception("stopping the server %r of %s", label, user.name)
                 ended["errors"].append(f"server {label}: {error or type(error).__name__}")
