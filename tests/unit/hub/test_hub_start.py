@@ -86,6 +86,7 @@ class Hub:
         c.PangeoSpawner.choices = Choices(settings)
         c.Spawner.http_timeout = 1
         c.KubeSpawner.namespace = NAMESPACE
+        c.KubeSpawner.k8s_api_request_timeout = 60  # a busy machine is no busy API server
 
     async def started(self) -> JupyterHub:
         app = JupyterHub(config=self.config)
@@ -162,7 +163,7 @@ def test_one_that_had_not_come_up_has_to_answer(
         hub = Hub(settings, tmp_path, SandboxSpawner)
         await hub.knows(1, state_of(process), ip="")
         assert await hub.look() is None
-        assert process.wait(10)
+        assert process.wait(60)
 
     run(test)
 
