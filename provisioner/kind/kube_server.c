@@ -116,7 +116,7 @@ int kube_link_ping(struct kube_link *link, struct err **err)
 
 void kube_link_greet(struct kube_link *link)
 {
-        struct kube *kube;
+        struct kube *kube = NULL;
         if (kube_link_open(link, &kube, NULL) == 0)
                 kube_greet(kube);
 }
