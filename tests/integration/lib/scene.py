@@ -95,10 +95,6 @@ cluster = GatewayCluster()
 cluster.scale(2)
 client = cluster.get_client()
 client.wait_for_workers(2, timeout=120)
-cluster.scale(1)
-while len(client.scheduler_info()["workers"]) > 1: time.sleep(0.2)
-cluster.scale(2)
-client.wait_for_workers(2, timeout=120)
 def work(number):
     time.sleep(0.1)
     return bytes(1_000_000)
@@ -106,6 +102,12 @@ for _ in range(4):
     many = client.map(work, range(40), pure=False)
     print(client.submit(lambda *all: sum(map(len, all)), *many, pure=False).result(timeout=120))
     time.sleep(1)
+"""
+LEAVE_AND_COME = """
+cluster.scale(1)
+while len(client.scheduler_info()["workers"]) > 1: time.sleep(0.2)
+cluster.scale(2)
+client.wait_for_workers(2, timeout=120)
 """
 LEAK = "blocks = []\nfor _ in range(60): blocks.append(bytearray(b'x' * 50_000_000))"
 
@@ -207,9 +209,13 @@ def unneeded(*excuses: dict[str, str]) -> list[str]:
     return [part for some in excuses for part in some if not any(part in text for text in texts)]
 
 
-def compute(emma: HubClient) -> None:
-    reply = emma.kernel().run(COMPUTE, seconds=240)
+def compute(emma: HubClient, stage: Stage) -> None:
+    kernel = emma.kernel()
+    reply = kernel.run(COMPUTE, seconds=240)
     assert reply.text.split() == ["40000000"] * 4, reply
+    stage.watcher.wait('dask_scheduler_workers_removed_total{user="emma"} >= 0')  # or nobody saw that it rose
+    reply = kernel.run(LEAVE_AND_COME, seconds=240)
+    assert reply.status == "ok", reply
 
 
 def leak_and_fill(finn: HubClient, stage: Stage) -> None:
@@ -249,7 +255,7 @@ def play(stage: Stage) -> Scene:
         for done in [both.submit(user.spawn) for user in (emma, finn)]:
             done.result(timeout=300)
         stage.back_up()
-        for done in [both.submit(compute, emma), both.submit(leak_and_fill, finn, stage)]:
+        for done in [both.submit(compute, emma, stage), both.submit(leak_and_fill, finn, stage)]:
             done.result(timeout=600)
     lose_the_directory(stage)
     watcher.wait(f"{HOME} > 0.95", SEEN)
