@@ -1,7 +1,7 @@
 #!/bin/bash
 # Everything; ends with "N passed, N failed". What mostly waits goes on in the background from the beginning, in lanes (run.sh lane
-# NAME FOLDER): this machine's own stack, the life of a cluster on Kubernetes, and in a Kubernetes of its own what else can
-# happen there. What a lane says is shown when it has ended.
+# NAME FOLDER): this machine's own stack, and beside it who is taken out; the life of a cluster on Kubernetes, and in a
+# Kubernetes of its own what else can happen there. What a lane says is shown when it has ended.
 set -u
 # shellcheck source=tests/lib/common.sh
 . tests/lib/common.sh
@@ -31,22 +31,25 @@ builds() {
 }
 tally() { export TALLY=$folder/$1.tally && : >"$TALLY"; }
 
-LANES=(machine kubernetes ways)
+LANES=(machine kubernetes ways revoke)
 kubernetes=tests/integration/kubernetes
 ways=("$kubernetes"/test_k{05_units,26_caps,60_ways,62_trouble,80_bad}.py) # nothing in the other files needs them
 # In a machine with systemd the product has the ports of this one: it comes after the other clusters here.
 machines=tests/integration/systemd/test_machine.py
 # These make clusters of their own, or change nothing that other files of this machine look at: they share a second one.
 seconds=(tests/integration/test_{05_demo,84_idle,85_kill,86_freeipa}.py tests/integration/systemd/test_product.py)
+# Waits for minutes, for the hub's next look into the directory, and wants nothing but a cluster.
+revoke=tests/integration/test_60_revoke.py
 lane() {
         tally "$1"
         case $1 in
-        machine) stage "integration, this machine" counted bash tests/integration/run.sh tests/integration --ignore="$kubernetes" --ignore="$machines" "${seconds[@]/#/--ignore=}" ;;
+        machine) stage "integration, this machine" counted bash tests/integration/run.sh tests/integration --ignore="$kubernetes" --ignore="$machines" --ignore="$revoke" "${seconds[@]/#/--ignore=}" ;;
         kubernetes) stage "integration, Kubernetes" counted bash tests/integration/run.sh "$kubernetes" "${ways[@]/#/--ignore=}" ;;
         ways)
                 stage "integration, Kubernetes: other ways, troubles" counted bash tests/integration/run.sh "${ways[@]}"
                 stage "integration, this machine: second cluster" counted env CAAS_TEST_CLUSTER=other CAAS_TEST_PORT=9843 bash tests/integration/run.sh "${seconds[@]}"
                 ;;
+        revoke) stage "integration, this machine: revoke" counted env CAAS_TEST_CLUSTER=third CAAS_TEST_PORT=9943 bash tests/integration/run.sh "$revoke" ;;
         esac
 }
 trap 'exit 130' INT TERM
