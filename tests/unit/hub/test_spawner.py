@@ -3,6 +3,8 @@ import datetime
 import os
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import PIPE, Popen, run
@@ -161,51 +163,45 @@ def test_a_start_that_is_broken_off_ends_at_once(spawner: SandboxSpawner, monkey
             asyncio.run(start)
 
 
-def test_an_answer_from_somebody_elses_port_is_no_answer(spawner: SandboxSpawner, monkeypatch: Any) -> None:
-    class Quick(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_error(404)
+@contextmanager
+def serving(spawner: SandboxSpawner, monkeypatch: Any, uid: int, silent: int = 0) -> Iterator[list[str]]:
+    """What this process is asked at the port of the spawner's server, which is to be uid's; the first times it says nothing."""
+    asked: list[str] = []
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    monkeypatch.setattr(SandboxSpawner, "server", SimpleNamespace(base_url="/user/alice/", port=0))
-    with ThreadingHTTPServer(("127.0.0.1", 0), Quick) as quick:
-        threading.Thread(target=quick.serve_forever, daemon=True).start()
-        assert (listener(quick.server_port) or [None])[0] == os.getuid()
-        spawner.port, spawner._uid = quick.server_port, 60001
-        spawner.load_state({"pid": os.getpid(), "started_ticks": start_ticks(os.getpid()), "uid": 60001})
-        with pytest.raises(StartFailed, match="Another program"):
-            asyncio.run(spawner.wait_until_answers())
-        spawner._uid = os.getuid()
-        asyncio.run(spawner.wait_until_answers())
-        assert spawner._held
-        spawner._held._socket.close()
-        quick.shutdown()
-
-
-def test_a_server_that_breaks_off_at_first_is_waited_for(spawner: SandboxSpawner, monkeypatch: Any) -> None:
-    """As one does that a busy machine keeps from answering: what tornado raises then is no OSError."""
-    asked = []
-
-    class Slow(BaseHTTPRequestHandler):
+    class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            if len(asked) > 2:
+            if len(asked) > silent:
                 self.send_error(404)
 
         def log_message(self, *_: Any) -> None:
             pass
 
     monkeypatch.setattr(SandboxSpawner, "server", SimpleNamespace(base_url="/user/alice/", port=0))
-    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as slow:
-        threading.Thread(target=slow.serve_forever, daemon=True).start()
-        spawner.port, spawner._uid = slow.server_port, os.getuid()
-        spawner.load_state({"pid": os.getpid(), "started_ticks": start_ticks(os.getpid()), "uid": os.getuid()})
-        asyncio.run(spawner.wait_until_answers())
-        assert len(asked) == 3 and spawner._held
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        spawner.port, spawner._uid = server.server_port, uid
+        spawner.load_state({"pid": os.getpid(), "started_ticks": start_ticks(os.getpid()), "uid": uid})
+        yield asked
+        assert spawner._held
         spawner._held._socket.close()
-        slow.shutdown()
+        server.shutdown()
+
+
+def test_an_answer_from_somebody_elses_port_is_no_answer(spawner: SandboxSpawner, monkeypatch: Any) -> None:
+    with serving(spawner, monkeypatch, 60001):
+        assert (listener(spawner.port) or [None])[0] == os.getuid()
+        with pytest.raises(StartFailed, match="Another program"):
+            asyncio.run(spawner.wait_until_answers())
+        spawner._uid = os.getuid()
+        asyncio.run(spawner.wait_until_answers())
+
+
+def test_a_server_that_breaks_off_at_first_is_waited_for(spawner: SandboxSpawner, monkeypatch: Any) -> None:
+    """As one does that a busy machine keeps from answering: what tornado raises then is no OSError."""
+    with serving(spawner, monkeypatch, os.getuid(), silent=2) as asked:
+        asyncio.run(spawner.wait_until_answers())
+        assert len(asked) == 3
 
 
 SERVER = """
