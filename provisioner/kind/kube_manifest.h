@@ -54,7 +54,7 @@ bool manifest_is_replaceable(const struct kube_ref *ref);
 /* Is it data of people, never deleted on the way to something else? */
 bool manifest_holds_data(const struct kube_ref *ref);
 
-/* The turn of a kube.object: accounts, policies and what is mounted are there before the first pod starts. Pods come
+/* The turn of a kube.object: accounts, policies and what is mounted go before what has pods. That comes
  * last: controllers, nodes and the API server are busy with them from then on, and with services and claims before.
  * Pure. */
 int manifest_turn(const json_t *spec);
