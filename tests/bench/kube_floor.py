@@ -69,7 +69,7 @@ def applies(
             kinds = json.loads(kubectl("get", "--raw", _base(version)))["resources"]
             plurals[version] = {kind["kind"]: kind["name"] for kind in kinds if "/" not in kind["name"]}
         path = f"{_base(version)}/namespaces/{space}/{plurals[version][one['kind']]}/{one['metadata']['name']}"
-        query = "fieldManager=floor&fieldValidation=Strict&force=false"
+        query = "fieldManager=floor&fieldValidation=Ignore&force=false"
         requests.append((f"{path}?{query}", "apply-patch+yaml", one))
     return _sent(folder, kubectl, requests)
 

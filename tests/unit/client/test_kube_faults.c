@@ -248,7 +248,7 @@ static void test_refusals(void **state)
         assert_int_equal(fake_slept, 0);
 }
 
-#define DRY_RUN_PATH "a?fieldManager=caas&fieldValidation=Strict&force=true&dryRun=All"
+#define DRY_RUN_PATH "a?fieldManager=caas&fieldValidation=Ignore&force=true&dryRun=All"
 #define DELETE_BODY                                                                                                    \
         "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"propagationPolicy\":\"Background\","                      \
         "\"preconditions\":{\"uid\":\"u-1\"}}"
