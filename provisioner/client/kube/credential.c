@@ -178,8 +178,7 @@ void kube_http_options(struct kube *kube, struct http_options *options)
                 .certificate = kube->credential.certificate,
                 .key = kube->credential.key,
                 .proxy = config->proxy,
-                .server_name = config->server_name,
-                .http2 = true};
+                .server_name = config->server_name};
 }
 
 void kube_http_options_done(struct kube *kube)

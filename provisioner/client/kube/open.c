@@ -4,8 +4,6 @@
 
 #define TIMEOUT_MS 30000
 #define RETRY_MS   75000
-/* A further connection costs a server nearby more than several requests, and us a third of a megabyte. */
-#define PATIENCE_MS 25
 
 int kube_open(const struct kube_options *options, struct kube **ret, struct err **err)
 {
@@ -21,13 +19,7 @@ int kube_open(const struct kube_options *options, struct kube **ret, struct err 
         kube->clock = options->clock ? options->clock : clock_system();
         kube->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
         kube->retry_ms = options->retry_ms ? options->retry_ms : RETRY_MS;
-        pthread_mutex_init(&kube->pool_lock, NULL);
-        pthread_condattr_t monotonic;
-        pthread_condattr_init(&monotonic);
-        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-        pthread_cond_init(&kube->pool_given, &monotonic);
-        pthread_condattr_destroy(&monotonic);
-        kube->patience_ms = PATIENCE_MS;
+        kube_pools_open(kube);
         pthread_mutex_init(&kube->credential_lock, NULL);
         pthread_mutex_init(&kube->discovery_lock, NULL);
         kube->discovery = json_object();
@@ -39,13 +31,10 @@ struct kube *kube_close(struct kube *kube)
 {
         if (!kube)
                 return NULL;
-        for (size_t i = 0; i < kube->idle_count; i++)
-                http_client_free(kube->idle[i].client);
+        kube_pools_close(kube);
         kube_credential_clear(&kube->credential);
         kubeconfig_clear(&kube->config);
         json_decref(kube->discovery);
-        pthread_cond_destroy(&kube->pool_given);
-        pthread_mutex_destroy(&kube->pool_lock);
         pthread_mutex_destroy(&kube->credential_lock);
         pthread_mutex_destroy(&kube->discovery_lock);
         free(kube);

@@ -31,15 +31,17 @@ struct kube {
         atomic_long requests, connections;
         atomic_bool answered; /* the server has been heard of */
 
-        pthread_mutex_t pool_lock;
-        pthread_cond_t pool_given; /* a connection came back */
-        int patience_ms;           /* how long to wait for that, when some are there, before another is opened */
-        size_t busy;               /* connections out of the pool, without those of streams */
-        struct idle {
-                struct http_client *client;
-                unsigned generation;
-        } idle[KUBE_IDLE_MAX];
-        size_t idle_count;
+        struct kube_pool {
+                pthread_mutex_t lock;
+                pthread_cond_t given; /* a connection came back */
+                size_t busy;          /* connections out of the pool, without those of streams */
+                struct idle {
+                        struct http_client *client;
+                        unsigned generation;
+                } idle[KUBE_IDLE_MAX];
+                size_t idle_count;
+        } asking, sending;
+        int patience_ms; /* how long to wait for one to come back, when some are there, before another is opened */
 
         pthread_mutex_t credential_lock;
         struct credential credential;
@@ -95,6 +97,17 @@ int kube_send(struct kube *kube, const struct kube_request *request, struct http
 
 /* kube_send, statuses of 300 and above as errors, the answer as JSON (ret may be NULL). */
 int kube_ask(struct kube *kube, const struct kube_request *request, json_t **ret, struct err **err);
+
+/* ---- pool.c ---- */
+
+void kube_pools_open(struct kube *kube);
+void kube_pools_close(struct kube *kube); /* none is in use any more */
+
+/* A connection for the request, of this generation of credentials: one that is kept, or a new one. Nobody else has it
+ * until kube_pool_give. Thread-safe, both. */
+struct http_client *kube_pool_take(struct kube *kube, const struct kube_request *request, unsigned generation);
+void kube_pool_give(
+        struct kube *kube, const struct kube_request *request, struct http_client *client, unsigned generation);
 
 /* ---- retry.c ---- */
 

@@ -1,4 +1,4 @@
-/* One request: a connection out of the pool, who we are, and trying again what is worth it. */
+/* One request: a connection out of a pool, who we are, and trying again what is worth it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,60 +9,6 @@
 #define ANSWER_MAX       (16UL * 1024 * 1024)
 #define FIRST_TIME_MS    5000 /* a server that was never heard of is tried for so long */
 #define STREAM_CANCELLED 1
-
-/* ---- the pool ---- */
-
-/* With pool_lock held. */
-static void wait_for_one(struct kube *kube)
-{
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += (long)kube->patience_ms * 1000000;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-        int r = 0;
-        while (r == 0 && kube->idle_count == 0 && kube->busy >= KUBE_FEW)
-                r = pthread_cond_timedwait(&kube->pool_given, &kube->pool_lock, &until);
-}
-
-/* stream: it is kept for long. */
-static struct http_client *pool_take(struct kube *kube, bool stream, unsigned generation)
-{
-        struct http_client *client = NULL;
-        pthread_mutex_lock(&kube->pool_lock);
-        if (!stream) {
-                wait_for_one(kube);
-                kube->busy++;
-        }
-        while (!client && kube->idle_count > 0) {
-                struct idle *last = &kube->idle[--kube->idle_count]; /* the warmest */
-                if (last->generation == generation)
-                        client = last->client;
-                else
-                        http_client_free(last->client);
-        }
-        pthread_mutex_unlock(&kube->pool_lock);
-        if (client)
-                return client;
-        struct http_options options;
-        kube_http_options(kube, &options);
-        client = http_client_new(&options);
-        kube_http_options_done(kube);
-        return client;
-}
-
-static void pool_give(struct kube *kube, struct http_client *client, bool stream, unsigned generation)
-{
-        pthread_mutex_lock(&kube->pool_lock);
-        kube->busy -= !stream;
-        if (kube->idle_count < KUBE_IDLE_MAX) {
-                kube->idle[kube->idle_count++] = (struct idle){client, generation};
-                client = NULL;
-        }
-        pthread_cond_signal(&kube->pool_given);
-        pthread_mutex_unlock(&kube->pool_lock);
-        http_client_free(client);
-}
 
 /* ---- a try ---- */
 
@@ -106,7 +52,7 @@ static int try_once(struct kube *kube, const struct kube_request *request, char 
         int r = kube_credential(kube, ret_token, &generation, err);
         if (r < 0)
                 return r;
-        struct http_client *client = pool_take(kube, request->stream, generation);
+        struct http_client *client = kube_pool_take(kube, request, generation);
         __attribute__((cleanup(headers_clear))) struct headers headers = {0};
         make_headers(kube, request, &headers);
         CLEANUP_FREE char *url = str_format("%s%s", kube->config.server, request->path);
@@ -131,7 +77,7 @@ static int try_once(struct kube *kube, const struct kube_request *request, char 
                 atomic_fetch_add(&kube->connections, ret->connects);
                 atomic_store(&kube->answered, true);
         }
-        pool_give(kube, client, request->stream, generation);
+        kube_pool_give(kube, request, client, generation);
         return r;
 }
 

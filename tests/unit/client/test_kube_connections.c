@@ -45,8 +45,17 @@ static void must_be_fine(char *fault)
                 fail_msg("%s", fault);
 }
 
-/* What is traced of HTTP while one thing is looked up. The caller frees. */
-static char *traced(struct kube *kube)
+/* Something is sent, and nothing written. */
+static char *try_out(struct kube *kube)
+{
+        json_auto_t *object = json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "v1", "kind", "ConfigMap", "metadata",
+                "namespace", "default", "name", "connections");
+        CLEANUP_ERR struct err *err = NULL;
+        return kube_apply(kube, object, KUBE_DRY_RUN, NULL, &err) < 0 ? str_copy(err->message) : NULL;
+}
+
+/* What is traced of HTTP while one thing is done. The caller frees. */
+static char *traced(struct kube *kube, char *(*act)(struct kube *kube))
 {
         FILE *file = tmpfile();
         assert_non_null(file);
@@ -54,7 +63,7 @@ static char *traced(struct kube *kube)
         int before = dup(STDERR_FILENO);
         dup2(fileno(file), STDERR_FILENO);
         log_configure("http");
-        char *fault = look(kube);
+        char *fault = act(kube);
         log_configure(NULL);
         fflush(stderr);
         dup2(before, STDERR_FILENO);
@@ -74,9 +83,11 @@ static void test_the_version_that_is_spoken(void **state)
         CLEANUP_KUBE struct kube *kube = opened();
         must_be_fine(look(kube));
         for (int i = 0; i < 2; i++) {
-                CLEANUP_FREE char *text = traced(kube);
-                if (!strstr(text, "/api/v1/namespaces/default") || !strstr(text, "(HTTP/2)"))
-                        fail_msg("%s", text);
+                CLEANUP_FREE char *asked = traced(kube, look), *sent = traced(kube, try_out);
+                if (!strstr(asked, "/api/v1/namespaces/default") || !strstr(asked, "(HTTP/2)"))
+                        fail_msg("%s", asked);
+                if (!strstr(sent, "/configmaps/connections") || strstr(sent, "(HTTP/2)"))
+                        fail_msg("%s", sent);
         }
 }
 
@@ -129,6 +140,12 @@ static void test_threads_use_each_others_connections(void **state)
         assert_int_equal(opened_for(kube, 1, false), 0);
         assert_true(opened_for(kube, TIMES, true) <= KUBE_FEW - 1);
         assert_int_equal(opened_for(kube, 1, false), 0);
+        long before;
+        kube_counts(kube, &requests, &before);
+        must_be_fine(try_out(kube));
+        must_be_fine(try_out(kube));
+        kube_counts(kube, &requests, &connections);
+        assert_int_equal(connections - before, 1); /* what is sent has connections of its own */
 }
 
 int main(void)
