@@ -379,7 +379,7 @@ static int write_new(struct kind_ctx *ctx, struct kube *kube, const struct resou
 {
         CLEANUP_ERR struct err *fault = NULL;
         json_auto_t *there = NULL;
-        int result = kube_apply(kube, m->object, KUBE_NEW, ret_live, &fault);
+        int result = write_first(kube, m, ret_live, &fault);
         if (result < 0 && result != -ERR_EXISTS && err)
                 *err = STEAL(fault);
         if (result != -ERR_EXISTS)

@@ -91,6 +91,25 @@ static int write_again_if_going(struct kind_ctx *ctx, struct kube *kube, const s
         return kube_apply(kube, manifest->object, force ? KUBE_FORCE : 0, live, err);
 }
 
+/* What a server sends back of these was sent to it a moment ago: files of code, for the most part. */
+static bool is_data(const struct kube_ref *ref)
+{
+        return str_is(ref->kind, "ConfigMap") || str_is(ref->kind, "Secret");
+}
+
+int write_first(struct kube *kube, const struct manifest *manifest, json_t **ret_live, struct err **err)
+{
+        json_auto_t *said = NULL;
+        if (!is_data(&manifest->ref))
+                return kube_apply(kube, manifest->object, KUBE_NEW, ret_live, err);
+        int r = kube_apply(kube, manifest->object, KUBE_NEW | KUBE_METADATA, &said, err);
+        if (r < 0)
+                return r;
+        *ret_live = json_copy(manifest->object);
+        json_object_set(*ret_live, "metadata", json_object_get(said, "metadata"));
+        return 0;
+}
+
 static int replace(
         struct kind_ctx *ctx, struct kube *kube, const struct manifest *manifest, json_t **ret_live, struct err **err)
 {

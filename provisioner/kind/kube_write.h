@@ -34,4 +34,8 @@ int write_delete(
 /* May it be made anew? Otherwise *ret_why says why not, and what to do. */
 bool write_may_replace(const struct kube_ref *ref, const char *why, char **ret_why);
 
+/* Writes one that is not there: -ERR_EXISTS when it is. *ret_live is what is there now; the data of a ConfigMap or
+ * Secret is not asked back for it. */
+int write_first(struct kube *kube, const struct manifest *manifest, json_t **ret_live, struct err **err);
+
 #endif

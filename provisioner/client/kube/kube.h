@@ -79,12 +79,12 @@ void kube_greet(struct kube *kube);
 /* *ret is a new reference everywhere below, and may be NULL where an answer is not wanted. */
 int kube_get(struct kube *kube, const struct kube_ref *ref, json_t **ret, struct err **err);
 
-enum { KUBE_DRY_RUN = 1, KUBE_FORCE = 2, KUBE_NEW = 4, KUBE_BRIEF = 8 };
+enum { KUBE_DRY_RUN = 1, KUBE_FORCE = 2, KUBE_NEW = 4, KUBE_BRIEF = 8, KUBE_METADATA = 16 };
 
 /* Server-side apply as KUBE_MANAGER, unknown fields refused. Fields that belong to another manager and would change:
  * -ERR_REFUSED naming manager and fields, unless KUBE_FORCE. With KUBE_NEW only one that is not there yet is written,
  * and the server sees to it that nobody came in between: otherwise -ERR_EXISTS, also when an answer was lost and the
- * object is our own of the first try. */
+ * object is our own of the first try. With KUBE_METADATA the answer has, of the object, its metadata alone. */
 int kube_apply(struct kube *kube, const json_t *object, unsigned flags, json_t **ret, struct err **err);
 
 /* JSON merge patch. flags: 0, or KUBE_BRIEF: whoever asks can do without, so it is tried for some seconds only. */

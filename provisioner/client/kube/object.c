@@ -66,6 +66,9 @@ static int apply_new(
  * of its work on files of code. (applyPatcher in k8s.io/apiserver, endpoints/handlers/patch.go) */
 #define APPLY "?fieldManager=" KUBE_MANAGER "&fieldValidation=Ignore&force="
 
+/* https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches */
+#define METADATA "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
 int kube_apply(struct kube *kube, const json_t *object, unsigned flags, json_t **ret, struct err **err)
 {
         struct kube_ref ref = ref_of(object);
@@ -82,7 +85,8 @@ int kube_apply(struct kube *kube, const json_t *object, unsigned flags, json_t *
                 .path = flags & KUBE_FORCE ? forced : polite,
                 .forced = flags & (KUBE_FORCE | KUBE_NEW) ? NULL : forced,
                 .what = what,
-                .type = "application/apply-patch+yaml"};
+                .type = "application/apply-patch+yaml",
+                .accept = flags & KUBE_METADATA ? METADATA : NULL};
         return flags & KUBE_NEW ? apply_new(kube, &request, object, ret, err)
                                 : ask_with_body(kube, &request, object, ret, err); /* JSON is YAML */
 }

@@ -78,6 +78,7 @@ struct kube_request {
         const char *path;   /* "/api/v1/…?…" */
         const char *what;   /* "get Deployment hub/hub", for messages */
         const char *type;   /* of the body; NULL = application/json */
+        const char *accept; /* NULL = application/json */
         const char *body;
         size_t length;
         size_t max_bytes;  /* of the answer; 0 = 16 MiB */

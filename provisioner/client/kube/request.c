@@ -25,7 +25,8 @@ static void headers_clear(struct headers *headers)
 
 static void make_headers(const struct kube *kube, const struct kube_request *request, struct headers *headers)
 {
-        headers->line[headers->count++] = str_copy("Accept: application/json, */*");
+        headers->line[headers->count++] =
+                str_format("Accept: %s", request->accept ? request->accept : "application/json, */*");
         if (request->body)
                 headers->line[headers->count++] =
                         str_format("Content-Type: %s", request->type ? request->type : "application/json");

@@ -89,11 +89,14 @@ static void test_apply(void **state)
         refuse(kube_apply(kube, changed, KUBE_NEW, NULL, &err), ERR_EXISTS, &err, "one", "has been modified");
         refuse(kube_apply(kube, changed, KUBE_NEW | KUBE_FORCE, NULL, &err), ERR_EXISTS, &err, "one", "");
         json_auto_t *new_ = config_map("new", "a", "1"), *made = NULL, *still = NULL;
-        MUST(kube_apply(kube, new_, KUBE_NEW, &made, &err));
+        MUST(kube_apply(kube, new_, KUBE_NEW | KUBE_METADATA, &made, &err));
+        assert_null(json_object_get(made, "data"));
         MUST(kube_apply(kube, new_, 0, &still, &err));
         struct kube_ref new_ref = map_ref("new");
         MUST(kube_delete(kube, &new_ref, NULL, NULL, &err)); /* others look at what there is */
         assert_string_equal(meta(made, "resourceVersion"), meta(still, "resourceVersion"));
+        assert_string_equal(meta(made, "uid"), meta(still, "uid"));
+        assert_non_null(json_object_get(still, "data"));
         MUST(kube_get(kube, &ref, &still, &err));
         assert_string_equal(json_string_value(json_object_get(json_object_get(still, "data"), "a")), "1");
         json_auto_t *odd = config_map("one", "a", "1");
