@@ -50,18 +50,33 @@ static const json_t *kubernetes_of(const struct session *session)
         return str_is(target_of(session), "kubernetes") ? json_object_get(session->form, "kubernetes") : NULL;
 }
 
+/* What others see of it, and what threads of it there are. */
+static void end(struct session *session)
+{
+        kube_link_free(session->link);
+        greeting_end(session->greeting, NULL, NULL);
+        role_secrets_clear(&session->secrets);
+        journal_unlock(session->lock);
+        journal_close(session->journal);
+}
+
+void session_leave(struct session *session)
+{
+#ifdef __SANITIZE_ADDRESS__
+        session_close(session);
+#else
+        end(session);
+#endif
+}
+
 struct session *session_close(struct session *session)
 {
         if (!session)
                 return NULL;
         plan_clear(&session->plan);
         engine_free(session->engine);
-        kube_link_free(session->link);
-        greeting_end(session->greeting, NULL, NULL);
         resources_clear(&session->desired);
-        role_secrets_clear(&session->secrets);
-        journal_unlock(session->lock);
-        journal_close(session->journal);
+        end(session);
         json_decref(session->form);
         json_decref(session->stored);
         free(session->cluster);

@@ -50,6 +50,10 @@ int session_open_form(const struct session_options *options, const char *path, e
 int session_open_cluster(const struct session_options *options, const char *cluster, enum session_mode mode,
         struct session **ret, struct err **err);
 struct session *session_close(struct session *session);
+
+/* session_close for who ends right after it: memory, some ten thousand pieces of it after a first install, goes back
+ * with the process. */
+void session_leave(struct session *session);
 static inline void session_cleanup(struct session **session)
 {
         session_close(*session);

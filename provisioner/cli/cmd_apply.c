@@ -102,6 +102,7 @@ static int apply(struct cli *cli, struct progress *progress, struct err **err)
         progress_pause(progress);
         if (r == 0)
                 finish(cli, session, plan, clock->monotonic_ms(clock) - began);
+        session_leave(STEAL(session));
         return r;
 }
 
