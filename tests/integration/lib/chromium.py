@@ -2,8 +2,9 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from selenium import webdriver
 from selenium.common.exceptions import TimeoutException, WebDriverException
@@ -38,9 +39,22 @@ def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
         chrome.quit()
 
 
-def wait(browser: webdriver.Chrome, seconds: float) -> WebDriverWait:
+class Wait(WebDriverWait):
+    """Who waited in vain says what is to be seen instead."""
+
+    def until(self, method: Callable[[Any], Any], message: str = "") -> Any:
+        try:
+            return super().until(method, message)
+        except TimeoutException as gone:
+            with contextlib.suppress(WebDriverException):
+                page = self._driver.find_element(By.TAG_NAME, "body").text
+                gone.msg = f"{message} {self._driver.current_url} {self._driver.title!r}: {page[:2000]!r}"
+            raise
+
+
+def wait(browser: webdriver.Chrome, seconds: float) -> Wait:
     """While a page gives way to the next, what was found a moment ago may be gone: that is looked for again."""
-    return WebDriverWait(browser, seconds, ignored_exceptions=[WebDriverException])
+    return Wait(browser, seconds, ignored_exceptions=[WebDriverException])
 
 
 def open_sign_in(browser: webdriver.Chrome, url: str) -> None:
