@@ -31,10 +31,11 @@ struct kube {
         atomic_long requests, connections;
         atomic_bool answered; /* the server has been heard of */
 
+        pthread_mutex_t pool_lock;
         struct kube_pool {
-                pthread_mutex_t lock;
                 pthread_cond_t given; /* a connection came back */
-                size_t busy;          /* connections out of the pool, without those of streams */
+                size_t open;          /* connections of it, wherever they are */
+                size_t busy;          /* those out of the pool, without those of streams */
                 struct idle {
                         struct http_client *client;
                         unsigned generation;
@@ -104,11 +105,18 @@ int kube_ask(struct kube *kube, const struct kube_request *request, json_t **ret
 void kube_pools_open(struct kube *kube);
 void kube_pools_close(struct kube *kube); /* none is in use any more */
 
+struct kube_connection {
+        struct http_client *client;
+        struct kube_pool *pool;
+        unsigned generation;
+        bool stream;
+};
+
 /* A connection for the request, of this generation of credentials: one that is kept, or a new one. Nobody else has it
  * until kube_pool_give. Thread-safe, both. */
-struct http_client *kube_pool_take(struct kube *kube, const struct kube_request *request, unsigned generation);
-void kube_pool_give(
-        struct kube *kube, const struct kube_request *request, struct http_client *client, unsigned generation);
+void kube_pool_take(
+        struct kube *kube, const struct kube_request *request, unsigned generation, struct kube_connection *ret);
+void kube_pool_give(struct kube *kube, struct kube_connection *connection);
 
 /* ---- retry.c ---- */
 

@@ -53,7 +53,8 @@ static int try_once(struct kube *kube, const struct kube_request *request, char 
         int r = kube_credential(kube, ret_token, &generation, err);
         if (r < 0)
                 return r;
-        struct http_client *client = kube_pool_take(kube, request, generation);
+        struct kube_connection connection;
+        kube_pool_take(kube, request, generation, &connection);
         __attribute__((cleanup(headers_clear))) struct headers headers = {0};
         make_headers(kube, request, &headers);
         CLEANUP_FREE char *url = str_format("%s%s", kube->config.server, request->path);
@@ -72,13 +73,13 @@ static int try_once(struct kube *kube, const struct kube_request *request, char 
                 .data = request->data};
         int64_t began = kube->clock->monotonic_ms(kube->clock);
         atomic_fetch_add(&kube->requests, 1);
-        r = http_send(client, &http, ret, err);
+        r = http_send(connection.client, &http, ret, err);
         trace(kube, request, began, r < 0 ? 0 : ret->status, r);
         if (r == 0) {
                 atomic_fetch_add(&kube->connections, ret->connects);
                 atomic_store(&kube->answered, true);
         }
-        kube_pool_give(kube, request, client, generation);
+        kube_pool_give(kube, &connection);
         return r;
 }
 
