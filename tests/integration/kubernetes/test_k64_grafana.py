@@ -22,6 +22,7 @@ def shown(lab: Lab, bed: Bed) -> Lab:
     load_images(bed)
     write_form(lab, FORM)
     assert "/services/grafana/" in lab.apply().stdout
+    assert lab.client().request("GET", HOME + "api/health").status == 200  # as soon as it is said to be there
     return lab
 
 
