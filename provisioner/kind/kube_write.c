@@ -91,7 +91,8 @@ static int write_again_if_going(struct kind_ctx *ctx, struct kube *kube, const s
         return kube_apply(kube, manifest->object, force ? KUBE_FORCE : 0, live, err);
 }
 
-/* What a server sends back of these was sent to it a moment ago: files of code, for the most part. */
+/* What a server sends back of these was sent to it a moment ago: files of code, for the most part. If something of the
+ * cluster's own changes them on the way, the next plan shows it. */
 static bool is_data(const struct kube_ref *ref)
 {
         return str_is(ref->kind, "ConfigMap") || str_is(ref->kind, "Secret");

@@ -1,6 +1,6 @@
 /* Connections that are kept for later, for all threads: those that are asked over, in HTTP/2, and those that something
- * is sent over, in HTTP/1.1. Each carries one request at a time, so a sender gains nothing by HTTP/2, and large bodies
- * cost the server more in its frames of 16 kB (docs/BENCH.md). */
+ * is sent over, in HTTP/1.1. Each carries one request at a time, so a sender gains nothing by HTTP/2, and it costs the
+ * server more (docs/BENCH.md). */
 #include "base/mem.h"
 #include "client/kube/private.h"
 
